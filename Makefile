@@ -1,0 +1,18 @@
+# The developer's verbs. `make` alone lists them.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+CLUSTER = $(CARGO) run --quiet --package test-cluster --
+
+help: ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+build: ## the optimised binaries, in target/release
+	$(CARGO) build --release --locked $(patsubst plugins/%,--package %,$(wildcard plugins/*))
+
+cluster: ## a real Kubernetes node on this machine, and how to use it
+	@$(CLUSTER) up
+
+cluster-down: ## take the node down
+	@$(CLUSTER) down
+
+.PHONY: help build cluster cluster-down
