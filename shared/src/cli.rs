@@ -1,0 +1,234 @@
+//! The command line: the flags that every plugin has, the entry point, exit codes and signals.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::cell::Cell;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser};
+use tokio::sync::{Notify, watch};
+
+use crate::error::{Error, Kind, Result};
+use crate::ui::{Color, Ui, Verbosity};
+
+/// The flags that every command of the suite takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Globals {
+    /// How to reach the cluster.
+    #[command(flatten)]
+    pub connection: ConnectionFlags,
+
+    /// Print results, warnings and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// Print every request to the API server too
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true, help_heading = "Output")]
+    pub color: Color,
+}
+
+/// kubectl's connection flags, with kubectl's names and precedence.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Connection (as kubectl's)")]
+pub struct ConnectionFlags {
+    /// Use this namespace
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Use this context of the kubeconfig
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// Use this kubeconfig file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<String>,
+    /// Use this cluster of the kubeconfig
+    #[arg(long, global = true, value_name = "CLUSTER", hide_short_help = true)]
+    pub cluster: Option<String>,
+    /// Use this user of the kubeconfig
+    #[arg(long, global = true, value_name = "USER", hide_short_help = true)]
+    pub user: Option<String>,
+    /// Address of the API server
+    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
+    pub server: Option<String>,
+    /// Bearer token for the API server (other users of this machine can read it: prefer a kubeconfig)
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true, hide_env_values = true)]
+    pub token: Option<String>,
+    /// Act as this user
+    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    pub as_user: Option<String>,
+    /// Act as a member of this group; may be repeated
+    #[arg(long, global = true, value_name = "GROUP", requires = "as_user", hide_short_help = true)]
+    pub as_group: Vec<String>,
+    /// Act as the user with this UID
+    #[arg(long, global = true, value_name = "UID", requires = "as_user", hide_short_help = true)]
+    pub as_uid: Option<String>,
+    /// File with the certificate authority of the API server
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub certificate_authority: Option<String>,
+    /// File with the client certificate
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub client_certificate: Option<String>,
+    /// File with the client certificate's key
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub client_key: Option<String>,
+    /// Do not check the API server's certificate: anybody in between can read and change everything
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// Name to expect in the API server's certificate
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub tls_server_name: Option<String>,
+    /// Give up a request after this time, such as `10s`; `0` waits for ever
+    #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout, hide_short_help = true)]
+    pub request_timeout: Option<Duration>,
+}
+
+/// As kubectl reads it: a number alone is seconds.
+fn request_timeout(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    crate::duration::parse(text)
+}
+
+/// Arguments that carry the flags common to all.
+pub trait Command: Parser {
+    /// The common flags.
+    fn globals(&self) -> &Globals;
+}
+
+/// The whole life of a plugin's process: arguments, signals, errors, exit code.
+pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -> ExitCode {
+    let args = A::parse();
+    let globals = args.globals();
+    let verbosity = match (globals.quiet, globals.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        _ => Verbosity::Verbose,
+    };
+    let ui = Ui::new(verbosity, globals.color);
+    if globals.verbose > 0 {
+        log_to_stderr(globals.verbose);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui.error(&Error::new("cannot start").caused_by(error.to_string()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let interrupt = Interrupt::listen()?;
+        tokio::select! {
+            biased;
+            outcome = run(args, ui, interrupt.clone()) => outcome,
+            signal = interrupt.unshielded() => Err(Error::of(Kind::Signal(signal), "")),
+        }
+    });
+    // A lookup or credential plugin may still run on another thread; nobody waits for it.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn log_to_stderr(level: u8) {
+    let filter = if level == 1 { "kube=debug,commons=debug" } else { "debug,kube=trace,commons=trace" };
+    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(tracing_subscriber::EnvFilter::new(filter)).with_target(level > 1).without_time().try_init();
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP. A command that has begun to write shields itself, so that it can put back what it did.
+#[derive(Clone, Debug)]
+pub struct Interrupt {
+    signal: watch::Receiver<Option<i32>>,
+    shields: Rc<Cell<usize>>,
+    lowered: Rc<Notify>,
+}
+
+impl Interrupt {
+    fn listen() -> Result<Self> {
+        let (sender, signal) = watch::channel(None);
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let failed = |error: std::io::Error| Error::new("cannot listen for signals").caused_by(error.to_string());
+            let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+            let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+            let mut hup = signal(SignalKind::hangup()).map_err(failed)?;
+            tokio::spawn(async move {
+                loop {
+                    let number = tokio::select! { _ = int.recv() => 2, _ = term.recv() => 15, _ = hup.recv() => 1 };
+                    let _ = sender.send(Some(number));
+                }
+            });
+        }
+        #[cfg(not(unix))]
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                let _ = sender.send(Some(2));
+            }
+        });
+        Ok(Self { signal, shields: Rc::default(), lowered: Rc::default() })
+    }
+
+    /// The next signal's number.
+    pub async fn signal(&self) -> i32 {
+        let mut signal = self.signal.clone();
+        let number = signal.wait_for(Option::is_some).await.map(|number| *number);
+        match number {
+            Ok(Some(number)) => number,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// As long as the shield lives, a signal does not end the command by itself: it is to be looked for with [`Shield::race`].
+    #[must_use]
+    pub fn shield(&self) -> Shield {
+        self.shields.set(self.shields.get() + 1);
+        Shield(self.clone())
+    }
+
+    async fn unshielded(&self) -> i32 {
+        let number = self.signal().await;
+        while self.shields.get() > 0 {
+            self.lowered.notified().await;
+        }
+        number
+    }
+}
+
+/// Keeps a signal from ending the command at once.
+#[derive(Debug)]
+pub struct Shield(Interrupt);
+
+impl Shield {
+    /// Goes on with `work` until it is done or a signal comes; then the command has time to put things back.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Kind::Signal`] when a signal came.
+    pub async fn race<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            outcome = work => outcome,
+            number = self.0.signal() => Err(Error::of(Kind::Signal(number), "")),
+        }
+    }
+
+    /// The next signal's number.
+    pub async fn signal(&self) -> i32 {
+        self.0.signal().await
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        self.0.shields.set(self.0.shields.get() - 1);
+        self.0.lowered.notify_one();
+    }
+}

@@ -1,0 +1,112 @@
+//! What we, or a colleague, may do: asked of the API server, never guessed.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::authorization::v1::{
+    LocalSubjectAccessReview, ResourceAttributes, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec, SubjectAccessReviewSpec,
+};
+use kube::Api;
+
+use super::Cluster;
+use crate::error::Result;
+use crate::subject::Subject;
+
+/// One thing that may be allowed: a verb on a resource, perhaps on one object only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Right {
+    /// `get`, `create`, ...
+    pub verb: &'static str,
+    /// API group, empty for the core one.
+    pub group: &'static str,
+    /// `pods`.
+    pub resource: &'static str,
+    /// `portforward`, or empty.
+    pub subresource: &'static str,
+    /// The object's name, or empty for any.
+    pub name: String,
+}
+
+impl Right {
+    /// A verb on every object of a resource (`pods` or `pods/exec`) of the core API group.
+    pub fn core(verb: &'static str, resource: &'static str) -> Self {
+        Self::of(verb, "", resource)
+    }
+
+    /// A verb on every object of a resource (`roles` or `pods/exec`) of an API group.
+    pub fn of(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        Self { verb, group, resource, subresource, name: String::new() }
+    }
+
+    /// The same on the object of this name only.
+    #[must_use]
+    pub fn on(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    fn attributes(&self, namespace: &str) -> ResourceAttributes {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        ResourceAttributes {
+            namespace: some(namespace),
+            verb: some(self.verb),
+            group: some(self.group),
+            resource: some(self.resource),
+            subresource: some(self.subresource),
+            name: some(&self.name),
+            ..ResourceAttributes::default()
+        }
+    }
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.subresource.is_empty() {
+            write!(f, "/{}", self.subresource)?;
+        }
+        Ok(())
+    }
+}
+
+impl Cluster {
+    /// Which of these rights we lack in a namespace; all are asked for at once.
+    ///
+    /// # Errors
+    /// When the API server does not answer; everybody may ask (role `system:basic-user`).
+    pub async fn lacks(&self, namespace: &str, rights: &[Right]) -> Result<Vec<Right>> {
+        let answers = try_join_all(rights.iter().map(async |right| {
+            let review = SelfSubjectAccessReview { spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(right.attributes(namespace)), ..Default::default() }, ..Default::default() };
+            let review = self.review(Api::all(self.client.clone()), &review, Some(namespace)).await?;
+            Ok::<_, crate::Error>(review.status.is_some_and(|status| status.allowed))
+        }))
+        .await?;
+        Ok(rights.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(right, _)| right.clone()).collect())
+    }
+
+    /// Whether a subject has each of these rights in a namespace, in their order. A namespace's admin may ask this.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Forbidden`] for those who may not.
+    pub async fn allows(&self, subject: &Subject, namespace: &str, rights: &[Right]) -> Result<Vec<bool>> {
+        try_join_all(rights.iter().map(async |right| {
+            let (user, groups) = subject.as_reviewed();
+            let spec = SubjectAccessReviewSpec { user, groups, resource_attributes: Some(right.attributes(namespace)), ..Default::default() };
+            let mut review = LocalSubjectAccessReview { spec, ..Default::default() };
+            review.metadata.namespace = Some(namespace.to_owned());
+            let review = self.review(Api::namespaced(self.client.clone(), namespace), &review, Some(namespace)).await?;
+            Ok(review.status.is_some_and(|status| status.allowed))
+        }))
+        .await
+    }
+
+    /// The rules that apply to us in a namespace. This is how one learns what somebody has shared: the rules name the objects,
+    /// though one may list nothing there.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn own_rules(&self, namespace: &str) -> Result<Vec<ResourceRule>> {
+        let review = SelfSubjectRulesReview { spec: SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) }, ..Default::default() };
+        let review = self.review(Api::all(self.client.clone()), &review, Some(namespace)).await?;
+        Ok(review.status.map(|status| status.resource_rules).unwrap_or_default())
+    }
+}

@@ -1,0 +1,190 @@
+//! Everything that is printed or asked.
+//!
+//! Standard output carries results only, standard error all else, so that output can be piped. Quiet, verbose, colour and
+//! the absence of a terminal are handled here once. Whatever is printed is stripped of control characters first.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::error::{Error, Kind, Result};
+use crate::printable;
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or TERM is `dumb`.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much is said on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors and warnings only.
+    Quiet,
+    /// Status and hints too.
+    #[default]
+    Normal,
+    /// Every request to the API server too.
+    Verbose,
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// The one place that prints and asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Ui {
+    verbosity: Verbosity,
+    color: Color,
+}
+
+impl Ui {
+    /// For these settings; what standard input, output and error are is looked up when it matters.
+    pub fn new(verbosity: Verbosity, color: Color) -> Self {
+        let choice = match color {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+        Self { verbosity, color }
+    }
+
+    /// A line of the result, to standard output.
+    ///
+    /// # Errors
+    /// When it cannot be written; [`Kind::ClosedPipe`] if the reader has gone.
+    pub fn result(&self, text: impl AsRef<str>) -> Result<()> {
+        Ok(writeln!(anstream::stdout(), "{}", printable::lines(text.as_ref()))?)
+    }
+
+    /// What is being done or was done, to standard error, unless quiet.
+    pub fn status(&self, text: impl AsRef<str>) {
+        if self.verbosity > Verbosity::Quiet {
+            self.say(None, text.as_ref());
+        }
+    }
+
+    /// Something that the user should know though the command goes on.
+    pub fn warning(&self, text: impl AsRef<str>) {
+        self.say(Some(("warning", WARNING)), text.as_ref());
+    }
+
+    /// One thing that the user may want to do next.
+    pub fn hint(&self, text: impl AsRef<str>) {
+        if self.verbosity > Verbosity::Quiet {
+            self.say(Some(("hint", HINT)), text.as_ref());
+        }
+    }
+
+    /// A failure, with its causes and hints.
+    pub fn error(&self, error: &Error) {
+        if matches!(error.kind(), Kind::Child(_) | Kind::ClosedPipe) || error.message().is_empty() {
+            return;
+        }
+        self.say(Some(("error", ERROR)), error.message());
+        for cause in error.causes() {
+            self.say(None, &format!("caused by: {}", printable::line(cause)));
+        }
+        if !error.hints().is_empty() {
+            self.say(None, "");
+        }
+        for hint in error.hints() {
+            self.say(Some(("hint", HINT)), hint);
+        }
+    }
+
+    /// Standard error may be closed; there is nobody left to tell then.
+    #[expect(clippy::unused_self, reason = "printing goes through a Ui, so that tests can see who prints")]
+    fn say(&self, label: Option<(&str, Style)>, text: &str) {
+        let mut stderr = anstream::stderr().lock();
+        let text = printable::lines(text);
+        let _ = match label {
+            Some((label, style)) => writeln!(stderr, "{style}{label}:{style:#} {text}"),
+            None => writeln!(stderr, "{text}"),
+        };
+    }
+
+    /// A spinner on a terminal while something takes its time; nothing elsewhere. It goes away when dropped.
+    pub fn progress(&self, text: impl AsRef<str>) -> Progress {
+        let text = printable::line(text.as_ref()).into_owned();
+        if self.verbosity != Verbosity::Normal || !io::stderr().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+            return Progress(None);
+        }
+        let bar = indicatif::ProgressBar::new_spinner();
+        bar.set_message(text);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Progress(Some(bar))
+    }
+
+    /// Whether a question can be asked at all: somebody types and reads.
+    #[expect(clippy::unused_self, reason = "asking goes through a Ui")]
+    pub fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Lets the user choose one of `items` with the arrow keys; the position of the chosen one.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] naming `instead` where nobody can be asked; [`Kind::Signal`] when the user leaves with Ctrl-C or Esc.
+    pub fn choose(&self, question: &str, items: &[String], instead: &str) -> Result<usize> {
+        if !self.can_ask() {
+            return Err(Error::usage(format!("{} is missing and there is no terminal to ask on", printable::line(question))).hint(instead));
+        }
+        let shown: Vec<String> = items.iter().map(|item| printable::line(item).into_owned()).collect();
+        let theme: &dyn dialoguer::theme::Theme = if self.color == Color::Never || std::env::var_os("NO_COLOR").is_some() { &dialoguer::theme::SimpleTheme } else { &dialoguer::theme::ColorfulTheme::default() };
+        let chosen = dialoguer::Select::with_theme(theme).with_prompt(question).items(&shown).default(0).interact_opt();
+        answered(chosen)
+    }
+
+    /// Asks a question whose answer is yes or no.
+    ///
+    /// # Errors
+    /// As [`Ui::choose`].
+    pub fn confirm(&self, question: &str, default: bool, instead: &str) -> Result<bool> {
+        if !self.can_ask() {
+            return Err(Error::usage("this needs a yes, and there is no terminal to ask on").hint(instead));
+        }
+        answered(dialoguer::Confirm::new().with_prompt(printable::line(question)).default(default).interact_opt())
+    }
+}
+
+/// The answer, or the user's wish to leave; the cursor is shown again in any case.
+fn answered<T>(answer: dialoguer::Result<Option<T>>) -> Result<T> {
+    let _ = dialoguer::console::Term::stderr().show_cursor();
+    match answer {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(Error::of(Kind::Signal(2), "")),
+        Err(dialoguer::Error::IO(error)) if error.kind() == io::ErrorKind::Interrupted => Err(Error::of(Kind::Signal(2), "")),
+        Err(error) => Err(Error::new("cannot read the answer").caused_by(error.to_string())),
+    }
+}
+
+/// A spinner; it is removed when this is dropped.
+#[derive(Debug)]
+pub struct Progress(Option<indicatif::ProgressBar>);
+
+impl Progress {
+    /// Replaces its text.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(printable::line(text.as_ref()).into_owned());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
