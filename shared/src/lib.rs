@@ -4,6 +4,7 @@
 //! (writes and verifies), then a report. The modules here are the parts of that way which at least two plugins need.
 
 pub mod apply;
+pub mod card;
 pub mod cli;
 pub mod cluster;
 pub mod database;
@@ -11,6 +12,7 @@ pub mod duration;
 pub mod error;
 pub mod grant;
 pub mod listener;
+pub mod names;
 pub mod output;
 pub mod printable;
 pub mod subject;

@@ -1,0 +1,265 @@
+//! What a database in a namespace is: its Service, its pods now and next, its port, and how one logs in.
+
+mod credentials;
+mod find;
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Endpoints;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Kind, Result};
+use crate::printable;
+use crate::tunnel::Endpoint;
+
+pub use credentials::{Credentials, credentials};
+pub use find::{candidates, find};
+
+/// The kind that a database was typed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// `svc/`, `service/`
+    Service,
+    /// `sts/`, `statefulset/`
+    StatefulSet,
+    /// `po/`, `pod/`
+    Pod,
+}
+
+/// A database as typed: `[NAMESPACE/][KIND/]NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// The namespace, if one stands in front.
+    pub namespace: Option<String>,
+    /// The kind, if one stands in front.
+    pub workload: Option<Workload>,
+    /// The name.
+    pub name: String,
+}
+
+impl FromStr for Typed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let workload = |word: &str| match word.to_ascii_lowercase().as_str() {
+            "svc" | "service" | "services" => Some(Workload::Service),
+            "sts" | "statefulset" | "statefulsets" | "statefulset.apps" | "statefulsets.apps" => Some(Workload::StatefulSet),
+            "po" | "pod" | "pods" => Some(Workload::Pod),
+            _ => None,
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        let (namespace, kind, name) = match parts[..] {
+            [name] => (None, None, name),
+            [kind, name] if workload(kind).is_some() => (None, workload(kind), name),
+            [namespace, name] => (Some(namespace), None, name),
+            [namespace, kind, name] if workload(kind).is_some() => (Some(namespace), workload(kind), name),
+            _ => return Err("write `NAME`, `NAMESPACE/NAME`, or `svc/NAME`, `statefulset/NAME`, `pod/NAME`".into()),
+        };
+        for part in namespace.into_iter().chain([name]) {
+            if !is_name(part) {
+                return Err(format!("`{}` cannot be a name in Kubernetes (lower-case letters, digits, `-` and `.`)", printable::short(part, 60)));
+            }
+        }
+        Ok(Self { namespace: namespace.map(Into::into), workload: kind, name: name.into() })
+    }
+}
+
+/// RFC 1123 subdomain, the form of the names of Services, StatefulSets and pods.
+pub(crate) fn is_name(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    !text.is_empty() && text.len() <= 253 && text.chars().all(|c| alphanumeric(c) || c == '-' || c == '.') && text.starts_with(alphanumeric) && text.ends_with(alphanumeric) && !text.contains("..")
+}
+
+impl Typed {
+    /// The namespace that is meant: the one in front, or the connection's.
+    pub fn namespace_in<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+        self.namespace.as_deref().unwrap_or_else(|| cluster.namespace())
+    }
+}
+
+/// What a database speaks, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// `PostgreSQL` and what speaks like it.
+    Postgres,
+    /// Anything else with a TCP port.
+    Other,
+}
+
+impl Protocol {
+    /// `postgres` or `other`, as it stands in a card.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Ports by which databases are known, for choosing among a Service's ports and for listing candidates.
+const KNOWN_PORTS: [u16; 8] = [5432, 3306, 6379, 27017, 9200, 1433, 9042, 8123];
+
+/// A database, one's own or shared by somebody.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its namespace.
+    pub namespace: String,
+    /// What people call it: the name that was typed.
+    pub name: String,
+    /// The Service whose Endpoints tell which pod serves it now; nothing for a lone pod.
+    pub service: Option<String>,
+    /// The name of the Service's port, where it has one: Endpoints list ports by this name.
+    pub port_name: Option<String>,
+    /// The port by which clients know it.
+    pub port: u16,
+    /// The pods that serve it now and those that its controller will make next, by name, sorted.
+    pub pods: Vec<String>,
+    /// The pod that serves it now, as far as it was seen.
+    pub serving: Option<Endpoint>,
+    /// Whether the pods keep their names when they are made anew (those of a `StatefulSet` and of `CloudNativePG` do).
+    pub lasting_names: bool,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The database in it that is meant to be used.
+    pub dbname: Option<String>,
+    /// The user to log in as.
+    pub username: Option<String>,
+    /// Where the rest of the credentials is, for those who may read it.
+    pub(crate) source: credentials::Source,
+    /// When the share ends; nothing for one's own and for shares without an end.
+    pub until: Option<Timestamp>,
+    /// Who shared it, as they are called; nothing for one's own.
+    pub owner: Option<String>,
+}
+
+/// No credentials but those that a card tells.
+pub(crate) fn nowhere() -> credentials::Source {
+    credentials::Source::Unknown
+}
+
+/// The pod that serves a database at this moment, by one read of the Service's Endpoints.
+///
+/// # Errors
+/// When no pod is ready; [`Kind::Forbidden`] and [`Kind::NotFound`] when a share has ended.
+pub async fn serving(cluster: &Cluster, database: &Database) -> Result<Endpoint> {
+    let Some(service) = &database.service else {
+        return database.serving.clone().ok_or_else(|| Error::new(format!("pod of {} is not known", database.name)));
+    };
+    let endpoints: Endpoints = cluster.get(&database.namespace, service).await?;
+    ready_endpoint(&database.namespace, &endpoints, database.port_name.as_deref()).ok_or_else(|| {
+        Error::of(Kind::Failed, format!("{} has no pod that is ready", database.name)).hint(format!("see what its pods wait for: `kubectl get pods -n {}`", database.namespace))
+    })
+}
+
+/// The first ready pod behind a Service, and its port by this name (or its only port).
+fn ready_endpoint(namespace: &str, endpoints: &Endpoints, port_name: Option<&str>) -> Option<Endpoint> {
+    endpoints.subsets.iter().flatten().find_map(|subset| {
+        let ports = subset.ports.as_ref()?;
+        let port = ports.iter().find(|port| port.name.as_deref() == port_name).or_else(|| ports.first())?;
+        let pod = subset.addresses.iter().flatten().filter_map(|address| address.target_ref.as_ref()).find(|target| target.kind.as_deref() == Some("Pod"))?;
+        Some(Endpoint { namespace: namespace.to_owned(), pod: pod.name.clone()?, port: u16::try_from(port.port).ok()? })
+    })
+}
+
+/// The environment that the database's client programs read (for `PostgreSQL`: libpq's, and `DATABASE_URL`). Everything is
+/// held as a secret, since some of it is.
+pub fn environment(database: &Database, credentials: &Credentials, host: &str, port: u16) -> Vec<(&'static str, SecretString)> {
+    let mut variables: Vec<(&'static str, SecretString)> = Vec::new();
+    if database.protocol != Protocol::Postgres {
+        return variables;
+    }
+    let mut set = |name, value: &str| variables.push((name, SecretString::from(value.to_owned())));
+    set("PGHOST", host);
+    set("PGPORT", &port.to_string());
+    if let Some(dbname) = &credentials.dbname {
+        set("PGDATABASE", dbname);
+    }
+    if let Some(username) = &credentials.username {
+        set("PGUSER", username);
+    }
+    if let Some(password) = &credentials.password {
+        set("PGPASSWORD", password.expose_secret());
+    }
+    let quoted = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let login = match (&credentials.username, &credentials.password) {
+        (Some(user), Some(password)) => format!("{}:{}@", quoted(user), quoted(password.expose_secret())),
+        (Some(user), None) => format!("{}@", quoted(user)),
+        (None, _) => String::new(),
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let dbname = credentials.dbname.as_deref().map(quoted).unwrap_or_default();
+    set("DATABASE_URL", &format!("postgresql://{login}{host}:{port}/{dbname}"));
+    variables
+}
+
+#[cfg(test)]
+pub(crate) fn example() -> Database {
+    Database {
+        namespace: "user-alice".into(),
+        name: "pg".into(),
+        service: Some("pg".into()),
+        port_name: None,
+        port: 5432,
+        pods: vec!["pg-0".into()],
+        serving: Some(Endpoint { namespace: "user-alice".into(), pod: "pg-0".into(), port: 5432 }),
+        lasting_names: true,
+        protocol: Protocol::Postgres,
+        dbname: Some("shop".into()),
+        username: Some("shop".into()),
+        source: credentials::Source::default(),
+        until: None,
+        owner: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_type() {
+        let typed = |namespace: Option<&str>, workload, name: &str| Typed { namespace: namespace.map(Into::into), workload, name: name.into() };
+        for (text, expected) in [
+            ("pg", typed(None, None, "pg")),
+            ("svc/pg", typed(None, Some(Workload::Service), "pg")),
+            ("statefulset/pg", typed(None, Some(Workload::StatefulSet), "pg")),
+            ("pod/pg-0", typed(None, Some(Workload::Pod), "pg-0")),
+            ("user-alice/pg", typed(Some("user-alice"), None, "pg")),
+            ("user-alice/svc/pg", typed(Some("user-alice"), Some(Workload::Service), "pg")),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_can_be_no_name() {
+        for text in ["", "/", "a/b/c", "../pg", "pg/", "/pg", "PG", "pg;rm", "pg\u{1b}[31m", "-pg", "pg?x=1", "pg%2f", "a..b", "svc/"] {
+            assert!(text.parse::<Typed>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_environment_quotes_what_a_url_needs() {
+        let credentials = Credentials { username: Some("al ice".into()), dbname: Some("a/b".into()), password: Some("p@ss:w/rd%".to_owned().into()) };
+        let variables = environment(&example(), &credentials, "::1", 15432);
+        let value = |name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.expose_secret().to_owned());
+        assert_eq!(value("DATABASE_URL").as_deref(), Some("postgresql://al%20ice:p%40ss%3Aw%2Frd%25@[::1]:15432/a%2Fb"));
+        assert_eq!(value("PGPASSWORD").as_deref(), Some("p@ss:w/rd%"));
+        assert_eq!(value("PGPORT").as_deref(), Some("15432"));
+    }
+
+    #[test]
+    fn the_ready_pod_and_the_named_port_are_chosen() {
+        let endpoints: Endpoints = serde_json::from_value(serde_json::json!({"subsets": [
+            {"notReadyAddresses": [{"ip": "10.0.0.1", "targetRef": {"kind": "Pod", "name": "pg-0"}}], "ports": [{"name": "pg", "port": 5432}]},
+            {"addresses": [{"ip": "10.0.0.2", "targetRef": {"kind": "Pod", "name": "pg-1"}}], "ports": [{"name": "metrics", "port": 9187}, {"name": "pg", "port": 5433}]},
+        ]})).expect("endpoints");
+        let found = ready_endpoint("ns", &endpoints, Some("pg"));
+        assert_eq!(found, Some(Endpoint { namespace: "ns".into(), pod: "pg-1".into(), port: 5433 }));
+        assert_eq!(ready_endpoint("ns", &Endpoints::default(), None), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! Names for the objects we create.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+/// The longest name that fits a label's value and a Job's name.
+const MAX: usize = 63;
+
+/// Joins parts to a name that Kubernetes accepts. Parts that have to be changed for it (other characters, too long) get a
+/// hash of what they were, so that two different ones never meet in one name.
+pub fn join(parts: &[&str]) -> String {
+    let original = parts.join("-");
+    let mut name: String = original.to_lowercase().chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
+    name = name.trim_matches('-').to_owned();
+    if name == original && name.len() <= MAX {
+        return name;
+    }
+    // The parts are hashed with a separator that cannot be in them, so `a-b`+`c` and `a`+`b-c` differ.
+    with_hash(&name, &parts.join("\0"))
+}
+
+/// As [`join`], always with a hash of `exact`, for a name that must not meet one made from plain words.
+pub fn join_exactly(parts: &[&str], exact: &str) -> String {
+    with_hash(&join(parts), exact)
+}
+
+fn with_hash(name: &str, hashed: &str) -> String {
+    let digest = Sha256::digest(hashed.as_bytes());
+    let mut hash = String::new();
+    for byte in digest.iter().take(4) {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    let kept: String = name.chars().take(MAX - hash.len() - 1).collect();
+    format!("{}-{hash}", kept.trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_fits() {
+        assert_eq!(join(&["share", "pg", "bob"]), "share-pg-bob");
+    }
+
+    #[test]
+    fn what_is_changed_gets_a_hash() {
+        let dotted = join(&["share", "pg", "bob.b"]);
+        assert!(dotted.starts_with("share-pg-bob-b-") && dotted.len() == "share-pg-bob-b-".len() + 8, "{dotted}");
+        assert_ne!(join(&["share", "pg", "bob@a"]), join(&["share", "pg", "bob@b"]));
+        assert_ne!(join(&["share", "pg", "Bob"]), join(&["share", "pg", "bob"]));
+    }
+
+    #[test]
+    fn fits_sixty_three_characters() {
+        let long = "x".repeat(200);
+        let name = join(&["share", &long, "bob"]);
+        assert_eq!(name.len(), 63);
+        assert_ne!(name, join(&["share", &long, "eve"]));
+        assert!(join(&["share", "pg", "名前"]).chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    }
+}
