@@ -1,1 +1,46 @@
-//! node
+//! A real Kubernetes node on this machine, for tests and demos: every component compiled from Go modules, every image made from Debian
+//! packages, everything below one process in namespaces of its own.
+//!
+//! Tests start from [`Cluster::for_tests`]; the command `cluster` is what `make cluster` runs.
+
+mod addition;
+mod api;
+mod archive;
+mod cache;
+mod certificates;
+mod cgroup;
+mod cluster;
+mod commands;
+mod components;
+mod control;
+mod error;
+mod external;
+mod fault;
+mod foreign;
+mod identity;
+mod images;
+mod init;
+mod interrupt;
+mod kubeconfig;
+mod layout;
+mod link;
+pub mod machine;
+mod node;
+pub mod programs;
+mod progress;
+mod record;
+mod store;
+pub mod users;
+mod wait;
+
+pub use addition::Addition;
+pub use cluster::{CHOICE, Cluster, NODE};
+pub use commands::main;
+pub use components::Component;
+pub use control::Health;
+pub use error::{Error, Result};
+pub use fault::Fault;
+pub use images::references as image_references;
+pub use layout::{INGRESS_DOMAIN, Layout, NODE_NAME};
+pub use node::{Outcome, Status};
+pub use progress::Progress;

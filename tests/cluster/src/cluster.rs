@@ -1,0 +1,173 @@
+//! The cluster as tests see it: the node of this checkout, or any cluster where the caller is admin.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    api::Api,
+    error::{Context as _, Error, Result},
+    external,
+    fault::{self, Fault},
+    foreign,
+    layout::Layout,
+    node, programs, users,
+};
+
+/// Set to `current` to use the cluster of `KUBECONFIG` instead of the own node.
+pub const CHOICE: &str = "COMMONS_TEST_CLUSTER";
+/// The number of the own node to use, when it is not 0.
+pub const NODE: &str = "COMMONS_TEST_NODE";
+
+/// The cluster that tests use: the node of this checkout, or with `COMMONS_TEST_CLUSTER=current` the one of `KUBECONFIG`.
+#[derive(Debug)]
+pub struct Cluster {
+    layout: Layout,
+    own: bool,
+    admin: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl Cluster {
+    /// Finds the running cluster for tests; the error says `make cluster` when the node is not up.
+    ///
+    /// The node's number is taken from `COMMONS_TEST_NODE`, 0 when it is not set.
+    pub fn for_tests() -> Result<Self> {
+        match env::var(CHOICE)
+            .ok()
+            .filter(|choice| !choice.is_empty())
+            .as_deref()
+        {
+            None | Some("node") => {
+                let number = match env::var(NODE) {
+                    Ok(number) => Some(number.parse().with_context(|| {
+                        format!("{NODE} is {number:?}, which is no node number")
+                    })?),
+                    Err(_) => None,
+                };
+                Self::node(&Layout::find(number, None)?)
+            }
+            Some("current") => Self::current(),
+            Some(other) => Err(Error::new(format!("{CHOICE} is {other:?}"))
+                .hint(format!("leave {CHOICE} out, or set it to `current`"))),
+        }
+    }
+
+    /// The running node with this layout.
+    pub fn node(layout: &Layout) -> Result<Self> {
+        let hint = "run `make cluster`";
+        if !node::is_running(layout) {
+            return Err(Error::new("the test node is not up").hint(hint));
+        }
+        if !node::is_ready(layout) {
+            return Err(
+                Error::new("the test node is still being made, or was never finished").hint(hint),
+            );
+        }
+        let kubectl = layout.path("kubectl");
+        let kubectl = fs::canonicalize(&kubectl)
+            .with_context(|| format!("{} is not there", kubectl.display()))?;
+        Ok(Self {
+            layout: layout.clone(),
+            own: true,
+            admin: layout.kubeconfig("admin"),
+            kubectl,
+        })
+    }
+
+    fn current() -> Result<Self> {
+        let layout = Layout::find(None, None)?;
+        let state = layout.state().with_file_name("cluster-current");
+        fs::create_dir_all(&state)
+            .with_context(|| format!("{} cannot be made", state.display()))?;
+        let layout = Layout::new(0, state);
+        let admin = layout.kubeconfig("admin");
+        foreign::write_admin_kubeconfig(&admin)?;
+        let kubectl = match external::find("kubectl") {
+            Some(found) => found,
+            None => programs::kubectl()?,
+        };
+        Ok(Self {
+            layout,
+            own: false,
+            admin,
+            kubectl,
+        })
+    }
+
+    /// Whether this is the node of the checkout: faults are possible only then.
+    pub fn is_own_node(&self) -> bool {
+        self.own
+    }
+
+    /// The kubeconfig of the cluster's admin.
+    pub fn admin_kubeconfig(&self) -> &Path {
+        &self.admin
+    }
+
+    /// kubectl: the one built for the node, or the one in PATH for another cluster.
+    pub fn kubectl(&self) -> &Path {
+        &self.kubectl
+    }
+
+    /// The directory where this cluster's kubeconfigs and logs are.
+    pub fn state(&self) -> &Path {
+        self.layout.state()
+    }
+
+    /// The kubeconfig of a user, whether or not the user was made.
+    pub fn kubeconfig(&self, name: &str) -> PathBuf {
+        self.layout.kubeconfig(name)
+    }
+
+    /// Makes a user as Onyxia does and returns the path of their kubeconfig. Doing it twice is doing it once.
+    ///
+    /// The user is `oidc-NAME` with these groups. With a role there is the namespace `user-NAME` and in it the `RoleBinding`
+    /// `full_control_namespace` to this `ClusterRole`; `None` gives neither a namespace nor any right.
+    pub fn add_user(&self, name: &str, role: Option<&str>, groups: &[&str]) -> Result<PathBuf> {
+        users::check_name(name)?;
+        let api = Api::of(&self.admin)?;
+        if self.own {
+            node::add_user(&self.layout, &api, name, role, groups)?;
+        } else {
+            if let Some(role) = role {
+                users::give_namespace(&api, name, role)?;
+            }
+            foreign::write_user_kubeconfig(
+                &api,
+                &self.admin,
+                &self.layout.kubeconfig(name),
+                name,
+                role.is_some(),
+                groups,
+            )?;
+        }
+        Ok(self.layout.kubeconfig(name))
+    }
+
+    /// Deletes the user's namespace, without waiting for its end unless `wait`, and the user's kubeconfig.
+    pub fn remove_user(&self, name: &str, wait: bool) -> Result<()> {
+        users::check_name(name)?;
+        let kubeconfig = self.layout.kubeconfig(name);
+        match fs::remove_file(&kubeconfig) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(
+                    Error::new(format!("{} cannot be removed", kubeconfig.display()))
+                        .because(error),
+                );
+            }
+            _ => {}
+        }
+        users::take_namespace(&Api::of(&self.admin)?, name, wait)
+    }
+
+    /// Makes a fault happen on the own node. It has happened when this returns.
+    pub fn fault(&self, fault: Fault) -> Result<()> {
+        if !self.own {
+            return Err(Error::new("faults are possible on the own node only")
+                .hint(format!("leave {CHOICE} out and run `make cluster`")));
+        }
+        fault::inject(&self.layout, fault)
+    }
+}

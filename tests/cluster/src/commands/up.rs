@@ -1,0 +1,79 @@
+//! `cluster up`.
+
+use clap::Args;
+
+use super::{say, short};
+use crate::{
+    addition::Addition,
+    error::Result,
+    images,
+    layout::{INGRESS_DOMAIN, Layout},
+    node::{self, Outcome},
+    progress::{Progress, readable},
+    users,
+};
+
+/// Make the node, unless it is up and well, and say how to use it
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// What the node has beyond the stock
+    #[arg(long, value_name = "ADDITION", value_delimiter = ',')]
+    with: Vec<Addition>,
+}
+
+pub(super) fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
+    let progress = Progress::new();
+    let outcome = node::up(layout, &arguments.with, &progress);
+    progress.clear();
+    let took = readable(progress.elapsed());
+    match outcome? {
+        Outcome::WasUp => say(&format!("the node is up already (looked at in {took})")),
+        Outcome::Extended => say(&format!("the node has what was missing ({took})")),
+        Outcome::Made => say(&format!("the node is up ({took})")),
+    }
+    say(&usage(layout));
+    Ok(())
+}
+
+fn usage(layout: &Layout) -> String {
+    let kubeconfigs = short(layout.state());
+    let first = users::DEFAULT[0];
+    let number = if layout.number() == 0 {
+        String::new()
+    } else {
+        format!(" --node {}", layout.number())
+    };
+    let down = if layout.number() == 0 {
+        "make cluster-down".to_owned()
+    } else {
+        format!("cargo run -p test-cluster --{number} down")
+    };
+    let with = node::status(layout).with;
+    let mut lines = vec![
+        String::new(),
+        format!("  export KUBECONFIG={}", layout.kubeconfig(first).display()),
+        format!("  alias kubectl={}", layout.path("kubectl").display()),
+        "  kubectl get pods".to_owned(),
+        String::new(),
+        format!(
+            "users       admin, {} ({kubeconfigs}/NAME.kubeconfig); {first} is {} and owns {}",
+            users::DEFAULT.join(", "),
+            users::user_name(first),
+            users::namespace(first)
+        ),
+        format!("images      {}", images::references().join(", ")),
+        format!("API server  {}", layout.server()),
+    ];
+    if with.contains(&Addition::Ingress) {
+        lines.push(format!(
+            "ingress     http(s)://{} for every name below {INGRESS_DOMAIN}",
+            layout.address()
+        ));
+    } else {
+        lines.push(format!(
+            "ingress     none; `cargo run -p test-cluster --{number} up --with ingress` adds it"
+        ));
+    }
+    lines.push(format!("down        {down}"));
+    lines.join("\n")
+}
