@@ -61,12 +61,19 @@ pub fn change_line<K: Namespaced>(name: &str, outcome: Outcome, dry_run: DryRun)
         DryRun::Client => " (dry run)",
         DryRun::Server => " (server dry run)",
     };
-    format!("{kind}{}{group}/{name} {outcome}{dry}", if group.is_empty() { "" } else { "." })
+    format!(
+        "{kind}{}{group}/{name} {outcome}{dry}",
+        if group.is_empty() { "" } else { "." }
+    )
 }
 
 /// Whether an object was made by this plugin.
 pub fn is_ours(metadata: &ObjectMeta, manager: &str) -> bool {
-    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == manager)
+    metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .is_some_and(|by| by == manager)
 }
 
 /// Refuses to touch an object of somebody else.
@@ -74,7 +81,9 @@ pub fn is_ours(metadata: &ObjectMeta, manager: &str) -> bool {
 /// # Errors
 /// Whose it is, as far as its labels and managers tell.
 pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Result<()> {
-    let Some(existing) = existing else { return Ok(()) };
+    let Some(existing) = existing else {
+        return Ok(());
+    };
     if is_ours(existing.meta(), manager) {
         return Ok(());
     }
@@ -83,23 +92,46 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
         .labels()
         .get(MANAGED_BY)
         .map(|by| printable::short(by, 80))
-        .or_else(|| existing.managed_fields().iter().find_map(|entry| entry.manager.as_deref()).map(|by| printable::short(by, 80)))
-        .map_or_else(|| "it does not say who made it".to_owned(), |by| format!("it was made by `{by}`"));
-    Err(Error::new(format!("{kind} `{}` exists already and is not this command's", existing.name_any()))
-        .caused_by(by)
-        .hint(format!("rename or delete it if it is yours: `kubectl delete {kind} {}`", existing.name_any())))
+        .or_else(|| {
+            existing
+                .managed_fields()
+                .iter()
+                .find_map(|entry| entry.manager.as_deref())
+                .map(|by| printable::short(by, 80))
+        })
+        .map_or_else(
+            || "it does not say who made it".to_owned(),
+            |by| format!("it was made by `{by}`"),
+        );
+    Err(Error::new(format!(
+        "{kind} `{}` exists already and is not this command's",
+        existing.name_any()
+    ))
+    .caused_by(by)
+    .hint(format!(
+        "rename or delete it if it is yours: `kubectl delete {kind} {}`",
+        existing.name_any()
+    )))
 }
 
 /// Server-side apply, telling what became of the object; `existing` is what was read before.
 ///
 /// # Errors
 /// [`refuse_foreign`]'s and those of [`Cluster::apply`].
-pub async fn apply<K: Namespaced>(cluster: &Cluster, namespace: &str, object: &K, existing: Option<&K>, dry_run: bool) -> Result<Outcome> {
+pub async fn apply<K: Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &K,
+    existing: Option<&K>,
+    dry_run: bool,
+) -> Result<Outcome> {
     refuse_foreign(existing, cluster.manager())?;
     let applied = cluster.apply(namespace, object, dry_run).await?;
     Ok(match existing {
         None => Outcome::Created,
-        Some(before) if before.resource_version() == applied.resource_version() => Outcome::Unchanged,
+        Some(before) if before.resource_version() == applied.resource_version() => {
+            Outcome::Unchanged
+        }
         Some(_) => Outcome::Configured,
     })
 }
@@ -108,11 +140,20 @@ pub async fn apply<K: Namespaced>(cluster: &Cluster, namespace: &str, object: &K
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn print_objects(ui: &Ui, format: Option<Format>, objects: &[PlannedObject], dry_run: DryRun) -> Result<()> {
+pub fn print_objects(
+    ui: &Ui,
+    format: Option<Format>,
+    objects: &[PlannedObject],
+    dry_run: DryRun,
+) -> Result<()> {
     match format {
         Some(Format::Json) => {
             let items: Vec<_> = objects.iter().map(|object| &object.document).collect();
-            output::document(ui, format, &serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}))
+            output::document(
+                ui,
+                format,
+                &serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}),
+            )
         }
         Some(Format::Yaml) => {
             for (position, object) in objects.iter().enumerate() {
@@ -123,10 +164,14 @@ pub fn print_objects(ui: &Ui, format: Option<Format>, objects: &[PlannedObject],
             }
             Ok(())
         }
-        Some(Format::Name) => objects.iter().try_for_each(|object| ui.result(object.line.split(' ').next().unwrap_or_default())),
+        Some(Format::Name) => objects
+            .iter()
+            .try_for_each(|object| ui.result(object.line.split(' ').next().unwrap_or_default())),
         None | Some(Format::Wide) => {
             let _ = dry_run;
-            objects.iter().try_for_each(|object| ui.result(&object.line))
+            objects
+                .iter()
+                .try_for_each(|object| ui.result(&object.line))
         }
     }
 }
@@ -145,13 +190,23 @@ impl PlannedObject {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn new<K: Namespaced + Serialize>(object: &K, outcome: Outcome, dry_run: DryRun) -> Result<Self> {
-        let mut document = serde_json::to_value(object).map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?;
+    pub fn new<K: Namespaced + Serialize>(
+        object: &K,
+        outcome: Outcome,
+        dry_run: DryRun,
+    ) -> Result<Self> {
+        let mut document = serde_json::to_value(object)
+            .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?;
         if let Some(fields) = document.as_object_mut() {
-            fields.entry("apiVersion").or_insert_with(|| K::api_version(&()).into());
+            fields
+                .entry("apiVersion")
+                .or_insert_with(|| K::api_version(&()).into());
             fields.entry("kind").or_insert_with(|| K::kind(&()).into());
         }
-        Ok(Self { line: change_line::<K>(&object.name_any(), outcome, dry_run), document })
+        Ok(Self {
+            line: change_line::<K>(&object.name_any(), outcome, dry_run),
+            document,
+        })
     }
 }
 
@@ -163,18 +218,31 @@ mod tests {
 
     #[test]
     fn lines_are_kubectls() {
-        assert_eq!(change_line::<Role>("pg", Outcome::Created, DryRun::Client), "role.rbac.authorization.k8s.io/pg created (dry run)");
-        assert_eq!(change_line::<ConfigMap>("pg", Outcome::Unchanged, DryRun::None), "configmap/pg unchanged");
+        assert_eq!(
+            change_line::<Role>("pg", Outcome::Created, DryRun::Client),
+            "role.rbac.authorization.k8s.io/pg created (dry run)"
+        );
+        assert_eq!(
+            change_line::<ConfigMap>("pg", Outcome::Unchanged, DryRun::None),
+            "configmap/pg unchanged"
+        );
     }
 
     #[test]
     fn what_is_not_ours_is_refused_and_named() {
         let mut theirs = ConfigMap::default();
         theirs.metadata.name = Some("pg".into());
-        theirs.labels_mut().insert(MANAGED_BY.into(), "Helm\u{1b}[2J".into());
+        theirs
+            .labels_mut()
+            .insert(MANAGED_BY.into(), "Helm\u{1b}[2J".into());
         let error = refuse_foreign(Some(&theirs), "kubectl-share-db").err();
-        assert_eq!(error.map(|error| error.causes().to_vec()), Some(vec!["it was made by `Helm[2J`".to_owned()]));
-        theirs.labels_mut().insert(MANAGED_BY.into(), "kubectl-share-db".into());
+        assert_eq!(
+            error.map(|error| error.causes().to_vec()),
+            Some(vec!["it was made by `Helm[2J`".to_owned()])
+        );
+        theirs
+            .labels_mut()
+            .insert(MANAGED_BY.into(), "kubectl-share-db".into());
         assert!(refuse_foreign(Some(&theirs), "kubectl-share-db").is_ok());
     }
 }

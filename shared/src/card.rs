@@ -48,7 +48,11 @@ pub struct Card {
 impl Card {
     /// For a database shared by `owner` with `with`.
     pub fn of(database: &Database, owner: &str, with: &str, until: Option<Timestamp>) -> Self {
-        let lone = database.service.is_none().then(|| database.serving.clone()).flatten();
+        let lone = database
+            .service
+            .is_none()
+            .then(|| database.serving.clone())
+            .flatten();
         Self {
             database: database.name.clone(),
             protocol: database.protocol.as_str().into(),
@@ -72,19 +76,40 @@ impl Card {
             ("pod", self.pod.clone()),
             ("dbname", self.dbname.clone()),
             ("username", self.username.clone()),
-            ("until", self.until.map(|until| until.to_string())),
+            ("until", self.until.map(|until| format!("{until:.0}"))),
         ];
-        let always = [("database", self.database.clone()), ("protocol", self.protocol.clone()), ("port", self.port.to_string()), ("owner", self.owner.clone()), ("with", self.with.clone())];
-        always.into_iter().chain(optional.into_iter().filter_map(|(key, value)| Some((key, value?)))).map(|(key, value)| (key.to_owned(), value)).collect()
+        let always = [
+            ("database", self.database.clone()),
+            ("protocol", self.protocol.clone()),
+            ("port", self.port.to_string()),
+            ("owner", self.owner.clone()),
+            ("with", self.with.clone()),
+        ];
+        always
+            .into_iter()
+            .chain(
+                optional
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            )
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 
     /// Reads a card; nothing if it is none, or says what no honest card says. Text is stripped of what misleads a terminal.
     pub fn read(card: &ConfigMap) -> Option<Self> {
         let data = card.data.as_ref()?;
-        let text = |key: &str| data.get(key).map(|value| printable::short(value, 253)).filter(|value| !value.is_empty());
+        let text = |key: &str| {
+            data.get(key)
+                .map(|value| printable::short(value, 253))
+                .filter(|value| !value.is_empty())
+        };
         let name = |key: &str| text(key).filter(|value| is_name(value));
         // libpq takes a "database name" with `=` or `://` for a whole connection string, which could name another host.
-        let login = |key: &str| text(key).filter(|value| value.len() <= 63 && !value.contains('=') && !value.contains("://"));
+        let login = |key: &str| {
+            text(key)
+                .filter(|value| value.len() <= 63 && !value.contains('=') && !value.contains("://"))
+        };
         let service = name("service");
         let pod = name("pod");
         if service.is_none() && pod.is_none() {
@@ -114,9 +139,17 @@ impl Card {
             port_name: self.port_name.clone(),
             port: self.port,
             pods: self.pod.clone().into_iter().collect(),
-            serving: self.pod.clone().map(|pod| Endpoint { namespace: namespace.into(), pod, port: self.port }),
+            serving: self.pod.clone().map(|pod| Endpoint {
+                namespace: namespace.into(),
+                pod,
+                port: self.port,
+            }),
             lasting_names: true,
-            protocol: if self.protocol == Protocol::Postgres.as_str() { Protocol::Postgres } else { Protocol::Other },
+            protocol: if self.protocol == Protocol::Postgres.as_str() {
+                Protocol::Postgres
+            } else {
+                Protocol::Other
+            },
             dbname: self.dbname.clone(),
             username: self.username.clone(),
             source: crate::database::nowhere(),
@@ -134,16 +167,25 @@ pub async fn shared_with_me(cluster: &Cluster, namespace: &str) -> Result<Vec<Ca
     let rules = cluster.own_rules(namespace).await?;
     let names: std::collections::BTreeSet<&str> = rules
         .iter()
-        .filter(|rule| rule.verbs.iter().any(|verb| verb == "get") && rule.resources.iter().flatten().any(|resource| resource == "configmaps"))
+        .filter(|rule| {
+            rule.verbs.iter().any(|verb| verb == "get")
+                && rule
+                    .resources
+                    .iter()
+                    .flatten()
+                    .any(|resource| resource == "configmaps")
+        })
         .flat_map(|rule| rule.resource_names.iter().flatten())
         .map(String::as_str)
         .filter(|name| name.starts_with(PREFIX) && is_name(name))
         .collect();
-    let cards = futures::future::try_join_all(names.into_iter().take(100).map(async |name| match cluster.find::<ConfigMap>(namespace, name).await {
-        Ok(card) => Ok(card.as_ref().and_then(Card::read)),
-        // It ended between the two questions.
-        Err(error) if error.kind() == Kind::Forbidden => Ok(None),
-        Err(error) => Err(error),
+    let cards = futures::future::try_join_all(names.into_iter().take(100).map(async |name| {
+        match cluster.find::<ConfigMap>(namespace, name).await {
+            Ok(card) => Ok(card.as_ref().and_then(Card::read)),
+            // It ended between the two questions.
+            Err(error) if error.kind() == Kind::Forbidden => Ok(None),
+            Err(error) => Err(error),
+        }
     }))
     .await?;
     Ok(cards.into_iter().flatten().collect())
@@ -158,7 +200,11 @@ pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<(Option<Card>, Vec
     let mut cards = shared_with_me(cluster, typed.namespace_in(cluster)).await?;
     // No end is the latest end.
     cards.sort_by_key(|card| card.until.map_or((1, Timestamp::MIN), |until| (0, until)));
-    let card = cards.iter().rev().find(|card| card.database == typed.name || card.service.as_ref() == Some(&typed.name)).cloned();
+    let card = cards
+        .iter()
+        .rev()
+        .find(|card| card.database == typed.name || card.service.as_ref() == Some(&typed.name))
+        .cloned();
     Ok((card, cards))
 }
 
@@ -167,17 +213,30 @@ mod tests {
     use super::*;
 
     fn card() -> Card {
-        Card::of(&crate::database::example(), "alice", "bob", "2026-01-01T18:00:00Z".parse().ok())
+        Card::of(
+            &crate::database::example(),
+            "alice",
+            "bob",
+            "2026-01-01T18:00:00Z".parse().ok(),
+        )
     }
 
     fn config_map(data: BTreeMap<String, String>) -> ConfigMap {
-        ConfigMap { data: Some(data), ..Default::default() }
+        ConfigMap {
+            data: Some(data),
+            ..Default::default()
+        }
     }
 
     #[test]
     fn what_is_written_is_read() {
         assert_eq!(Card::read(&config_map(card().to_data())), Some(card()));
-        let forever = Card { until: None, service: None, pod: Some("pg-0".into()), ..card() };
+        let forever = Card {
+            until: None,
+            service: None,
+            pod: Some("pg-0".into()),
+            ..card()
+        };
         assert_eq!(Card::read(&config_map(forever.to_data())), Some(forever));
     }
 
@@ -190,11 +249,26 @@ mod tests {
         };
         assert_eq!(with("port", "0"), None);
         assert_eq!(with("port", "70000"), None);
-        assert_eq!(with("service", "../../secrets/x").and_then(|card| card.service), None);
-        assert_eq!(with("database", "pg\u{1b}[2J").map(|card| card.database), None);
-        assert_eq!(with("dbname", "host=evil.example dbname=x").and_then(|card| card.dbname), None);
-        assert_eq!(with("dbname", "postgresql://evil.example/x").and_then(|card| card.dbname), None);
-        assert_eq!(with("owner", "alice\u{1b}[31m\nerror: pay").map(|card| card.owner), Some("alice[31m error: pay".into()));
+        assert_eq!(
+            with("service", "../../secrets/x").and_then(|card| card.service),
+            None
+        );
+        assert_eq!(
+            with("database", "pg\u{1b}[2J").map(|card| card.database),
+            None
+        );
+        assert_eq!(
+            with("dbname", "host=evil.example dbname=x").and_then(|card| card.dbname),
+            None
+        );
+        assert_eq!(
+            with("dbname", "postgresql://evil.example/x").and_then(|card| card.dbname),
+            None
+        );
+        assert_eq!(
+            with("owner", "alice\u{1b}[31m\nerror: pay").map(|card| card.owner),
+            Some("alice[31m error: pay".into())
+        );
         assert_eq!(with("until", "never").map(|card| card.until), Some(None));
     }
 }

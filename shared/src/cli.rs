@@ -1,9 +1,9 @@
 //! The command line: the flags that every plugin has, the entry point, exit codes and signals.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::cell::Cell;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser};
@@ -20,7 +20,13 @@ pub struct Globals {
     pub connection: ConnectionFlags,
 
     /// Print results, warnings and errors only
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output"
+    )]
     pub quiet: bool,
 
     /// Print every request to the API server too
@@ -28,7 +34,15 @@ pub struct Globals {
     pub verbose: u8,
 
     /// When to colour
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true, help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
     pub color: Color,
 }
 
@@ -55,16 +69,39 @@ pub struct ConnectionFlags {
     #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
     pub server: Option<String>,
     /// Bearer token for the API server (other users of this machine can read it: prefer a kubeconfig)
-    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true, hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        hide_short_help = true,
+        hide_env_values = true
+    )]
     pub token: Option<String>,
     /// Act as this user
-    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        hide_short_help = true
+    )]
     pub as_user: Option<String>,
     /// Act as a member of this group; may be repeated
-    #[arg(long, global = true, value_name = "GROUP", requires = "as_user", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "GROUP",
+        requires = "as_user",
+        hide_short_help = true
+    )]
     pub as_group: Vec<String>,
     /// Act as the user with this UID
-    #[arg(long, global = true, value_name = "UID", requires = "as_user", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "UID",
+        requires = "as_user",
+        hide_short_help = true
+    )]
     pub as_uid: Option<String>,
     /// File with the certificate authority of the API server
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
@@ -113,7 +150,10 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
     if globals.verbose > 0 {
         log_to_stderr(globals.verbose);
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             ui.error(&Error::new("cannot start").caused_by(error.to_string()));
@@ -124,7 +164,7 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
         let interrupt = Interrupt::listen()?;
         tokio::select! {
             biased;
-            outcome = run(args, ui, interrupt.clone()) => outcome,
+            outcome = run(args, ui.clone(), interrupt.clone()) => outcome,
             signal = interrupt.unshielded() => Err(Error::of(Kind::Signal(signal), "")),
         }
     });
@@ -140,8 +180,17 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
 }
 
 fn log_to_stderr(level: u8) {
-    let filter = if level == 1 { "kube=debug,commons=debug" } else { "debug,kube=trace,commons=trace" };
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(tracing_subscriber::EnvFilter::new(filter)).with_target(level > 1).without_time().try_init();
+    let filter = if level == 1 {
+        "kube=debug,commons=debug"
+    } else {
+        "debug,kube=trace,commons=trace"
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_target(level > 1)
+        .without_time()
+        .try_init();
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP. A command that has begun to write shields itself, so that it can put back what it did.
@@ -158,7 +207,9 @@ impl Interrupt {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
-            let failed = |error: std::io::Error| Error::new("cannot listen for signals").caused_by(error.to_string());
+            let failed = |error: std::io::Error| {
+                Error::new("cannot listen for signals").caused_by(error.to_string())
+            };
             let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
             let mut term = signal(SignalKind::terminate()).map_err(failed)?;
             let mut hup = signal(SignalKind::hangup()).map_err(failed)?;
@@ -175,7 +226,11 @@ impl Interrupt {
                 let _ = sender.send(Some(2));
             }
         });
-        Ok(Self { signal, shields: Rc::default(), lowered: Rc::default() })
+        Ok(Self {
+            signal,
+            shields: Rc::default(),
+            lowered: Rc::default(),
+        })
     }
 
     /// The next signal's number.

@@ -57,7 +57,12 @@ impl Error {
 
     /// A failure of a certain kind.
     pub fn of(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// The command was typed wrongly.
@@ -154,11 +159,17 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     fn object(&self) -> String {
-        if self.name.is_empty() { format!("{}s", self.noun) } else { format!("{} `{}`", self.noun, printable::line(self.name)) }
+        if self.name.is_empty() {
+            format!("{}s", self.noun)
+        } else {
+            format!("{} `{}`", self.noun, printable::line(self.name))
+        }
     }
 
     fn place(&self) -> String {
-        self.namespace.map(|namespace| format!(" in namespace `{}`", printable::line(namespace))).unwrap_or_default()
+        self.namespace
+            .map(|namespace| format!(" in namespace `{}`", printable::line(namespace)))
+            .unwrap_or_default()
     }
 }
 
@@ -190,8 +201,11 @@ pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connecti
 }
 
 fn unintelligible(connection: &Connection) -> Error {
-    Error::new(format!("the answer of {} is not one of a Kubernetes API server", connection.server))
-        .hint("check the server's address: `kubectl config view --minify`")
+    Error::new(format!(
+        "the answer of {} is not one of a Kubernetes API server",
+        connection.server
+    ))
+    .hint("check the server's address: `kubectl config view --minify`")
 }
 
 /// The API server's own refusals.
@@ -201,53 +215,154 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
     let place = request.place();
     match (status.code, status.reason.as_str()) {
         (401, _) => explain_unauthorized(connection),
-        (403, _) if quota_exceeded(&status.message) => Error::of(Kind::Forbidden, format!("the quota{place} does not allow {object}"))
-            .caused_by(said)
-            .hint("see what is used: `kubectl describe resourcequota`"),
-        (403, _) if status.message.contains("unable to create new content in namespace") => {
-            Error::of(Kind::Forbidden, format!("the namespace{} is being deleted", place.strip_prefix(" in namespace").unwrap_or_default())).hint("use another one with `--namespace`")
+        (403, _) if quota_exceeded(&status.message) => Error::of(
+            Kind::Forbidden,
+            format!("the quota{place} does not allow {object}"),
+        )
+        .caused_by(said)
+        .hint("see what is used: `kubectl describe resourcequota`"),
+        (403, _)
+            if status
+                .message
+                .contains("unable to create new content in namespace") =>
+        {
+            Error::of(
+                Kind::Forbidden,
+                format!(
+                    "the namespace{} is being deleted",
+                    place.strip_prefix(" in namespace").unwrap_or_default()
+                ),
+            )
+            .hint("use another one with `--namespace`")
         }
         (403, _) if said.contains("attempting to grant RBAC permissions not currently held") => {
-            Error::of(Kind::Forbidden, format!("cannot give away rights that you do not have yourself{place}"))
-                .caused_by(said)
-                .hint("see your own rights: `kubectl auth can-i --list`")
-        }
-        (403, _) if status.message.contains("is forbidden: User") || status.message.contains("cannot ") => Error::of(Kind::Forbidden, format!("not allowed to {} {}{}", request.verb, request.resource, place))
+            Error::of(
+                Kind::Forbidden,
+                format!("cannot give away rights that you do not have yourself{place}"),
+            )
             .caused_by(said)
-            .hint(rights_hint()),
-        (403, _) => Error::of(Kind::Forbidden, format!("the cluster refused {object}{place}")).caused_by(said),
-        (404, _) if status.details.as_ref().is_some_and(names_no_object) || status.message.contains("could not find the requested resource") => {
-            Error::of(Kind::NotFound, format!("this cluster does not serve {}", request.resource)).caused_by(said)
+            .hint("see your own rights: `kubectl auth can-i --list`")
         }
-        (404, _) if status.message.starts_with("namespaces ") => {
-            Error::of(Kind::NotFound, format!("namespace `{}` not found", request.namespace.unwrap_or_default())).hint("see which one you use: `kubectl config view --minify`")
-        }
-        (404, _) => Error::of(Kind::NotFound, format!("{object} not found{place}")),
-        (409, "AlreadyExists") => Error::of(Kind::AlreadyExists, format!("{object} exists already{place}")),
-        (409, _) => Error::of(Kind::Conflict, format!("{object}{place} was changed by somebody else at the same time"))
+        (403, _)
+            if status.message.contains("is forbidden: User")
+                || status.message.contains("cannot ") =>
+        {
+            Error::of(
+                Kind::Forbidden,
+                format!(
+                    "not allowed to {} {}{}",
+                    request.verb, request.resource, place
+                ),
+            )
             .caused_by(said)
-            .hint("run the command again"),
+            .hint(rights_hint())
+        }
+        (403, _) => Error::of(
+            Kind::Forbidden,
+            format!("the cluster refused {object}{place}"),
+        )
+        .caused_by(said),
+        (404, _)
+            if status.details.as_ref().is_some_and(names_no_object)
+                || status
+                    .message
+                    .contains("could not find the requested resource") =>
+        {
+            Error::of(
+                Kind::NotFound,
+                format!("this cluster does not serve {}", request.resource),
+            )
+            .caused_by(said)
+        }
+        (404, _) if status.message.starts_with("namespaces ") => Error::of(
+            Kind::NotFound,
+            format!(
+                "namespace `{}` not found",
+                request.namespace.unwrap_or_default()
+            ),
+        )
+        .hint("see which one you use: `kubectl config view --minify`"),
+        (404, _) => match status.details.as_ref().filter(|details| {
+            details.name != request.name || !request.resource.starts_with(&details.kind)
+        }) {
+            // Not what was asked for is missing, but something that it refers to.
+            Some(other) if !other.name.is_empty() => Error::of(
+                Kind::NotFound,
+                format!(
+                    "{} `{}`, which {object} refers to, not found{place}",
+                    printable::short(other.kind.trim_end_matches('s'), 80),
+                    printable::short(&other.name, 253)
+                ),
+            ),
+            _ => Error::of(Kind::NotFound, format!("{object} not found{place}")),
+        },
+        (409, "AlreadyExists") => Error::of(
+            Kind::AlreadyExists,
+            format!("{object} exists already{place}"),
+        ),
+        (409, _) => Error::of(
+            Kind::Conflict,
+            format!("{object}{place} was changed by somebody else at the same time"),
+        )
+        .caused_by(said)
+        .hint("run the command again"),
         (413, _) => Error::new(format!("{object} is too large for the cluster")).caused_by(said),
-        (429, _) => Error::of(Kind::Unreachable, format!("the API server at {} has too much to do", connection.server)).caused_by(said).hint("try again in a moment"),
-        (500.., _) if webhook(&status.message).is_some() => Error::new(format!("the cluster could not check {object}{place}"))
-            .caused_by(format!("its admission webhook {} does not answer", webhook(&status.message).unwrap_or_default()))
-            .caused_by(said)
-            .hint("this is for the cluster's administrators to repair; try again later"),
-        (400 | 422, _) if webhook(&status.message).is_some() => Error::new(format!("a rule of the cluster refuses {object}{place}"))
-            .caused_by(format!("admission webhook {}", webhook(&status.message).unwrap_or_default()))
-            .caused_by(said)
-            .hint("the rule is the cluster's, not this command's: ask who runs it"),
-        (400 | 422, _) => Error::new(format!("the cluster does not accept {object}{place}")).caused_by(said),
-        (500.., _) => Error::of(Kind::Unreachable, format!("the API server at {} failed ({})", connection.server, status.code))
-            .caused_by(if said.is_empty() { "it did not say why".into() } else { said })
-            .hint("try again in a moment"),
-        (code, _) => Error::new(format!("the API server refused to {} {object}{place} ({code})", request.verb)).caused_by(said),
+        (429, _) => Error::of(
+            Kind::Unreachable,
+            format!("the API server at {} has too much to do", connection.server),
+        )
+        .caused_by(said)
+        .hint("try again in a moment"),
+        (500.., _) if webhook(&status.message).is_some() => {
+            Error::new(format!("the cluster could not check {object}{place}"))
+                .caused_by(format!(
+                    "its admission webhook {} does not answer",
+                    webhook(&status.message).unwrap_or_default()
+                ))
+                .caused_by(said)
+                .hint("this is for the cluster's administrators to repair; try again later")
+        }
+        (400 | 422, _) if webhook(&status.message).is_some() => {
+            Error::new(format!("a rule of the cluster refuses {object}{place}"))
+                .caused_by(format!(
+                    "admission webhook {}",
+                    webhook(&status.message).unwrap_or_default()
+                ))
+                .caused_by(said)
+                .hint("the rule is the cluster's, not this command's: ask who runs it")
+        }
+        (400 | 422, _) => {
+            Error::new(format!("the cluster does not accept {object}{place}")).caused_by(said)
+        }
+        (500.., _) => Error::of(
+            Kind::Unreachable,
+            format!(
+                "the API server at {} failed ({})",
+                connection.server, status.code
+            ),
+        )
+        .caused_by(if said.is_empty() {
+            "it did not say why".into()
+        } else {
+            said
+        })
+        .hint("try again in a moment"),
+        (code, _) => Error::new(format!(
+            "the API server refused to {} {object}{place} ({code})",
+            request.verb
+        ))
+        .caused_by(said),
     }
 }
 
 /// A 404 for the resource type itself carries no object name.
 fn names_no_object(details: &StatusDetails) -> bool {
-    details.name.is_empty() && details.kind.is_empty() && details.causes.iter().any(|cause| cause.reason == "UnexpectedServerResponse")
+    details.name.is_empty()
+        && details.kind.is_empty()
+        && details
+            .causes
+            .iter()
+            .any(|cause| cause.reason == "UnexpectedServerResponse")
 }
 
 fn quota_exceeded(message: &str) -> bool {
@@ -256,7 +371,10 @@ fn quota_exceeded(message: &str) -> bool {
 
 /// The name of the admission webhook in a message of the API server, with its quotes.
 fn webhook(message: &str) -> Option<String> {
-    let after = message.split_once("admission webhook ").or_else(|| message.split_once("calling webhook "))?.1;
+    let after = message
+        .split_once("admission webhook ")
+        .or_else(|| message.split_once("calling webhook "))?
+        .1;
     let name = after.strip_prefix('"')?.split('"').next()?;
     Some(format!("`{}`", printable::short(name, 100)))
 }
@@ -267,8 +385,18 @@ pub fn rights_hint() -> String {
 }
 
 fn explain_unauthorized(connection: &Connection) -> Error {
-    let who = if connection.credential.is_empty() { "these credentials" } else { connection.credential.as_str() };
-    let error = Error::of(Kind::Unauthorized, format!("the API server at {} does not accept {who}", connection.server));
+    let who = if connection.credential.is_empty() {
+        "these credentials"
+    } else {
+        connection.credential.as_str()
+    };
+    let error = Error::of(
+        Kind::Unauthorized,
+        format!(
+            "the API server at {} does not accept {who}",
+            connection.server
+        ),
+    );
     match connection.expires {
         Some(expires) => error
             .caused_by(format!("they expired at {expires:.0}"))
@@ -282,12 +410,18 @@ fn explain_auth(error: &kube::client::AuthError) -> Error {
     let failed = Error::of(Kind::Unauthorized, "cannot get credentials for the cluster");
     match error {
         A::AuthExecStart(error) => failed
-            .caused_by(format!("the kubeconfig's credential plugin cannot be started: {error}"))
+            .caused_by(format!(
+                "the kubeconfig's credential plugin cannot be started: {error}"
+            ))
             .hint("install the program that `kubectl config view --minify` names under `exec`"),
         A::AuthExecRun { cmd, out } => {
             let program = cmd.split('"').nth(1).unwrap_or("?");
             let said = String::from_utf8_lossy(&out.stderr);
-            let failed = failed.caused_by(format!("the credential plugin `{}` ended with {}", printable::short(program, 200), out.status));
+            let failed = failed.caused_by(format!(
+                "the credential plugin `{}` ended with {}",
+                printable::short(program, 200),
+                out.status
+            ));
             let last = said.lines().rev().find(|line| !line.trim().is_empty());
             match last {
                 Some(last) => failed.caused_by(printable::short(last, 300)),
@@ -295,9 +429,16 @@ fn explain_auth(error: &kube::client::AuthError) -> Error {
             }
             .hint("log in again, then retry")
         }
-        A::AuthExecParse(_) | A::ExecPluginFailed | A::AuthExec(_) => failed.caused_by("the kubeconfig's credential plugin gave no usable answer").hint("log in again, then retry"),
-        A::ReadTokenFile(error, path) => failed.caused_by(format!("cannot read the token file {}: {error}", path.display())),
-        A::InvalidBearerToken(_) => failed.caused_by("the token has characters that no token has").hint("copy the token anew, on one line"),
+        A::AuthExecParse(_) | A::ExecPluginFailed | A::AuthExec(_) => failed
+            .caused_by("the kubeconfig's credential plugin gave no usable answer")
+            .hint("log in again, then retry"),
+        A::ReadTokenFile(error, path) => failed.caused_by(format!(
+            "cannot read the token file {}: {error}",
+            path.display()
+        )),
+        A::InvalidBearerToken(_) => failed
+            .caused_by("the token has characters that no token has")
+            .hint("copy the token anew, on one line"),
         other => failed.caused_by(printable::short(&other.to_string(), 300)),
     }
 }
@@ -307,42 +448,78 @@ fn explain_transport(error: &kube::Error, connection: &Connection) -> Error {
     let chain = chain(error);
     let all = chain.join(": ");
     let server = &connection.server;
-    let away = |why: String| Error::of(Kind::Unreachable, format!("cannot reach the API server at {server}")).caused_by(why);
-    if all.contains("UnknownIssuer") || all.contains("CaUsedAsEndEntity") || all.contains("self-signed") {
-        return away("its certificate is not signed by the authority that the kubeconfig names".into())
-            .hint("get a new kubeconfig; a proxy that inspects TLS also does this");
+    let away = |why: String| {
+        Error::of(
+            Kind::Unreachable,
+            format!("cannot reach the API server at {server}"),
+        )
+        .caused_by(why)
+    };
+    if all.contains("UnknownIssuer")
+        || all.contains("CaUsedAsEndEntity")
+        || all.contains("self-signed")
+    {
+        return away(
+            "its certificate is not signed by the authority that the kubeconfig names".into(),
+        )
+        .hint("get a new kubeconfig; a proxy that inspects TLS also does this");
     }
     if all.contains("NotValidForName") {
-        return away("its certificate is for another host name".into()).hint("check the server's address: `kubectl config view --minify`");
+        return away("its certificate is for another host name".into())
+            .hint("check the server's address: `kubectl config view --minify`");
     }
     if all.contains("invalid peer certificate: Expired") || all.contains("certificate expired") {
-        return away("its certificate has expired".into()).hint("check this machine's clock, then tell who runs the cluster");
+        return away("its certificate has expired".into())
+            .hint("check this machine's clock, then tell who runs the cluster");
     }
     if all.contains("dns error") || all.contains("failed to lookup address") {
-        return away("its name is not known to this machine's DNS".into()).hint("check the network or VPN, then the address: `kubectl config view --minify`");
+        return away("its name is not known to this machine's DNS".into())
+            .hint("check the network or VPN, then the address: `kubectl config view --minify`");
     }
     if all.contains("Connection refused") {
-        return away("nothing listens there (connection refused)".into()).hint("check the address: `kubectl config view --minify`");
+        return away("nothing listens there (connection refused)".into())
+            .hint("check the address: `kubectl config view --minify`");
     }
     if all.contains("Network is unreachable") || all.contains("No route to host") {
-        return away("there is no way there from this network".into()).hint("check the network or VPN");
+        return away("there is no way there from this network".into())
+            .hint("check the network or VPN");
     }
     if all.contains("timed out") || all.contains("deadline has elapsed") {
-        return away("it did not answer in time".into()).hint("check the network or VPN; `--request-timeout` waits longer");
+        return away("it did not answer in time".into())
+            .hint("check the network or VPN; `--request-timeout` waits longer");
     }
-    if all.contains("Connection reset") || all.contains("connection closed before message completed") || all.contains("IncompleteMessage") || all.contains("unexpected EOF") || all.contains("UnexpectedEof") {
-        return away("it closed the connection without an answer".into()).hint("try again in a moment");
+    if all.contains("Connection reset")
+        || all.contains("connection closed before message completed")
+        || all.contains("IncompleteMessage")
+        || all.contains("unexpected EOF")
+        || all.contains("UnexpectedEof")
+    {
+        return away("it closed the connection without an answer".into())
+            .hint("try again in a moment");
     }
-    if all.contains("InvalidMessage") || all.contains("InvalidContentType") || all.contains("corrupt message") {
-        return away("what answers there does not speak TLS".into()).hint("check the address (`http` or `https`, the port): `kubectl config view --minify`");
+    if all.contains("InvalidMessage")
+        || all.contains("InvalidContentType")
+        || all.contains("corrupt message")
+    {
+        return away("what answers there does not speak TLS".into()).hint(
+            "check the address (`http` or `https`, the port): `kubectl config view --minify`",
+        );
     }
     if all.contains("invalid HTTP") || all.contains("Parse(") || all.contains("error parsing") {
         return unintelligible(connection);
     }
     if all.contains("proxy") {
-        return away(printable::short(chain.last().map_or("", String::as_str), 300)).hint("check `proxy-url` in the kubeconfig and HTTPS_PROXY");
+        return away(printable::short(
+            chain.last().map_or("", String::as_str),
+            300,
+        ))
+        .hint("check `proxy-url` in the kubeconfig and HTTPS_PROXY");
     }
-    away(printable::short(chain.last().map_or("", String::as_str), 300)).hint("check the address: `kubectl config view --minify`")
+    away(printable::short(
+        chain.last().map_or("", String::as_str),
+        300,
+    ))
+    .hint("check the address: `kubectl config view --minify`")
 }
 
 /// An error and its sources, outermost first, as text.
@@ -362,7 +539,10 @@ pub fn close_names<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|name| {
             let contains = !typed.is_empty() && (name.contains(typed) || typed.contains(name));
-            (strsim::jaro_winkler(typed, name).max(if contains { 0.85 } else { 0.0 }), name)
+            (
+                strsim::jaro_winkler(typed, name).max(if contains { 0.85 } else { 0.0 }),
+                name,
+            )
         })
         .filter(|(score, _)| *score >= 0.8)
         .collect();
@@ -372,8 +552,17 @@ pub fn close_names<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// "did you mean" for names that are close, or the names there are, or nothing.
-pub fn name_hint<'a>(typed: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{}`", printable::line(name))).collect::<Vec<_>>().join(", ");
+pub fn name_hint<'a>(
+    typed: &str,
+    names: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    let quoted = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("`{}`", printable::line(name)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let close = close_names(typed, names.clone());
     if !close.is_empty() {
         return Some(format!("did you mean {}?", quoted(&close)));

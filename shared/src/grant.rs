@@ -11,7 +11,10 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, ResourceRequirements, SecurityContext, Capabilities, SeccompProfile};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
+    SecurityContext,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
@@ -21,7 +24,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Request, Result};
 
 /// The longest time a grant may be for; longer is `--forever`, to be said on purpose.
-pub const LONGEST: Duration = Duration::from_secs(366 * 86400);
+pub const LONGEST: Duration = Duration::from_hours(8784);
 
 /// How long the Job's controller may take to start a timer. It takes milliseconds; a cluster where it takes longer has no
 /// working Job controller, or suspends Jobs.
@@ -45,7 +48,11 @@ impl Term {
         match duration {
             _ if forever => Ok(Self::Forever),
             Duration::ZERO => Err(Error::usage("`--for` must be at least `1s`")),
-            long if long > LONGEST => Err(Error::usage(format!("`--for` is at most {}", crate::duration::rough(LONGEST))).hint("`--forever` shares until you revoke it")),
+            long if long > LONGEST => Err(Error::usage(format!(
+                "`--for` is at most {}",
+                crate::duration::rough(LONGEST)
+            ))
+            .hint("`--forever` shares until you revoke it")),
             duration => Ok(Self::For(duration)),
         }
     }
@@ -74,11 +81,20 @@ impl Timer {
     pub fn of(job: &Job) -> Self {
         let spec = job.spec.as_ref();
         let status = job.status.as_ref();
-        let finished = status.and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| conditions.iter().any(|condition| matches!(condition.type_.as_str(), "Failed" | "Complete") && condition.status == "True"));
+        let finished = status
+            .and_then(|status| status.conditions.as_ref())
+            .is_some_and(|conditions| {
+                conditions.iter().any(|condition| {
+                    matches!(condition.type_.as_str(), "Failed" | "Complete")
+                        && condition.status == "True"
+                })
+            });
         Self {
             name: job.name_any(),
             uid: job.uid().unwrap_or_default(),
-            started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+            started: status
+                .and_then(|status| status.start_time.as_ref())
+                .map(|time| time.0),
             deadline: spec.and_then(|spec| spec.active_deadline_seconds),
             suspended: spec.and_then(|spec| spec.suspend).unwrap_or(false),
             over: finished || job.metadata.deletion_timestamp.is_some(),
@@ -88,43 +104,82 @@ impl Timer {
 
     /// When it ends; nothing if it never does or has not started.
     pub fn until(&self) -> Option<Timestamp> {
-        self.started?.checked_add(SignedDuration::from_secs(self.deadline?)).ok()
+        self.started?
+            .checked_add(SignedDuration::from_secs(self.deadline?))
+            .ok()
     }
 
     /// What is left at `now`; zero when it is over, nothing if it never ends.
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
-        self.until().map(|until| Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO))
+        self.until()
+            .map(|until| Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO))
     }
 
     /// How a dependent names it. `blockOwnerDeletion` is left out: setting it needs rights on the Job's finalizers where the
     /// admission plugin OwnerReferencesPermissionEnforcement is on.
     pub fn owner_reference(&self) -> OwnerReference {
-        OwnerReference { api_version: "batch/v1".into(), kind: "Job".into(), name: self.name.clone(), uid: self.uid.clone(), controller: Some(false), block_owner_deletion: None }
+        OwnerReference {
+            api_version: "batch/v1".into(),
+            kind: "Job".into(),
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+            controller: Some(false),
+            block_owner_deletion: None,
+        }
     }
 }
 
 /// The Job that is a timer for `term`. It never runs its pod, but policies look at templates, so this one keeps to the Pod
 /// Security standard "restricted" and asks for next to nothing.
-pub fn timer_job(name: &str, term: Term, labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Job {
-    let tiny = BTreeMap::from([("cpu".to_owned(), Quantity("1m".into())), ("memory".to_owned(), Quantity("1Mi".into()))]);
+pub fn timer_job(
+    name: &str,
+    term: Term,
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) -> Job {
+    let tiny = BTreeMap::from([
+        ("cpu".to_owned(), Quantity("1m".into())),
+        ("memory".to_owned(), Quantity("1Mi".into())),
+    ]);
     let container = Container {
         name: "never-runs".into(),
         image: Some("pause".into()),
-        resources: Some(ResourceRequirements { requests: Some(tiny.clone()), limits: Some(tiny), ..Default::default() }),
+        resources: Some(ResourceRequirements {
+            requests: Some(tiny.clone()),
+            limits: Some(tiny),
+            ..Default::default()
+        }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                ..Default::default()
+            }),
             read_only_root_filesystem: Some(true),
             run_as_non_root: Some(true),
             run_as_user: Some(65534),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..Default::default() }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                ..Default::default()
+            }),
             ..Default::default()
         }),
         ..Default::default()
     };
-    let pod = PodSpec { containers: vec![container], restart_policy: Some("Never".into()), automount_service_account_token: Some(false), enable_service_links: Some(false), ..Default::default() };
+    let pod = PodSpec {
+        containers: vec![container],
+        restart_policy: Some("Never".into()),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        ..Default::default()
+    };
     Job {
-        metadata: ObjectMeta { name: Some(name.into()), labels: Some(labels.clone()), annotations: Some(annotations.clone()), ..Default::default() },
+        metadata: ObjectMeta {
+            name: Some(name.into()),
+            labels: Some(labels.clone()),
+            annotations: Some(annotations.clone()),
+            ..Default::default()
+        },
         spec: Some(JobSpec {
             parallelism: Some(0),
             backoff_limit: Some(0),
@@ -133,7 +188,13 @@ pub fn timer_job(name: &str, term: Term, labels: &BTreeMap<String, String>, anno
                 Term::Forever => None,
             },
             ttl_seconds_after_finished: Some(0),
-            template: PodTemplateSpec { metadata: Some(ObjectMeta { labels: Some(labels.clone()), ..Default::default() }), spec: Some(pod) },
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels.clone()),
+                    ..Default::default()
+                }),
+                spec: Some(pod),
+            },
             ..Default::default()
         }),
         ..Default::default()
@@ -181,36 +242,90 @@ fn check_running(timer: &Timer, ttl: Option<i32>) -> Result<()> {
 /// The timer after its Job changed once; a watch, so that nothing is polled.
 async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Result<Timer> {
     let api: Api<Job> = Api::namespaced(cluster.client().clone(), namespace);
-    let request = Request { verb: "watch", resource: "jobs".into(), noun: "job".into(), name: &timer.name, namespace: Some(namespace) };
-    let params = WatchParams::default().fields(&format!("metadata.name={}", timer.name)).timeout(60);
-    let events = cluster.send(request.clone(), api.watch(&params, &timer.resource_version)).await?;
-    let mut events = std::pin::pin!(events.map(|event| event.map_err(|error| cluster.explain(&error, &request))));
+    let request = Request {
+        verb: "watch",
+        resource: "jobs".into(),
+        noun: "job".into(),
+        name: &timer.name,
+        namespace: Some(namespace),
+    };
+    let params = WatchParams::default()
+        .fields(&format!("metadata.name={}", timer.name))
+        .timeout(60);
+    let events = cluster
+        .send(request.clone(), api.watch(&params, &timer.resource_version))
+        .await?;
+    let mut events = std::pin::pin!(
+        events.map(|event| event.map_err(|error| cluster.explain(&error, &request)))
+    );
     while let Some(event) = events.try_next().await? {
         match event {
             WatchEvent::Added(job) | WatchEvent::Modified(job) => return Ok(Timer::of(&job)),
-            WatchEvent::Deleted(_) => return Err(Error::of(Kind::NotFound, format!("the timer (job `{}`) was deleted by somebody else", timer.name))),
+            WatchEvent::Deleted(_) => {
+                return Err(Error::of(
+                    Kind::NotFound,
+                    format!(
+                        "the timer (job `{}`) was deleted by somebody else",
+                        timer.name
+                    ),
+                ));
+            }
             WatchEvent::Bookmark(_) | WatchEvent::Error(_) => {}
         }
     }
     // The watch ended without a change: look.
-    Ok(Timer::of(&cluster.get::<Job>(namespace, &timer.name).await?))
+    Ok(Timer::of(
+        &cluster.get::<Job>(namespace, &timer.name).await?,
+    ))
 }
 
 /// Sets when a running timer ends, counted from `now`; also earlier than before.
 ///
 /// # Errors
 /// [`Kind::Conflict`] when somebody changed it at the same time; the API server's refusals.
-pub async fn reset(cluster: &Cluster, namespace: &str, timer: &Timer, term: Term, now: Timestamp, dry_run: bool) -> Result<Timer> {
+pub async fn reset(
+    cluster: &Cluster,
+    namespace: &str,
+    timer: &Timer,
+    term: Term,
+    now: Timestamp,
+    dry_run: bool,
+) -> Result<Timer> {
     let deadline = match (term, timer.started) {
         (Term::Forever, _) => None,
-        (Term::For(duration), Some(started)) => Some(now.duration_since(started).as_secs().max(0).saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))),
-        (Term::For(_), None) => return Err(Error::new(format!("the timer (job `{}`) has not started", timer.name)).hint("revoke it and share again")),
+        (Term::For(duration), Some(started)) => Some(
+            now.duration_since(started)
+                .as_secs()
+                .max(0)
+                .saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+        ),
+        (Term::For(_), None) => {
+            return Err(
+                Error::new(format!("the timer (job `{}`) has not started", timer.name))
+                    .hint("revoke it and share again"),
+            );
+        }
     };
     let api: Api<Job> = Api::namespaced(cluster.client().clone(), namespace);
-    let request = Request { verb: "patch", resource: "jobs".into(), noun: "job".into(), name: &timer.name, namespace: Some(namespace) };
-    let params = PatchParams { dry_run, field_manager: Some(cluster.manager().into()), ..PatchParams::default() };
+    let request = Request {
+        verb: "patch",
+        resource: "jobs".into(),
+        noun: "job".into(),
+        name: &timer.name,
+        namespace: Some(namespace),
+    };
+    let params = PatchParams {
+        dry_run,
+        field_manager: Some(cluster.manager().into()),
+        ..PatchParams::default()
+    };
     let patch = serde_json::json!({"metadata": {"resourceVersion": timer.resource_version}, "spec": {"activeDeadlineSeconds": deadline}});
-    let job = cluster.send(request, api.patch(&timer.name, &params, &Patch::Merge(&patch))).await?;
+    let job = cluster
+        .send(
+            request,
+            api.patch(&timer.name, &params, &Patch::Merge(&patch)),
+        )
+        .await?;
     Ok(Timer::of(&job))
 }
 
@@ -222,25 +337,53 @@ mod tests {
 
     fn job(started: Option<&str>, term: Term) -> Job {
         let mut job = timer_job("share-pg-bob", term, &BTreeMap::new(), &BTreeMap::new());
-        job.status = Some(JobStatus { start_time: started.and_then(|t| t.parse().ok()).map(Time), ..Default::default() });
+        job.status = Some(JobStatus {
+            start_time: started.and_then(|t| t.parse().ok()).map(Time),
+            ..Default::default()
+        });
         job
     }
 
     #[test]
     fn a_timer_never_runs_a_pod_and_cleans_up_at_once() {
-        let spec = job(None, Term::For(Duration::from_secs(28800))).spec.unwrap_or_default();
-        assert_eq!((spec.parallelism, spec.active_deadline_seconds, spec.ttl_seconds_after_finished), (Some(0), Some(28800), Some(0)));
-        assert_eq!(job(None, Term::Forever).spec.unwrap_or_default().active_deadline_seconds, None);
+        let spec = job(None, Term::For(Duration::from_hours(8)))
+            .spec
+            .unwrap_or_default();
+        assert_eq!(
+            (
+                spec.parallelism,
+                spec.active_deadline_seconds,
+                spec.ttl_seconds_after_finished
+            ),
+            (Some(0), Some(28800), Some(0))
+        );
+        assert_eq!(
+            job(None, Term::Forever)
+                .spec
+                .unwrap_or_default()
+                .active_deadline_seconds,
+            None
+        );
     }
 
     #[test]
     fn the_end_counts_from_the_start() {
-        let timer = Timer::of(&job(Some("2026-01-01T10:00:00Z"), Term::For(Duration::from_secs(3600))));
+        let timer = Timer::of(&job(
+            Some("2026-01-01T10:00:00Z"),
+            Term::For(Duration::from_hours(1)),
+        ));
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         assert_eq!(timer.until(), Some(at("2026-01-01T11:00:00Z")));
-        assert_eq!(timer.left(at("2026-01-01T10:59:00Z")), Some(Duration::from_secs(60)));
+        assert_eq!(
+            timer.left(at("2026-01-01T10:59:00Z")),
+            Some(Duration::from_mins(1))
+        );
         assert_eq!(timer.left(at("2026-01-01T12:00:00Z")), Some(Duration::ZERO));
-        assert_eq!(Timer::of(&job(None, Term::For(Duration::from_secs(1)))).until(), None, "not started");
+        assert_eq!(
+            Timer::of(&job(None, Term::For(Duration::from_secs(1)))).until(),
+            None,
+            "not started"
+        );
     }
 
     #[test]
@@ -250,7 +393,10 @@ mod tests {
             spec.suspend = Some(true);
         }
         assert!(check_running(&Timer::of(&suspended), Some(0)).is_err());
-        assert!(check_running(&Timer::of(&job(None, Term::Forever)), None).is_err(), "the TTL was stripped");
+        assert!(
+            check_running(&Timer::of(&job(None, Term::Forever)), None).is_err(),
+            "the TTL was stripped"
+        );
     }
 
     #[test]

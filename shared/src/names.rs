@@ -11,7 +11,17 @@ const MAX: usize = 63;
 /// hash of what they were, so that two different ones never meet in one name.
 pub fn join(parts: &[&str]) -> String {
     let original = parts.join("-");
-    let mut name: String = original.to_lowercase().chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
+    let mut name: String = original
+        .to_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_lowercase() || c.is_ascii_digit() {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
     name = name.trim_matches('-').to_owned();
     if name == original && name.len() <= MAX {
         return name;
@@ -47,8 +57,14 @@ mod tests {
     #[test]
     fn what_is_changed_gets_a_hash() {
         let dotted = join(&["share", "pg", "bob.b"]);
-        assert!(dotted.starts_with("share-pg-bob-b-") && dotted.len() == "share-pg-bob-b-".len() + 8, "{dotted}");
-        assert_ne!(join(&["share", "pg", "bob@a"]), join(&["share", "pg", "bob@b"]));
+        assert!(
+            dotted.starts_with("share-pg-bob-b-") && dotted.len() == "share-pg-bob-b-".len() + 8,
+            "{dotted}"
+        );
+        assert_ne!(
+            join(&["share", "pg", "bob@a"]),
+            join(&["share", "pg", "bob@b"])
+        );
         assert_ne!(join(&["share", "pg", "Bob"]), join(&["share", "pg", "bob"]));
     }
 
@@ -58,6 +74,10 @@ mod tests {
         let name = join(&["share", &long, "bob"]);
         assert_eq!(name.len(), 63);
         assert_ne!(name, join(&["share", &long, "eve"]));
-        assert!(join(&["share", "pg", "名前"]).chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+        assert!(
+            join(&["share", "pg", "名前"])
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-')
+        );
     }
 }

@@ -37,25 +37,55 @@ pub struct Table {
 impl Table {
     /// Without rows yet.
     pub fn new(headers: &[&'static str]) -> Self {
-        Self { headers: headers.to_vec(), rows: Vec::new() }
+        Self {
+            headers: headers.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row with one cell a header.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| if cell.is_empty() { "<none>".into() } else { printable::line(&cell).into_owned() }).collect());
+        self.rows.push(
+            cells
+                .into_iter()
+                .map(|cell| {
+                    if cell.is_empty() {
+                        "<none>".into()
+                    } else {
+                        printable::line(&cell).into_owned()
+                    }
+                })
+                .collect(),
+        );
     }
 
     /// The whole table, without a line break at its end.
     pub fn render(&self) -> String {
         let widths: Vec<usize> = (0..self.headers.len())
-            .map(|column| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain([self.headers[column].len()]).max().unwrap_or(0))
+            .map(|column| {
+                self.rows
+                    .iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|cell| cell.chars().count())
+                    .chain([self.headers[column].len()])
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         let line = |cells: Vec<&str>| {
-            let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count()))).collect();
+            let padded: Vec<String> = cells
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
+                .collect();
             padded.join("   ").trim_end().to_owned()
         };
         let mut lines = vec![line(self.headers.clone())];
-        lines.extend(self.rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+        lines.extend(
+            self.rows
+                .iter()
+                .map(|row| line(row.iter().map(String::as_str).collect())),
+        );
         lines.join("\n")
     }
 }
@@ -92,7 +122,11 @@ pub fn list<T: Listed>(ui: &Ui, format: Option<Format>, items: &[T], empty: &str
     match format {
         Some(Format::Json | Format::Yaml) => {
             let items: Vec<_> = items.iter().map(single).collect();
-            document(ui, format, &serde_json::json!({"apiVersion": API_VERSION, "kind": format!("{}List", T::KIND), "items": items}))
+            document(
+                ui,
+                format,
+                &serde_json::json!({"apiVersion": API_VERSION, "kind": format!("{}List", T::KIND), "items": items}),
+            )
         }
         Some(Format::Name) => items.iter().try_for_each(|item| ui.result(item.name())),
         None | Some(Format::Wide) if items.is_empty() => {
@@ -102,7 +136,9 @@ pub fn list<T: Listed>(ui: &Ui, format: Option<Format>, items: &[T], empty: &str
         None | Some(Format::Wide) => {
             let wide = format.is_some();
             let mut table = Table::new(&T::headers(wide));
-            items.iter().for_each(|item| table.row(item.cells(wide)));
+            for item in items {
+                table.row(item.cells(wide));
+            }
             ui.result(table.render())
         }
     }
@@ -110,7 +146,11 @@ pub fn list<T: Listed>(ui: &Ui, format: Option<Format>, items: &[T], empty: &str
 
 /// Wraps one item for JSON and YAML.
 pub fn single<T: Listed>(item: &T) -> impl Serialize + use<'_, T> {
-    Single { api_version: API_VERSION, kind: T::KIND, item }
+    Single {
+        api_version: API_VERSION,
+        kind: T::KIND,
+        item,
+    }
 }
 
 /// Prints one value as JSON or, for every other format, YAML.
@@ -119,11 +159,16 @@ pub fn single<T: Listed>(item: &T) -> impl Serialize + use<'_, T> {
 /// When it cannot be written.
 pub fn document<T: Serialize>(ui: &Ui, format: Option<Format>, value: &T) -> Result<()> {
     let text = if format == Some(Format::Json) {
-        serde_json::to_string_pretty(value).map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?
+        serde_json::to_string_pretty(value)
+            .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?
     } else {
         // Through JSON, so that fields keep one order and one spelling in both.
-        let value = serde_json::to_value(value).map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?;
-        serde_saphyr::to_string(&value).map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?.trim_end().to_owned()
+        let value = serde_json::to_value(value)
+            .map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?;
+        serde_saphyr::to_string(&value)
+            .map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?
+            .trim_end()
+            .to_owned()
     };
     ui.result(text)
 }
@@ -136,7 +181,14 @@ mod tests {
     fn a_table_looks_as_kubectls() {
         let mut table = Table::new(&["DATABASE", "WITH", "LEFT"]);
         table.row(["pg".into(), "bob".into(), "7h59m".into()]);
-        table.row(["a-longer-name".into(), String::new(), "9s\u{1b}[31m\nforged".into()]);
-        assert_eq!(table.render(), "DATABASE        WITH     LEFT\npg              bob      7h59m\na-longer-name   <none>   9s[31m forged");
+        table.row([
+            "a-longer-name".into(),
+            String::new(),
+            "9s\u{1b}[31m\nforged".into(),
+        ]);
+        assert_eq!(
+            table.render(),
+            "DATABASE        WITH     LEFT\npg              bob      7h59m\na-longer-name   <none>   9s[31m forged"
+        );
     }
 }

@@ -60,7 +60,11 @@ mod tests {
     fn removes_what_a_terminal_would_obey() {
         assert_eq!(line("a\u{1b}[31mred\u{7}\r\nb"), "a[31mred  b");
         assert_eq!(line("user\u{202e}nimda"), "usernimda");
-        assert_eq!(line("\u{9b}31m"), "31m", "a C1 control starts a sequence too");
+        assert_eq!(
+            line("\u{9b}31m"),
+            "31m",
+            "a C1 control starts a sequence too"
+        );
         assert_eq!(line("é ü 名"), "é ü 名");
     }
 

@@ -23,6 +23,16 @@ pub enum Color {
     Never,
 }
 
+impl Color {
+    fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::AutoStream::choice(&io::stderr()),
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
 /// How much is said on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -40,7 +50,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// The one place that prints and asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ui {
     verbosity: Verbosity,
     color: Color,
@@ -49,12 +59,7 @@ pub struct Ui {
 impl Ui {
     /// For these settings; what standard input, output and error are is looked up when it matters.
     pub fn new(verbosity: Verbosity, color: Color) -> Self {
-        let choice = match color {
-            Color::Auto => anstream::ColorChoice::Auto,
-            Color::Always => anstream::ColorChoice::Always,
-            Color::Never => anstream::ColorChoice::Never,
-        };
-        choice.write_global();
+        color.choice().write_global();
         Self { verbosity, color }
     }
 
@@ -63,7 +68,11 @@ impl Ui {
     /// # Errors
     /// When it cannot be written; [`Kind::ClosedPipe`] if the reader has gone.
     pub fn result(&self, text: impl AsRef<str>) -> Result<()> {
-        Ok(writeln!(anstream::stdout(), "{}", printable::lines(text.as_ref()))?)
+        Ok(writeln!(
+            anstream::stdout(),
+            "{}",
+            printable::lines(text.as_ref())
+        )?)
     }
 
     /// What is being done or was done, to standard error, unless quiet.
@@ -103,9 +112,8 @@ impl Ui {
     }
 
     /// Standard error may be closed; there is nobody left to tell then.
-    #[expect(clippy::unused_self, reason = "printing goes through a Ui, so that tests can see who prints")]
     fn say(&self, label: Option<(&str, Style)>, text: &str) {
-        let mut stderr = anstream::stderr().lock();
+        let mut stderr = anstream::AutoStream::new(io::stderr().lock(), self.color.choice());
         let text = printable::lines(text);
         let _ = match label {
             Some((label, style)) => writeln!(stderr, "{style}{label}:{style:#} {text}"),
@@ -116,7 +124,10 @@ impl Ui {
     /// A spinner on a terminal while something takes its time; nothing elsewhere. It goes away when dropped.
     pub fn progress(&self, text: impl AsRef<str>) -> Progress {
         let text = printable::line(text.as_ref()).into_owned();
-        if self.verbosity != Verbosity::Normal || !io::stderr().is_terminal() || std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        if self.verbosity != Verbosity::Normal
+            || !io::stderr().is_terminal()
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+        {
             return Progress(None);
         }
         let bar = indicatif::ProgressBar::new_spinner();
@@ -125,23 +136,33 @@ impl Ui {
         Progress(Some(bar))
     }
 
-    /// Whether a question can be asked at all: somebody types and reads.
-    #[expect(clippy::unused_self, reason = "asking goes through a Ui")]
-    pub fn can_ask(&self) -> bool {
-        io::stdin().is_terminal() && io::stderr().is_terminal()
-    }
-
     /// Lets the user choose one of `items` with the arrow keys; the position of the chosen one.
     ///
     /// # Errors
     /// [`Kind::Usage`] naming `instead` where nobody can be asked; [`Kind::Signal`] when the user leaves with Ctrl-C or Esc.
     pub fn choose(&self, question: &str, items: &[String], instead: &str) -> Result<usize> {
-        if !self.can_ask() {
-            return Err(Error::usage(format!("{} is missing and there is no terminal to ask on", printable::line(question))).hint(instead));
+        if !can_ask() {
+            return Err(Error::usage(format!(
+                "{} is missing and there is no terminal to ask on",
+                printable::line(question)
+            ))
+            .hint(instead));
         }
-        let shown: Vec<String> = items.iter().map(|item| printable::line(item).into_owned()).collect();
-        let theme: &dyn dialoguer::theme::Theme = if self.color == Color::Never || std::env::var_os("NO_COLOR").is_some() { &dialoguer::theme::SimpleTheme } else { &dialoguer::theme::ColorfulTheme::default() };
-        let chosen = dialoguer::Select::with_theme(theme).with_prompt(question).items(&shown).default(0).interact_opt();
+        let shown: Vec<String> = items
+            .iter()
+            .map(|item| printable::line(item).into_owned())
+            .collect();
+        let theme: &dyn dialoguer::theme::Theme =
+            if self.color == Color::Never || std::env::var_os("NO_COLOR").is_some() {
+                &dialoguer::theme::SimpleTheme
+            } else {
+                &dialoguer::theme::ColorfulTheme::default()
+            };
+        let chosen = dialoguer::Select::with_theme(theme)
+            .with_prompt(question)
+            .items(&shown)
+            .default(0)
+            .interact_opt();
         answered(chosen)
     }
 
@@ -150,11 +171,23 @@ impl Ui {
     /// # Errors
     /// As [`Ui::choose`].
     pub fn confirm(&self, question: &str, default: bool, instead: &str) -> Result<bool> {
-        if !self.can_ask() {
-            return Err(Error::usage("this needs a yes, and there is no terminal to ask on").hint(instead));
+        if !can_ask() {
+            return Err(
+                Error::usage("this needs a yes, and there is no terminal to ask on").hint(instead),
+            );
         }
-        answered(dialoguer::Confirm::new().with_prompt(printable::line(question)).default(default).interact_opt())
+        answered(
+            dialoguer::Confirm::new()
+                .with_prompt(printable::line(question))
+                .default(default)
+                .interact_opt(),
+        )
     }
+}
+
+/// Whether a question can be asked at all: somebody types and reads.
+fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// The answer, or the user's wish to leave; the cursor is shown again in any case.
@@ -163,7 +196,9 @@ fn answered<T>(answer: dialoguer::Result<Option<T>>) -> Result<T> {
     match answer {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(Error::of(Kind::Signal(2), "")),
-        Err(dialoguer::Error::IO(error)) if error.kind() == io::ErrorKind::Interrupted => Err(Error::of(Kind::Signal(2), "")),
+        Err(dialoguer::Error::IO(error)) if error.kind() == io::ErrorKind::Interrupted => {
+            Err(Error::of(Kind::Signal(2), ""))
+        }
         Err(error) => Err(Error::new("cannot read the answer").caused_by(error.to_string())),
     }
 }

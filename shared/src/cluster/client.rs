@@ -23,21 +23,40 @@ pub(super) fn build(config: &Config, clock: Arc<AtomicI64>) -> Result<Client, Er
         None => stack(config, tcp, clock),
         Some(proxy) => match proxy.scheme_str() {
             Some("socks5" | "socks5h") => stack(config, SocksV5::new(proxy.clone(), tcp), clock),
-            Some("http") => stack(config, authorized(Tunnel::new(proxy.clone(), tcp), proxy)?, clock),
+            Some("http") => stack(
+                config,
+                authorized(Tunnel::new(proxy.clone(), tcp), proxy)?,
+                clock,
+            ),
             Some("https") => {
                 let tls = config.rustls_https_connector_with_connector(tcp)?;
-                stack(config, authorized(Tunnel::new(proxy.clone(), tls), proxy)?, clock)
+                stack(
+                    config,
+                    authorized(Tunnel::new(proxy.clone(), tls), proxy)?,
+                    clock,
+                )
             }
-            _ => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy.clone()) }),
+            _ => Err(Error::ProxyProtocolUnsupported {
+                proxy_url: Box::new(proxy.clone()),
+            }),
         },
     }
 }
 
 /// Adds the user and password of a proxy's URL, if it has any.
 fn authorized<C>(tunnel: Tunnel<C>, proxy: &Uri) -> Result<Tunnel<C>, Error> {
-    let Some((userinfo, _)) = proxy.authority().and_then(|authority| authority.as_str().split_once('@')) else { return Ok(tunnel) };
+    let Some((userinfo, _)) = proxy
+        .authority()
+        .and_then(|authority| authority.as_str().split_once('@'))
+    else {
+        return Ok(tunnel);
+    };
     let plain: Vec<u8> = percent_encoding::percent_decode_str(userinfo).collect();
-    let mut value = http::HeaderValue::try_from(format!("Basic {}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, plain))).map_err(|error| Error::HttpError(error.into()))?;
+    let mut value = http::HeaderValue::try_from(format!(
+        "Basic {}",
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, plain)
+    ))
+    .map_err(|error| Error::HttpError(error.into()))?;
     value.set_sensitive(true);
     Ok(tunnel.with_auth(value))
 }
@@ -50,7 +69,8 @@ where
     C::Error: std::error::Error + Send + Sync + 'static,
 {
     let https = config.rustls_https_connector_with_connector(connector)?;
-    let hyper: hyper_util::client::legacy::Client<_, Body> = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
+    let hyper: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
@@ -58,7 +78,11 @@ where
         .map_err(BoxError::from)
         .service(hyper)
         .map_response(move |response: Response<_>| {
-            if let Some(ahead) = response.headers().get(http::header::DATE).and_then(|date| seconds_ahead(date.to_str().ok()?)) {
+            if let Some(ahead) = response
+                .headers()
+                .get(http::header::DATE)
+                .and_then(|date| seconds_ahead(date.to_str().ok()?))
+            {
                 clock.store(ahead, Ordering::Relaxed);
             }
             response

@@ -1,6 +1,6 @@
 //! The cluster as one user sees it: a client, a namespace, and every request's failure already in words.
 //!
-//! kube's own defaults are not used in three points: TCP_NODELAY is on (without it every new tunnel waits 40 ms for a delayed
+//! kube's own defaults are not used in three points: `TCP_NODELAY` is on (without it every new tunnel waits 40 ms for a delayed
 //! acknowledgement), there are no silent retries (kube repeats 429, 503 and 504 for almost three minutes), and every request
 //! ends in time.
 
@@ -17,7 +17,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,8 +33,22 @@ pub use rights::Right;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A Kubernetes object in a namespace, of a type known when this is compiled.
-pub trait Namespaced: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize {}
-impl<K> Namespaced for K where K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize {}
+pub trait Namespaced:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+{
+}
+impl<K> Namespaced for K where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+{
+}
 
 /// A connection to a cluster as one user.
 #[derive(Clone)]
@@ -49,7 +65,10 @@ pub struct Cluster {
 
 impl Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("connection", &self.connection).field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("connection", &self.connection)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,15 +92,29 @@ impl Cluster {
         Self::with(config, connection, flags.request_timeout, manager)
     }
 
-    fn with(config: kube::Config, connection: Connection, timeout: Option<Duration>, manager: &'static str) -> Result<Self> {
+    fn with(
+        config: kube::Config,
+        connection: Connection,
+        timeout: Option<Duration>,
+        manager: &'static str,
+    ) -> Result<Self> {
         let clock = Arc::new(AtomicI64::new(0));
-        let client = client::build(&config, clock.clone()).map_err(|error| config::explain_credentials(&error, &connection))?;
+        let client = client::build(&config, clock.clone())
+            .map_err(|error| config::explain_credentials(&error, &connection))?;
         let timeout = match timeout {
             None => Some(REQUEST_TIMEOUT),
             Some(Duration::ZERO) => None,
             some => some,
         };
-        Ok(Self { client, namespace: config.default_namespace.clone(), manager, connection: Arc::new(connection), timeout, clock, config: Arc::new(config) })
+        Ok(Self {
+            client,
+            namespace: config.default_namespace.clone(),
+            manager,
+            connection: Arc::new(connection),
+            timeout,
+            clock,
+            config: Arc::new(config),
+        })
     }
 
     /// The same cluster through a credential plugin that does not touch standard input, for while a child command uses it.
@@ -90,9 +123,16 @@ impl Cluster {
     /// When the credentials cannot be loaded again.
     pub fn leaving_stdin_alone(&self) -> Result<Self> {
         let mut config = (*self.config).clone();
-        let Some(exec) = &mut config.auth_info.exec else { return Ok(self.clone()) };
+        let Some(exec) = &mut config.auth_info.exec else {
+            return Ok(self.clone());
+        };
         exec.interactive_mode = Some(kube::config::ExecInteractiveMode::Never);
-        let mut cluster = Self::with(config, (*self.connection).clone(), self.timeout, self.manager)?;
+        let mut cluster = Self::with(
+            config,
+            (*self.connection).clone(),
+            self.timeout,
+            self.manager,
+        )?;
         if self.timeout.is_none() {
             cluster.timeout = None;
         }
@@ -122,14 +162,21 @@ impl Cluster {
     /// The API server's present time; this machine's until the first answer.
     pub fn now(&self) -> Timestamp {
         let now = Timestamp::now();
-        now.checked_add(jiff::SignedDuration::from_secs(self.clock.load(Ordering::Relaxed))).unwrap_or(now)
+        now.checked_add(jiff::SignedDuration::from_secs(
+            self.clock.load(Ordering::Relaxed),
+        ))
+        .unwrap_or(now)
     }
 
     /// Sends one request in bounded time and puts its failure into words.
     ///
     /// # Errors
     /// See [`explain`].
-    pub async fn send<T>(&self, request: Request<'_>, work: impl Future<Output = Result<T, kube::Error>>) -> Result<T> {
+    pub async fn send<T>(
+        &self,
+        request: Request<'_>,
+        work: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T> {
         let outcome = match self.timeout {
             Some(timeout) => match tokio::time::timeout(timeout, work).await {
                 Ok(outcome) => outcome,
@@ -151,7 +198,11 @@ impl Cluster {
     pub async fn get<K: Namespaced>(&self, namespace: &str, name: &str) -> Result<K> {
         path_segment(name)?;
         path_segment(namespace)?;
-        self.send(request::<K>("get", namespace, name), self.api::<K>(namespace).get(name)).await
+        self.send(
+            request::<K>("get", namespace, name),
+            self.api::<K>(namespace).get(name),
+        )
+        .await
     }
 
     /// Reads one object, or nothing where there is none.
@@ -173,7 +224,13 @@ impl Cluster {
     pub async fn list<K: Namespaced>(&self, namespace: &str, labels: &str) -> Result<Vec<K>> {
         path_segment(namespace)?;
         let params = ListParams::default().labels(labels);
-        Ok(self.send(request::<K>("list", namespace, ""), self.api::<K>(namespace).list(&params)).await?.items)
+        Ok(self
+            .send(
+                request::<K>("list", namespace, ""),
+                self.api::<K>(namespace).list(&params),
+            )
+            .await?
+            .items)
     }
 
     /// Reads the objects with these labels in all namespaces.
@@ -184,42 +241,86 @@ impl Cluster {
         let params = ListParams::default().labels(labels);
         let mut asked = request::<K>("list", "", "");
         asked.namespace = None;
-        Ok(self.send(asked, Api::<K>::all(self.client.clone()).list(&params)).await?.items)
+        Ok(self
+            .send(asked, Api::<K>::all(self.client.clone()).list(&params))
+            .await?
+            .items)
     }
 
     /// Server-side apply under our field manager, taking nothing from other managers.
     ///
     /// # Errors
     /// [`Kind::Conflict`] where another manager owns a field; the rest of [`explain`].
-    pub async fn apply<K: Namespaced>(&self, namespace: &str, object: &K, dry_run: bool) -> Result<K> {
+    pub async fn apply<K: Namespaced>(
+        &self,
+        namespace: &str,
+        object: &K,
+        dry_run: bool,
+    ) -> Result<K> {
         let name = object.name_any();
-        let params = PatchParams { dry_run, field_manager: Some(self.manager.into()), ..PatchParams::default() };
-        self.send(request::<K>("patch", namespace, &name), self.api::<K>(namespace).patch(&name, &params, &Patch::Apply(object))).await
+        let params = PatchParams {
+            dry_run,
+            field_manager: Some(self.manager.into()),
+            ..PatchParams::default()
+        };
+        self.send(
+            request::<K>("patch", namespace, &name),
+            self.api::<K>(namespace)
+                .patch(&name, &params, &Patch::Apply(object)),
+        )
+        .await
     }
 
     /// Creates an object that must not exist yet.
     ///
     /// # Errors
     /// [`Kind::AlreadyExists`]; the rest of [`explain`].
-    pub async fn create<K: Namespaced>(&self, namespace: &str, object: &K, dry_run: bool) -> Result<K> {
-        let params = PostParams { dry_run, field_manager: Some(self.manager.into()) };
+    pub async fn create<K: Namespaced>(
+        &self,
+        namespace: &str,
+        object: &K,
+        dry_run: bool,
+    ) -> Result<K> {
+        let params = PostParams {
+            dry_run,
+            field_manager: Some(self.manager.into()),
+        };
         let name = object.name_any();
-        self.send(request::<K>("create", namespace, &name), self.api::<K>(namespace).create(&params, object)).await
+        self.send(
+            request::<K>("create", namespace, &name),
+            self.api::<K>(namespace).create(&params, object),
+        )
+        .await
     }
 
     /// Deletes an object and what it owns; `uid` keeps a newer object of the same name safe. False where there was none.
     ///
     /// # Errors
     /// See [`explain`].
-    pub async fn delete<K: Namespaced>(&self, namespace: &str, name: &str, uid: Option<&str>, dry_run: bool) -> Result<bool> {
+    pub async fn delete<K: Namespaced>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+        dry_run: bool,
+    ) -> Result<bool> {
         path_segment(name)?;
         let params = DeleteParams {
             dry_run,
             propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: uid.map(|uid| Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: uid.map(|uid| Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
-        match self.send(request::<K>("delete", namespace, name), self.api::<K>(namespace).delete(name, &params)).await {
+        match self
+            .send(
+                request::<K>("delete", namespace, name),
+                self.api::<K>(namespace).delete(name, &params),
+            )
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == Kind::NotFound => Ok(false),
             // The name belongs to a newer object: ours is gone.
@@ -233,8 +334,15 @@ impl Cluster {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize,
     {
-        let asked = Request { verb: "create", resource: K::plural(&()).into_owned(), noun: K::kind(&()).to_lowercase(), name: "", namespace };
-        self.send(asked, api.create(&PostParams::default(), review)).await
+        let asked = Request {
+            verb: "create",
+            resource: K::plural(&()).into_owned(),
+            noun: K::kind(&()).to_lowercase(),
+            name: "",
+            namespace,
+        };
+        self.send(asked, api.create(&PostParams::default(), review))
+            .await
     }
 
     /// Who the API server takes us for; nothing on servers before 1.28, which cannot tell.
@@ -243,10 +351,19 @@ impl Cluster {
     /// See [`explain`].
     pub async fn identity(&self) -> Result<Option<Identity>> {
         let review = SelfSubjectReview::default();
-        match self.review(Api::all(self.client.clone()), &review, None).await {
+        match self
+            .review(Api::all(self.client.clone()), &review, None)
+            .await
+        {
             Ok(review) => {
-                let user = review.status.and_then(|status| status.user_info).unwrap_or_default();
-                Ok(Some(Identity { username: user.username.unwrap_or_default(), groups: user.groups.unwrap_or_default() }))
+                let user = review
+                    .status
+                    .and_then(|status| status.user_info)
+                    .unwrap_or_default();
+                Ok(Some(Identity {
+                    username: user.username.unwrap_or_default(),
+                    groups: user.groups.unwrap_or_default(),
+                }))
             }
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Ok(None),
             Err(error) => Err(error),
@@ -260,15 +377,32 @@ impl Cluster {
 }
 
 /// Describes a request for an object of type `K`.
-fn request<'a, K: Namespaced>(verb: &'static str, namespace: &'a str, name: &'a str) -> Request<'a> {
-    Request { verb, resource: K::plural(&()).into_owned(), noun: K::kind(&()).to_lowercase(), name, namespace: Some(namespace) }
+fn request<'a, K: Namespaced>(
+    verb: &'static str,
+    namespace: &'a str,
+    name: &'a str,
+) -> Request<'a> {
+    Request {
+        verb,
+        resource: K::plural(&()).into_owned(),
+        noun: K::kind(&()).to_lowercase(),
+        name,
+        namespace: Some(namespace),
+    }
 }
 
 /// Refuses what would leave its place in a URL's path; kube puts names there as they are.
 fn path_segment(text: &str) -> Result<()> {
-    let fits = !text.is_empty() && text.len() <= 253 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'));
+    let fits = !text.is_empty()
+        && text.len() <= 253
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'));
     if fits && text != "." && text != ".." {
         return Ok(());
     }
-    Err(Error::usage(format!("`{}` cannot be the name of anything in Kubernetes", crate::printable::short(text, 80))))
+    Err(Error::usage(format!(
+        "`{}` cannot be the name of anything in Kubernetes",
+        crate::printable::short(text, 80)
+    )))
 }

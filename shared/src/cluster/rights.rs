@@ -2,7 +2,9 @@
 
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{
-    LocalSubjectAccessReview, ResourceAttributes, ResourceRule, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec, SubjectAccessReviewSpec,
+    LocalSubjectAccessReview, ResourceAttributes, ResourceRule, SelfSubjectAccessReview,
+    SelfSubjectAccessReviewSpec, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
+    SubjectAccessReviewSpec,
 };
 use kube::Api;
 
@@ -34,13 +36,19 @@ impl Right {
     /// A verb on every object of a resource (`roles` or `pods/exec`) of an API group.
     pub fn of(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        Self { verb, group, resource, subresource, name: String::new() }
+        Self {
+            verb,
+            group,
+            resource,
+            subresource,
+            name: String::new(),
+        }
     }
 
     /// The same on the object of this name only.
     #[must_use]
     pub fn on(mut self, name: &str) -> Self {
-        self.name = name.to_owned();
+        name.clone_into(&mut self.name);
         self
     }
 
@@ -69,31 +77,69 @@ impl std::fmt::Display for Right {
 }
 
 impl Cluster {
-    /// Which of these rights we lack in a namespace; all are asked for at once.
+    /// Which of these rights we lack in a namespace. One question tells all rules that apply to us; only what they do not seem
+    /// to cover is asked for one by one (an authorizer that is not RBAC may not be able to list its rules).
     ///
     /// # Errors
     /// When the API server does not answer; everybody may ask (role `system:basic-user`).
     pub async fn lacks(&self, namespace: &str, rights: &[Right]) -> Result<Vec<Right>> {
-        let answers = try_join_all(rights.iter().map(async |right| {
-            let review = SelfSubjectAccessReview { spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(right.attributes(namespace)), ..Default::default() }, ..Default::default() };
-            let review = self.review(Api::all(self.client.clone()), &review, Some(namespace)).await?;
+        let rules = self.own_rules(namespace).await?;
+        let doubtful: Vec<&Right> = rights
+            .iter()
+            .filter(|right| !rules.iter().any(|rule| covers(rule, right)))
+            .collect();
+        let answers = try_join_all(doubtful.iter().map(async |right| {
+            let review = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(right.attributes(namespace)),
+                    ..Default::default()
+                },
+                ..Default::default()
+            };
+            let review = self
+                .review(Api::all(self.client.clone()), &review, Some(namespace))
+                .await?;
             Ok::<_, crate::Error>(review.status.is_some_and(|status| status.allowed))
         }))
         .await?;
-        Ok(rights.iter().zip(answers).filter(|(_, allowed)| !allowed).map(|(right, _)| right.clone()).collect())
+        Ok(doubtful
+            .into_iter()
+            .zip(answers)
+            .filter(|(_, allowed)| !allowed)
+            .map(|(right, _)| right.clone())
+            .collect())
     }
 
     /// Whether a subject has each of these rights in a namespace, in their order. A namespace's admin may ask this.
     ///
     /// # Errors
     /// [`crate::Kind::Forbidden`] for those who may not.
-    pub async fn allows(&self, subject: &Subject, namespace: &str, rights: &[Right]) -> Result<Vec<bool>> {
+    pub async fn allows(
+        &self,
+        subject: &Subject,
+        namespace: &str,
+        rights: &[Right],
+    ) -> Result<Vec<bool>> {
         try_join_all(rights.iter().map(async |right| {
             let (user, groups) = subject.as_reviewed();
-            let spec = SubjectAccessReviewSpec { user, groups, resource_attributes: Some(right.attributes(namespace)), ..Default::default() };
-            let mut review = LocalSubjectAccessReview { spec, ..Default::default() };
+            let spec = SubjectAccessReviewSpec {
+                user,
+                groups,
+                resource_attributes: Some(right.attributes(namespace)),
+                ..Default::default()
+            };
+            let mut review = LocalSubjectAccessReview {
+                spec,
+                ..Default::default()
+            };
             review.metadata.namespace = Some(namespace.to_owned());
-            let review = self.review(Api::namespaced(self.client.clone(), namespace), &review, Some(namespace)).await?;
+            let review = self
+                .review(
+                    Api::namespaced(self.client.clone(), namespace),
+                    &review,
+                    Some(namespace),
+                )
+                .await?;
             Ok(review.status.is_some_and(|status| status.allowed))
         }))
         .await
@@ -105,8 +151,87 @@ impl Cluster {
     /// # Errors
     /// When the API server does not answer.
     pub async fn own_rules(&self, namespace: &str) -> Result<Vec<ResourceRule>> {
-        let review = SelfSubjectRulesReview { spec: SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) }, ..Default::default() };
-        let review = self.review(Api::all(self.client.clone()), &review, Some(namespace)).await?;
-        Ok(review.status.map(|status| status.resource_rules).unwrap_or_default())
+        let review = SelfSubjectRulesReview {
+            spec: SelfSubjectRulesReviewSpec {
+                namespace: Some(namespace.to_owned()),
+            },
+            ..Default::default()
+        };
+        let review = self
+            .review(Api::all(self.client.clone()), &review, Some(namespace))
+            .await?;
+        Ok(review
+            .status
+            .map(|status| status.resource_rules)
+            .unwrap_or_default())
+    }
+}
+
+/// Whether an RBAC rule gives a right (the API's rules for wildcards: `*`, and `*/sub` for a subresource of everything).
+fn covers(rule: &ResourceRule, right: &Right) -> bool {
+    let has =
+        |list: &[String], wanted: &str| list.iter().any(|entry| entry == "*" || entry == wanted);
+    let resources = rule.resources.as_deref().unwrap_or_default();
+    let names = rule.resource_names.as_deref().unwrap_or_default();
+    let resource = if right.subresource.is_empty() {
+        right.resource.to_owned()
+    } else {
+        format!("{}/{}", right.resource, right.subresource)
+    };
+    let any_parent = !right.subresource.is_empty()
+        && resources
+            .iter()
+            .any(|entry| *entry == format!("*/{}", right.subresource));
+    has(&rule.verbs, right.verb)
+        && has(rule.api_groups.as_deref().unwrap_or_default(), right.group)
+        && (has(resources, &resource) || any_parent)
+        && (names.is_empty() || names.contains(&right.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(verbs: &[&str], groups: &[&str], resources: &[&str], names: &[&str]) -> ResourceRule {
+        let list = |items: &[&str]| Some(items.iter().map(|item| (*item).to_owned()).collect());
+        ResourceRule {
+            verbs: list(verbs).unwrap_or_default(),
+            api_groups: list(groups),
+            resources: list(resources),
+            resource_names: list(names),
+        }
+    }
+
+    #[test]
+    fn rules_cover_what_they_say_and_nothing_else() {
+        let forward = Right::core("create", "pods/portforward").on("pg-0");
+        assert!(covers(
+            &rule(&["create"], &[""], &["pods/portforward"], &["pg-0"]),
+            &forward
+        ));
+        assert!(!covers(
+            &rule(&["create"], &[""], &["pods/portforward"], &["pg-1"]),
+            &forward
+        ));
+        assert!(
+            !covers(&rule(&["create"], &[""], &["pods"], &[]), &forward),
+            "the pod is not its subresource"
+        );
+        assert!(covers(&rule(&["*"], &["*"], &["*"], &[]), &forward));
+        assert!(covers(
+            &rule(&["create"], &[""], &["*/portforward"], &[]),
+            &forward
+        ));
+        assert!(!covers(
+            &rule(&["get"], &["rbac.authorization.k8s.io"], &["roles"], &[]),
+            &Right::of("create", "rbac.authorization.k8s.io", "roles")
+        ));
+        assert!(
+            !covers(
+                &rule(&["create"], &[""], &["roles"], &[]),
+                &Right::of("create", "rbac.authorization.k8s.io", "roles")
+            ),
+            "another API group"
+        );
     }
 }

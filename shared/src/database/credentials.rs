@@ -27,7 +27,11 @@ pub(crate) enum Source {
     #[default]
     Unknown,
     /// In environment variables of its container, some of them read from Secrets.
-    Environment { username: Value, dbname: Value, password: Value },
+    Environment {
+        username: Value,
+        dbname: Value,
+        password: Value,
+    },
     /// In the first of these Secrets that exists, under the keys that `CloudNativePG` uses (`username`, `dbname`, `password`).
     Secrets(Vec<String>),
 }
@@ -51,10 +55,21 @@ impl Value {
         names
             .iter()
             .find_map(|name| variables.iter().find(|variable| variable.name == *name))
-            .map(|variable| match (&variable.value, variable.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref())) {
-                (Some(value), _) if !value.is_empty() => Self::Plain(value.clone().into()),
-                (_, Some(reference)) => Self::Key { secret: reference.name.clone(), key: reference.key.clone() },
-                _ => Self::Absent,
+            .map(|variable| {
+                match (
+                    &variable.value,
+                    variable
+                        .value_from
+                        .as_ref()
+                        .and_then(|from| from.secret_key_ref.as_ref()),
+                ) {
+                    (Some(value), _) if !value.is_empty() => Self::Plain(value.clone().into()),
+                    (_, Some(reference)) => Self::Key {
+                        secret: reference.name.clone(),
+                        key: reference.key.clone(),
+                    },
+                    _ => Self::Absent,
+                }
             })
             .unwrap_or_default()
     }
@@ -86,9 +101,33 @@ impl Value {
 /// What a container of a `PostgreSQL` image (the official one, or Bitnami's) says about logging in.
 pub(super) fn from_container(container: &Container) -> Source {
     Source::Environment {
-        username: Value::of(container, &["POSTGRES_USER", "POSTGRESQL_USERNAME", "POSTGRESQL_USER", "PGUSER"]),
-        dbname: Value::of(container, &["POSTGRES_DB", "POSTGRES_DATABASE", "POSTGRESQL_DATABASE", "PGDATABASE"]),
-        password: Value::of(container, &["POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD", "POSTGRESQL_POSTGRES_PASSWORD", "PGPASSWORD"]),
+        username: Value::of(
+            container,
+            &[
+                "POSTGRES_USER",
+                "POSTGRESQL_USERNAME",
+                "POSTGRESQL_USER",
+                "PGUSER",
+            ],
+        ),
+        dbname: Value::of(
+            container,
+            &[
+                "POSTGRES_DB",
+                "POSTGRES_DATABASE",
+                "POSTGRESQL_DATABASE",
+                "PGDATABASE",
+            ],
+        ),
+        password: Value::of(
+            container,
+            &[
+                "POSTGRES_PASSWORD",
+                "POSTGRESQL_PASSWORD",
+                "POSTGRESQL_POSTGRES_PASSWORD",
+                "PGPASSWORD",
+            ],
+        ),
     }
 }
 
@@ -97,19 +136,34 @@ pub(super) fn from_container(container: &Container) -> Source {
 /// # Errors
 /// When the API server does not answer. Secrets that may not be read or do not exist only leave the password out.
 pub async fn credentials(cluster: &Cluster, database: &Database) -> Result<Credentials> {
-    let mut found = Credentials { username: database.username.clone(), dbname: database.dbname.clone(), password: None };
+    let mut found = Credentials {
+        username: database.username.clone(),
+        dbname: database.dbname.clone(),
+        password: None,
+    };
     match &database.source {
         Source::Unknown => {}
-        Source::Environment { username, dbname, password } => {
+        Source::Environment {
+            username,
+            dbname,
+            password,
+        } => {
             let mut secrets = BTreeMap::new();
-            for name in [username, dbname, password].into_iter().filter_map(Value::secret) {
-                if !secrets.contains_key(name) {
-                    if let Some(secret) = readable(cluster, &database.namespace, name).await? {
-                        secrets.insert(name.to_owned(), secret);
-                    }
+            for name in [username, dbname, password]
+                .into_iter()
+                .filter_map(Value::secret)
+            {
+                if !secrets.contains_key(name)
+                    && let Some(secret) = readable(cluster, &database.namespace, name).await?
+                {
+                    secrets.insert(name.to_owned(), secret);
                 }
             }
-            let known = |value: &Value| value.resolve(&secrets).map(|text| secrecy::ExposeSecret::expose_secret(&text).to_owned());
+            let known = |value: &Value| {
+                value
+                    .resolve(&secrets)
+                    .map(|text| secrecy::ExposeSecret::expose_secret(&text).to_owned())
+            };
             found.password = password.resolve(&secrets);
             found.username = known(username).or(found.username);
             found.dbname = known(dbname).or(found.dbname);
@@ -119,7 +173,9 @@ pub async fn credentials(cluster: &Cluster, database: &Database) -> Result<Crede
                 if let Some(secret) = readable(cluster, &database.namespace, name).await? {
                     found.password = text(&secret, "password").map(Into::into);
                     found.username = text(&secret, "username").or(found.username);
-                    found.dbname = text(&secret, "dbname").filter(|dbname| dbname != "*").or(found.dbname);
+                    found.dbname = text(&secret, "dbname")
+                        .filter(|dbname| dbname != "*")
+                        .or(found.dbname);
                     break;
                 }
             }
@@ -139,7 +195,9 @@ async fn readable(cluster: &Cluster, namespace: &str, name: &str) -> Result<Opti
 /// A key of a Secret as text; nothing if it is no text or cannot be an environment variable.
 fn text(secret: &Secret, key: &str) -> Option<String> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
-    String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty() && !text.contains('\0'))
+    String::from_utf8(bytes.clone())
+        .ok()
+        .filter(|text| !text.is_empty() && !text.contains('\0'))
 }
 
 #[cfg(test)]
@@ -153,9 +211,18 @@ mod tests {
             {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "pg-secret", "key": "password"}}},
         ]}))
         .expect("a container");
-        let Source::Environment { username, dbname, password } = from_container(&container) else { panic!("an environment") };
+        let Source::Environment {
+            username,
+            dbname,
+            password,
+        } = from_container(&container)
+        else {
+            panic!("an environment")
+        };
         assert_eq!(username.plain().as_deref(), Some("shop"));
         assert!(matches!(dbname, Value::Absent));
-        assert!(matches!(password, Value::Key { secret, key } if secret == "pg-secret" && key == "password"));
+        assert!(
+            matches!(password, Value::Key { secret, key } if secret == "pg-secret" && key == "password")
+        );
     }
 }

@@ -42,9 +42,21 @@ pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Database> {
             behind(cluster, namespace, &typed.name, Some(service), None).await
         }
         None => {
-            let (service, set) = futures::join!(cluster.find::<Service>(namespace, &typed.name), cluster.find::<StatefulSet>(namespace, &typed.name));
+            let (service, set) = futures::join!(
+                cluster.find::<Service>(namespace, &typed.name),
+                cluster.find::<StatefulSet>(namespace, &typed.name)
+            );
             match (service?, set) {
-                (Some(service), set) => behind(cluster, namespace, &typed.name, Some(service), set.ok().flatten()).await,
+                (Some(service), set) => {
+                    behind(
+                        cluster,
+                        namespace,
+                        &typed.name,
+                        Some(service),
+                        set.ok().flatten(),
+                    )
+                    .await
+                }
                 (None, Ok(Some(set))) => {
                     let service = service_of(cluster, namespace, &set).await?;
                     behind(cluster, namespace, &typed.name, service, Some(set)).await
@@ -57,12 +69,24 @@ pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Database> {
 
 /// A database by the name of its `CloudNativePG` cluster or Helm release, or a lone pod.
 async fn by_label_or_pod(cluster: &Cluster, namespace: &str, name: &str) -> Result<Database> {
-    let (services, pod) = futures::join!(cluster.list::<Service>(namespace, ""), cluster.find::<Pod>(namespace, name));
+    let (services, pod) = futures::join!(
+        cluster.list::<Service>(namespace, ""),
+        cluster.find::<Pod>(namespace, name)
+    );
     let services = services?;
-    let labelled = |label: &'static str| services.iter().filter(move |service| service.labels().get(label).is_some_and(|value| value == name));
+    let labelled = |label: &'static str| {
+        services.iter().filter(move |service| {
+            service
+                .labels()
+                .get(label)
+                .is_some_and(|value| value == name)
+        })
+    };
     let cnpg = labelled(CNPG_CLUSTER).find(|service| service.name_any().ends_with("-rw"));
     let chart = || {
-        let mut of_release: Vec<&Service> = labelled(RELEASE).filter(|service| looks_like_database(service) && !is_headless(service)).collect();
+        let mut of_release: Vec<&Service> = labelled(RELEASE)
+            .filter(|service| looks_like_database(service) && !is_headless(service))
+            .collect();
         of_release.sort_by_key(|service| (service.name_any().contains("read"), service.name_any()));
         of_release.into_iter().next()
     };
@@ -72,11 +96,20 @@ async fn by_label_or_pod(cluster: &Cluster, namespace: &str, name: &str) -> Resu
     if let Some(pod) = pod? {
         return behind_pod(namespace, name, &pod);
     }
-    let names: BTreeSet<String> = services.iter().filter(|service| looks_like_database(service)).map(|service| known_as(service)).collect();
-    let error = Error::of(Kind::NotFound, format!("no database `{name}` in namespace `{namespace}`"));
+    let names: BTreeSet<String> = services
+        .iter()
+        .filter(|service| looks_like_database(service))
+        .map(known_as)
+        .collect();
+    let error = Error::of(
+        Kind::NotFound,
+        format!("no database `{name}` in namespace `{namespace}`"),
+    );
     Err(match name_hint(name, names.iter().map(String::as_str)) {
         Some(hint) => error.hint(hint),
-        None => error.hint(format!("see what there is: `kubectl get services -n {namespace}`")),
+        None => error.hint(format!(
+            "see what there is: `kubectl get services -n {namespace}`"
+        )),
     })
 }
 
@@ -86,58 +119,110 @@ async fn by_label_or_pod(cluster: &Cluster, namespace: &str, name: &str) -> Resu
 /// Those of listing Services.
 pub async fn candidates(cluster: &Cluster, namespace: &str) -> Result<Vec<String>> {
     let services: Vec<Service> = cluster.list(namespace, "").await?;
-    let names: BTreeSet<String> = services.iter().filter(|service| looks_like_database(service)).map(known_as).collect();
+    let names: BTreeSet<String> = services
+        .iter()
+        .filter(|service| looks_like_database(service))
+        .map(known_as)
+        .collect();
     Ok(names.into_iter().collect())
 }
 
 /// The shortest name by which a Service's database is found.
 fn known_as(service: &Service) -> String {
-    service.labels().get(CNPG_CLUSTER).cloned().unwrap_or_else(|| service.name_any())
+    service
+        .labels()
+        .get(CNPG_CLUSTER)
+        .cloned()
+        .unwrap_or_else(|| service.name_any())
 }
 
 fn is_headless(service: &Service) -> bool {
-    service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None")
+    service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.cluster_ip.as_deref())
+        == Some("None")
 }
 
 fn looks_like_database(service: &Service) -> bool {
-    ports(service).iter().any(|port| u16::try_from(port.port).is_ok_and(|port| KNOWN_PORTS.contains(&port)))
+    ports(service)
+        .iter()
+        .any(|port| u16::try_from(port.port).is_ok_and(|port| KNOWN_PORTS.contains(&port)))
 }
 
 fn ports(service: &Service) -> &[ServicePort] {
-    service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default()
+    service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.ports.as_deref())
+        .unwrap_or_default()
 }
 
 /// The Service of a `StatefulSet`: the governing one, or one that selects its pods.
-async fn service_of(cluster: &Cluster, namespace: &str, set: &StatefulSet) -> Result<Option<Service>> {
-    let governing = set.spec.as_ref().and_then(|spec| spec.service_name.clone()).filter(|name| !name.is_empty());
-    if let Some(name) = governing {
-        if let Some(service) = cluster.find::<Service>(namespace, &name).await? {
-            return Ok(Some(service));
-        }
+async fn service_of(
+    cluster: &Cluster,
+    namespace: &str,
+    set: &StatefulSet,
+) -> Result<Option<Service>> {
+    let governing = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.service_name.clone())
+        .filter(|name| !name.is_empty());
+    if let Some(name) = governing
+        && let Some(service) = cluster.find::<Service>(namespace, &name).await?
+    {
+        return Ok(Some(service));
     }
-    let labels = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()).and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
+    let labels = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.metadata.as_ref())
+        .and_then(|metadata| metadata.labels.clone())
+        .unwrap_or_default();
     let services: Vec<Service> = cluster.list(namespace, "").await?;
-    Ok(services.into_iter().find(|service| selects(service, &labels)))
+    Ok(services
+        .into_iter()
+        .find(|service| selects(service, &labels)))
 }
 
 fn selects(service: &Service, labels: &BTreeMap<String, String>) -> bool {
-    let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    selector.is_some_and(|selector| !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| {
+        !selector.is_empty()
+            && selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+    })
 }
 
 /// The database behind a Service, or behind a `StatefulSet` that has none.
-async fn behind(cluster: &Cluster, namespace: &str, name: &str, service: Option<Service>, set: Option<StatefulSet>) -> Result<Database> {
+async fn behind(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    service: Option<Service>,
+    set: Option<StatefulSet>,
+) -> Result<Database> {
     let Some(service) = service else {
         let set = set.unwrap_or_default();
         let pods = set_pods(&set);
-        let pod: Pod = cluster.get(namespace, pods.first().map_or("", String::as_str)).await?;
+        let pod: Pod = cluster
+            .get(namespace, pods.first().map_or("", String::as_str))
+            .await?;
         let mut database = behind_pod(namespace, name, &pod)?;
         database.pods = pods;
         database.lasting_names = true;
         return Ok(database);
     };
     let service_name = service.name_any();
-    let endpoints = cluster.find::<Endpoints>(namespace, &service_name).await?.unwrap_or_default();
+    let endpoints = cluster
+        .find::<Endpoints>(namespace, &service_name)
+        .await?
+        .unwrap_or_default();
     let port = choose_port(&service)?;
     let seen = pods_of(&endpoints);
     let pod = match seen.first() {
@@ -147,10 +232,15 @@ async fn behind(cluster: &Cluster, namespace: &str, name: &str, service: Option<
     let owner = pod.as_ref().and_then(controller);
     let set = match (&owner, set) {
         (_, Some(set)) => Some(set),
-        (Some((kind, owner)), None) if kind == "StatefulSet" => cluster.find(namespace, owner).await?,
+        (Some((kind, owner)), None) if kind == "StatefulSet" => {
+            cluster.find(namespace, owner).await?
+        }
         _ => None,
     };
-    let cnpg = pod.as_ref().and_then(|pod| pod.labels().get(CNPG_CLUSTER).cloned()).or_else(|| service.labels().get(CNPG_CLUSTER).cloned());
+    let cnpg = pod
+        .as_ref()
+        .and_then(|pod| pod.labels().get(CNPG_CLUSTER).cloned())
+        .or_else(|| service.labels().get(CNPG_CLUSTER).cloned());
     let mut pods: BTreeSet<String> = seen.iter().cloned().collect();
     if let Some(set) = &set {
         pods.extend(set_pods(set));
@@ -159,14 +249,32 @@ async fn behind(cluster: &Cluster, namespace: &str, name: &str, service: Option<
         pods.extend(cnpg_pods(cnpg, &seen));
     }
     if pods.is_empty() {
-        return Err(Error::new(format!("{name} has no pod")).caused_by(format!("service `{service_name}` selects none at the moment")).hint(format!("see its pods: `kubectl get pods -n {namespace}`")));
+        return Err(Error::new(format!("{name} has no pod"))
+            .caused_by(format!(
+                "service `{service_name}` selects none at the moment"
+            ))
+            .hint(format!("see its pods: `kubectl get pods -n {namespace}`")));
     }
     let serving = ready_endpoint(namespace, &endpoints, port.name.as_deref());
-    let template = set.as_ref().and_then(|set| set.spec.as_ref()).and_then(|spec| spec.template.spec.as_ref());
-    let containers = pod.as_ref().and_then(|pod| pod.spec.as_ref()).or(template).map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let template = set
+        .as_ref()
+        .and_then(|set| set.spec.as_ref())
+        .and_then(|spec| spec.template.spec.as_ref());
+    let containers = pod
+        .as_ref()
+        .and_then(|pod| pod.spec.as_ref())
+        .or(template)
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
     let container = database_container(containers);
     let number = u16::try_from(port.port).unwrap_or_default();
-    let protocol = protocol_of(number, port.name.as_deref(), port.target_port.as_ref(), container, cnpg.is_some());
+    let protocol = protocol_of(
+        number,
+        port.name.as_deref(),
+        port.target_port.as_ref(),
+        container,
+        cnpg.is_some(),
+    );
     let mut database = Database {
         namespace: namespace.into(),
         name: name.into(),
@@ -185,7 +293,9 @@ async fn behind(cluster: &Cluster, namespace: &str, name: &str, service: Option<
     };
     match (&cnpg, container) {
         // INSEE's chart keeps the owner of the real database in `-user`; the operator's own Secret is `-app`.
-        (Some(cnpg), _) => database.source = Source::Secrets(vec![format!("{cnpg}-user"), format!("{cnpg}-app")]),
+        (Some(cnpg), _) => {
+            database.source = Source::Secrets(vec![format!("{cnpg}-user"), format!("{cnpg}-app")])
+        }
         (None, Some(container)) => learn_login(&mut database, container),
         (None, None) => {}
     }
@@ -194,13 +304,30 @@ async fn behind(cluster: &Cluster, namespace: &str, name: &str, service: Option<
 
 /// A database in a pod without a Service.
 fn behind_pod(namespace: &str, name: &str, pod: &Pod) -> Result<Database> {
-    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let containers = pod
+        .spec
+        .as_ref()
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
     let container = database_container(containers);
-    let declared: Vec<u16> = containers.iter().flat_map(|container| container.ports.iter().flatten()).filter_map(|port| u16::try_from(port.container_port).ok()).collect();
+    let declared: Vec<u16> = containers
+        .iter()
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| u16::try_from(port.container_port).ok())
+        .collect();
     let is_postgres = container.is_some_and(is_postgres_image);
-    let port = declared.iter().copied().find(|port| KNOWN_PORTS.contains(port)).or_else(|| is_postgres.then_some(5432)).or_else(|| declared.first().copied());
+    let port = declared
+        .iter()
+        .copied()
+        .find(|port| KNOWN_PORTS.contains(port))
+        .or_else(|| is_postgres.then_some(5432))
+        .or_else(|| declared.first().copied());
     let Some(port) = port else {
-        return Err(Error::new(format!("pod `{}` does not say which port it listens on", pod.name_any())).hint("add `ports: [{containerPort: N}]` to its container, or give it a Service"));
+        return Err(Error::new(format!(
+            "pod `{}` does not say which port it listens on",
+            pod.name_any()
+        ))
+        .hint("add `ports: [{containerPort: N}]` to its container, or give it a Service"));
     };
     let mut database = Database {
         namespace: namespace.into(),
@@ -209,7 +336,11 @@ fn behind_pod(namespace: &str, name: &str, pod: &Pod) -> Result<Database> {
         port_name: None,
         port,
         pods: vec![pod.name_any()],
-        serving: Some(Endpoint { namespace: namespace.into(), pod: pod.name_any(), port }),
+        serving: Some(Endpoint {
+            namespace: namespace.into(),
+            pod: pod.name_any(),
+            port,
+        }),
         lasting_names: controller(pod).is_none_or(|(kind, _)| kind == "StatefulSet"),
         protocol: protocol_of(port, None, None, container, false),
         dbname: None,
@@ -229,28 +360,56 @@ fn learn_login(database: &mut Database, container: &Container) {
         return;
     }
     let source = from_container(container);
-    if let Source::Environment { username, dbname, .. } = &source {
+    if let Source::Environment {
+        username, dbname, ..
+    } = &source
+    {
         // The images' own defaults: the user is `postgres`, the database is called like the user.
-        database.username = username.plain().or_else(|| matches!(username, Value::Absent).then(|| "postgres".into()));
-        database.dbname = dbname.plain().or_else(|| if matches!(dbname, Value::Absent) { database.username.clone() } else { None });
+        database.username = username
+            .plain()
+            .or_else(|| matches!(username, Value::Absent).then(|| "postgres".into()));
+        database.dbname = dbname.plain().or_else(|| {
+            if matches!(dbname, Value::Absent) {
+                database.username.clone()
+            } else {
+                None
+            }
+        });
     }
     database.source = source;
 }
 
 /// The container that runs the database, among sidecars.
 fn database_container(containers: &[Container]) -> Option<&Container> {
-    let has_known_port = |container: &&Container| container.ports.iter().flatten().any(|port| u16::try_from(port.container_port).is_ok_and(|port| KNOWN_PORTS.contains(&port)));
-    containers.iter().find(|container| is_postgres_image(container)).or_else(|| containers.iter().find(has_known_port)).or_else(|| containers.first())
+    let has_known_port = |container: &&Container| {
+        container.ports.iter().flatten().any(|port| {
+            u16::try_from(port.container_port).is_ok_and(|port| KNOWN_PORTS.contains(&port))
+        })
+    };
+    containers
+        .iter()
+        .find(|container| is_postgres_image(container))
+        .or_else(|| containers.iter().find(has_known_port))
+        .or_else(|| containers.first())
 }
 
 fn is_postgres_image(container: &Container) -> bool {
     let image = container.image.as_deref().unwrap_or_default();
     let name = image.rsplit('/').next().unwrap_or_default();
     // Not its exporters, poolers and administration pages.
-    ["postgres", "postgis", "timescaledb", "pgvector"].iter().any(|start| name.starts_with(start)) && !name.contains("exporter")
+    ["postgres", "postgis", "timescaledb", "pgvector"]
+        .iter()
+        .any(|start| name.starts_with(start))
+        && !name.contains("exporter")
 }
 
-fn protocol_of(port: u16, name: Option<&str>, target: Option<&IntOrString>, container: Option<&Container>, cnpg: bool) -> Protocol {
+fn protocol_of(
+    port: u16,
+    name: Option<&str>,
+    target: Option<&IntOrString>,
+    container: Option<&Container>,
+    cnpg: bool,
+) -> Protocol {
     let named = |name: &str| name.contains("postgres") || name == "pg" || name.ends_with("-pg");
     let target_name = match target {
         Some(IntOrString::String(name)) => Some(name.as_str()),
@@ -260,12 +419,29 @@ fn protocol_of(port: u16, name: Option<&str>, target: Option<&IntOrString>, cont
         Some(IntOrString::Int(number)) => Some(*number),
         _ => None,
     };
-    if cnpg || port == 5432 || target_number == Some(5432) || name.is_some_and(named) || target_name.is_some_and(named) || container.is_some_and(is_postgres_image) { Protocol::Postgres } else { Protocol::Other }
+    if cnpg
+        || port == 5432
+        || target_number == Some(5432)
+        || name.is_some_and(named)
+        || target_name.is_some_and(named)
+        || container.is_some_and(is_postgres_image)
+    {
+        Protocol::Postgres
+    } else {
+        Protocol::Other
+    }
 }
 
 /// The port by which a database is reached, among those of its Service.
 fn choose_port(service: &Service) -> Result<&ServicePort> {
-    let tcp: Vec<&ServicePort> = ports(service).iter().filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")).collect();
+    let tcp: Vec<&ServicePort> = ports(service)
+        .iter()
+        .filter(|port| {
+            port.protocol
+                .as_deref()
+                .is_none_or(|protocol| protocol == "TCP")
+        })
+        .collect();
     tcp.iter()
         .find(|port| u16::try_from(port.port).is_ok_and(|port| KNOWN_PORTS.contains(&port)))
         .or_else(|| tcp.first())
@@ -276,10 +452,16 @@ fn choose_port(service: &Service) -> Result<&ServicePort> {
 /// The pods behind a Service, ready ones first.
 fn pods_of(endpoints: &Endpoints) -> Vec<String> {
     let subsets = endpoints.subsets.iter().flatten();
-    let ready = subsets.clone().flat_map(|subset| subset.addresses.iter().flatten());
+    let ready = subsets
+        .clone()
+        .flat_map(|subset| subset.addresses.iter().flatten());
     let starting = subsets.flat_map(|subset| subset.not_ready_addresses.iter().flatten());
     let mut pods: Vec<String> = Vec::new();
-    for target in ready.chain(starting).filter_map(|address| address.target_ref.as_ref()).filter(|target| target.kind.as_deref() == Some("Pod")) {
+    for target in ready
+        .chain(starting)
+        .filter_map(|address| address.target_ref.as_ref())
+        .filter(|target| target.kind.as_deref() == Some("Pod"))
+    {
         if let Some(name) = target.name.clone().filter(|name| !pods.contains(name)) {
             pods.push(name);
         }
@@ -289,21 +471,40 @@ fn pods_of(endpoints: &Endpoints) -> Vec<String> {
 
 /// The kind and name of what controls a pod.
 fn controller(pod: &Pod) -> Option<(String, String)> {
-    pod.owner_references().iter().find(|owner| owner.controller == Some(true)).map(|owner| (owner.kind.clone(), owner.name.clone()))
+    pod.owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| (owner.kind.clone(), owner.name.clone()))
 }
 
 /// The names that a `StatefulSet`'s pods have and will have again.
 fn set_pods(set: &StatefulSet) -> Vec<String> {
     let spec = set.spec.as_ref();
-    let first = spec.and_then(|spec| spec.ordinals.as_ref()).and_then(|ordinals| ordinals.start).unwrap_or(0);
+    let first = spec
+        .and_then(|spec| spec.ordinals.as_ref())
+        .and_then(|ordinals| ordinals.start)
+        .unwrap_or(0);
     let replicas = spec.and_then(|spec| spec.replicas).unwrap_or(1).max(1);
-    (first..first + replicas.min(32)).map(|ordinal| format!("{}-{ordinal}", set.name_any())).collect()
+    (first..first + replicas.min(32))
+        .map(|ordinal| format!("{}-{ordinal}", set.name_any()))
+        .collect()
 }
 
 /// The names that a `CloudNativePG` cluster's pods have and will have next: it counts upwards and never uses one again.
 fn cnpg_pods(cluster: &str, seen: &[String]) -> Vec<String> {
-    let newest = seen.iter().filter_map(|pod| pod.strip_prefix(cluster)?.strip_prefix('-')?.parse::<u32>().ok()).max().unwrap_or(0);
-    (1..=newest.saturating_add(CNPG_AHEAD).min(64)).map(|serial| format!("{cluster}-{serial}")).collect()
+    let newest = seen
+        .iter()
+        .filter_map(|pod| {
+            pod.strip_prefix(cluster)?
+                .strip_prefix('-')?
+                .parse::<u32>()
+                .ok()
+        })
+        .max()
+        .unwrap_or(0);
+    (1..=newest.saturating_add(CNPG_AHEAD).min(64))
+        .map(|serial| format!("{cluster}-{serial}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -316,7 +517,9 @@ mod tests {
 
     #[test]
     fn the_database_port_is_chosen_among_others() {
-        let service = service(serde_json::json!({"metadata": {"name": "pg"}, "spec": {"ports": [{"name": "metrics", "port": 9187}, {"name": "tcp-postgresql", "port": 5432}]}}));
+        let service = service(
+            serde_json::json!({"metadata": {"name": "pg"}, "spec": {"ports": [{"name": "metrics", "port": 9187}, {"name": "tcp-postgresql", "port": 5432}]}}),
+        );
         assert_eq!(choose_port(&service).ok().map(|port| port.port), Some(5432));
         assert!(choose_port(&Service::default()).is_err());
     }
@@ -329,16 +532,28 @@ mod tests {
 
     #[test]
     fn cnpg_counts_upwards() {
-        assert_eq!(cnpg_pods("pg1", &["pg1-3".into()]), ["pg1-1", "pg1-2", "pg1-3", "pg1-4", "pg1-5", "pg1-6", "pg1-7", "pg1-8"]);
+        assert_eq!(
+            cnpg_pods("pg1", &["pg1-3".into()]),
+            [
+                "pg1-1", "pg1-2", "pg1-3", "pg1-4", "pg1-5", "pg1-6", "pg1-7", "pg1-8"
+            ]
+        );
         assert_eq!(cnpg_pods("pg1", &[]).len(), 5);
     }
 
     #[test]
     fn exporters_are_no_databases() {
-        let container = |image: &str| Container { image: Some(image.into()), ..Default::default() };
-        assert!(is_postgres_image(&container("docker.io/library/postgres:15")));
+        let container = |image: &str| Container {
+            image: Some(image.into()),
+            ..Default::default()
+        };
+        assert!(is_postgres_image(&container(
+            "docker.io/library/postgres:15"
+        )));
         assert!(is_postgres_image(&container("bitnami/postgresql:16.2.0")));
-        assert!(!is_postgres_image(&container("bitnami/postgres-exporter:0.15")));
+        assert!(!is_postgres_image(&container(
+            "bitnami/postgres-exporter:0.15"
+        )));
         assert!(!is_postgres_image(&container("nginx")));
     }
 }

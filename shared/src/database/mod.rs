@@ -46,37 +46,61 @@ impl FromStr for Typed {
     fn from_str(text: &str) -> Result<Self, String> {
         let workload = |word: &str| match word.to_ascii_lowercase().as_str() {
             "svc" | "service" | "services" => Some(Workload::Service),
-            "sts" | "statefulset" | "statefulsets" | "statefulset.apps" | "statefulsets.apps" => Some(Workload::StatefulSet),
+            "sts" | "statefulset" | "statefulsets" | "statefulset.apps" | "statefulsets.apps" => {
+                Some(Workload::StatefulSet)
+            }
             "po" | "pod" | "pods" => Some(Workload::Pod),
             _ => None,
         };
         let parts: Vec<&str> = text.split('/').collect();
-        let (namespace, kind, name) = match parts[..] {
-            [name] => (None, None, name),
-            [kind, name] if workload(kind).is_some() => (None, workload(kind), name),
-            [namespace, name] => (Some(namespace), None, name),
-            [namespace, kind, name] if workload(kind).is_some() => (Some(namespace), workload(kind), name),
-            _ => return Err("write `NAME`, `NAMESPACE/NAME`, or `svc/NAME`, `statefulset/NAME`, `pod/NAME`".into()),
-        };
+        let (namespace, kind, name) =
+            match parts[..] {
+                [name] => (None, None, name),
+                [kind, name] if workload(kind).is_some() => (None, workload(kind), name),
+                [namespace, name] => (Some(namespace), None, name),
+                [namespace, kind, name] if workload(kind).is_some() => {
+                    (Some(namespace), workload(kind), name)
+                }
+                _ => return Err(
+                    "write `NAME`, `NAMESPACE/NAME`, or `svc/NAME`, `statefulset/NAME`, `pod/NAME`"
+                        .into(),
+                ),
+            };
         for part in namespace.into_iter().chain([name]) {
             if !is_name(part) {
-                return Err(format!("`{}` cannot be a name in Kubernetes (lower-case letters, digits, `-` and `.`)", printable::short(part, 60)));
+                return Err(format!(
+                    "`{}` cannot be a name in Kubernetes (lower-case letters, digits, `-` and `.`)",
+                    printable::short(part, 60)
+                ));
             }
         }
-        Ok(Self { namespace: namespace.map(Into::into), workload: kind, name: name.into() })
+        Ok(Self {
+            namespace: namespace.map(Into::into),
+            workload: kind,
+            name: name.into(),
+        })
     }
 }
 
 /// RFC 1123 subdomain, the form of the names of Services, StatefulSets and pods.
 pub(crate) fn is_name(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty() && text.len() <= 253 && text.chars().all(|c| alphanumeric(c) || c == '-' || c == '.') && text.starts_with(alphanumeric) && text.ends_with(alphanumeric) && !text.contains("..")
+    !text.is_empty()
+        && text.len() <= 253
+        && text
+            .chars()
+            .all(|c| alphanumeric(c) || c == '-' || c == '.')
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && !text.contains("..")
 }
 
 impl Typed {
     /// The namespace that is meant: the one in front, or the connection's.
     pub fn namespace_in<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
-        self.namespace.as_deref().unwrap_or_else(|| cluster.namespace())
+        self.namespace
+            .as_deref()
+            .unwrap_or_else(|| cluster.namespace())
     }
 }
 
@@ -147,27 +171,63 @@ pub(crate) fn nowhere() -> credentials::Source {
 /// When no pod is ready; [`Kind::Forbidden`] and [`Kind::NotFound`] when a share has ended.
 pub async fn serving(cluster: &Cluster, database: &Database) -> Result<Endpoint> {
     let Some(service) = &database.service else {
-        return database.serving.clone().ok_or_else(|| Error::new(format!("pod of {} is not known", database.name)));
+        return database
+            .serving
+            .clone()
+            .ok_or_else(|| Error::new(format!("pod of {} is not known", database.name)));
     };
     let endpoints: Endpoints = cluster.get(&database.namespace, service).await?;
-    ready_endpoint(&database.namespace, &endpoints, database.port_name.as_deref()).ok_or_else(|| {
-        Error::of(Kind::Failed, format!("{} has no pod that is ready", database.name)).hint(format!("see what its pods wait for: `kubectl get pods -n {}`", database.namespace))
+    ready_endpoint(
+        &database.namespace,
+        &endpoints,
+        database.port_name.as_deref(),
+    )
+    .ok_or_else(|| {
+        Error::of(
+            Kind::Failed,
+            format!("{} has no pod that is ready", database.name),
+        )
+        .hint(format!(
+            "see what its pods wait for: `kubectl get pods -n {}`",
+            database.namespace
+        ))
     })
 }
 
 /// The first ready pod behind a Service, and its port by this name (or its only port).
-fn ready_endpoint(namespace: &str, endpoints: &Endpoints, port_name: Option<&str>) -> Option<Endpoint> {
+fn ready_endpoint(
+    namespace: &str,
+    endpoints: &Endpoints,
+    port_name: Option<&str>,
+) -> Option<Endpoint> {
     endpoints.subsets.iter().flatten().find_map(|subset| {
         let ports = subset.ports.as_ref()?;
-        let port = ports.iter().find(|port| port.name.as_deref() == port_name).or_else(|| ports.first())?;
-        let pod = subset.addresses.iter().flatten().filter_map(|address| address.target_ref.as_ref()).find(|target| target.kind.as_deref() == Some("Pod"))?;
-        Some(Endpoint { namespace: namespace.to_owned(), pod: pod.name.clone()?, port: u16::try_from(port.port).ok()? })
+        let port = ports
+            .iter()
+            .find(|port| port.name.as_deref() == port_name)
+            .or_else(|| ports.first())?;
+        let pod = subset
+            .addresses
+            .iter()
+            .flatten()
+            .filter_map(|address| address.target_ref.as_ref())
+            .find(|target| target.kind.as_deref() == Some("Pod"))?;
+        Some(Endpoint {
+            namespace: namespace.to_owned(),
+            pod: pod.name.clone()?,
+            port: u16::try_from(port.port).ok()?,
+        })
     })
 }
 
 /// The environment that the database's client programs read (for `PostgreSQL`: libpq's, and `DATABASE_URL`). Everything is
 /// held as a secret, since some of it is.
-pub fn environment(database: &Database, credentials: &Credentials, host: &str, port: u16) -> Vec<(&'static str, SecretString)> {
+pub fn environment(
+    database: &Database,
+    credentials: &Credentials,
+    host: &str,
+    port: u16,
+) -> Vec<(&'static str, SecretString)> {
     let mut variables: Vec<(&'static str, SecretString)> = Vec::new();
     if database.protocol != Protocol::Postgres {
         return variables;
@@ -184,15 +244,30 @@ pub fn environment(database: &Database, credentials: &Credentials, host: &str, p
     if let Some(password) = &credentials.password {
         set("PGPASSWORD", password.expose_secret());
     }
-    let quoted = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let quoted = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
     let login = match (&credentials.username, &credentials.password) {
-        (Some(user), Some(password)) => format!("{}:{}@", quoted(user), quoted(password.expose_secret())),
+        (Some(user), Some(password)) => {
+            format!("{}:{}@", quoted(user), quoted(password.expose_secret()))
+        }
         (Some(user), None) => format!("{}@", quoted(user)),
         (None, _) => String::new(),
     };
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let dbname = credentials.dbname.as_deref().map(quoted).unwrap_or_default();
-    set("DATABASE_URL", &format!("postgresql://{login}{host}:{port}/{dbname}"));
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    let dbname = credentials
+        .dbname
+        .as_deref()
+        .map(quoted)
+        .unwrap_or_default();
+    set(
+        "DATABASE_URL",
+        &format!("postgresql://{login}{host}:{port}/{dbname}"),
+    );
     variables
 }
 
@@ -205,7 +280,11 @@ pub(crate) fn example() -> Database {
         port_name: None,
         port: 5432,
         pods: vec!["pg-0".into()],
-        serving: Some(Endpoint { namespace: "user-alice".into(), pod: "pg-0".into(), port: 5432 }),
+        serving: Some(Endpoint {
+            namespace: "user-alice".into(),
+            pod: "pg-0".into(),
+            port: 5432,
+        }),
         lasting_names: true,
         protocol: Protocol::Postgres,
         dbname: Some("shop".into()),
@@ -222,14 +301,24 @@ mod tests {
 
     #[test]
     fn reads_what_people_type() {
-        let typed = |namespace: Option<&str>, workload, name: &str| Typed { namespace: namespace.map(Into::into), workload, name: name.into() };
+        let typed = |namespace: Option<&str>, workload, name: &str| Typed {
+            namespace: namespace.map(Into::into),
+            workload,
+            name: name.into(),
+        };
         for (text, expected) in [
             ("pg", typed(None, None, "pg")),
             ("svc/pg", typed(None, Some(Workload::Service), "pg")),
-            ("statefulset/pg", typed(None, Some(Workload::StatefulSet), "pg")),
+            (
+                "statefulset/pg",
+                typed(None, Some(Workload::StatefulSet), "pg"),
+            ),
             ("pod/pg-0", typed(None, Some(Workload::Pod), "pg-0")),
             ("user-alice/pg", typed(Some("user-alice"), None, "pg")),
-            ("user-alice/svc/pg", typed(Some("user-alice"), Some(Workload::Service), "pg")),
+            (
+                "user-alice/svc/pg",
+                typed(Some("user-alice"), Some(Workload::Service), "pg"),
+            ),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
@@ -237,17 +326,44 @@ mod tests {
 
     #[test]
     fn refuses_what_can_be_no_name() {
-        for text in ["", "/", "a/b/c", "../pg", "pg/", "/pg", "PG", "pg;rm", "pg\u{1b}[31m", "-pg", "pg?x=1", "pg%2f", "a..b", "svc/"] {
+        for text in [
+            "",
+            "/",
+            "a/b/c",
+            "../pg",
+            "pg/",
+            "/pg",
+            "PG",
+            "pg;rm",
+            "pg\u{1b}[31m",
+            "-pg",
+            "pg?x=1",
+            "pg%2f",
+            "a..b",
+            "svc/",
+        ] {
             assert!(text.parse::<Typed>().is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn the_environment_quotes_what_a_url_needs() {
-        let credentials = Credentials { username: Some("al ice".into()), dbname: Some("a/b".into()), password: Some("p@ss:w/rd%".to_owned().into()) };
+        let credentials = Credentials {
+            username: Some("al ice".into()),
+            dbname: Some("a/b".into()),
+            password: Some("p@ss:w/rd%".to_owned().into()),
+        };
         let variables = environment(&example(), &credentials, "::1", 15432);
-        let value = |name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| value.expose_secret().to_owned());
-        assert_eq!(value("DATABASE_URL").as_deref(), Some("postgresql://al%20ice:p%40ss%3Aw%2Frd%25@[::1]:15432/a%2Fb"));
+        let value = |name| {
+            variables
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| value.expose_secret().to_owned())
+        };
+        assert_eq!(
+            value("DATABASE_URL").as_deref(),
+            Some("postgresql://al%20ice:p%40ss%3Aw%2Frd%25@[::1]:15432/a%2Fb")
+        );
         assert_eq!(value("PGPASSWORD").as_deref(), Some("p@ss:w/rd%"));
         assert_eq!(value("PGPORT").as_deref(), Some("15432"));
     }
@@ -259,7 +375,14 @@ mod tests {
             {"addresses": [{"ip": "10.0.0.2", "targetRef": {"kind": "Pod", "name": "pg-1"}}], "ports": [{"name": "metrics", "port": 9187}, {"name": "pg", "port": 5433}]},
         ]})).expect("endpoints");
         let found = ready_endpoint("ns", &endpoints, Some("pg"));
-        assert_eq!(found, Some(Endpoint { namespace: "ns".into(), pod: "pg-1".into(), port: 5433 }));
+        assert_eq!(
+            found,
+            Some(Endpoint {
+                namespace: "ns".into(),
+                pod: "pg-1".into(),
+                port: 5433
+            })
+        );
         assert_eq!(ready_endpoint("ns", &Endpoints::default(), None), None);
     }
 }

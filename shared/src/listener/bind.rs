@@ -35,7 +35,10 @@ pub struct Bound {
 impl Bound {
     /// The addresses to connect to, as they are written.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect()
     }
 }
 
@@ -55,18 +58,38 @@ pub struct Taken {
 pub fn bind(wanted: Wanted) -> Result<Bound> {
     let (Wanted::Exactly(port) | Wanted::Preferably(port)) = wanted;
     let cause = match on(port) {
-        Ok(sockets) => return Ok(Bound { sockets, port, instead: None }),
+        Ok(sockets) => {
+            return Ok(Bound {
+                sockets,
+                port,
+                instead: None,
+            });
+        }
         Err(cause) => cause,
     };
     let taken = explain(port, &cause);
     if let Wanted::Exactly(_) = wanted {
-        let error = Error::new(format!("cannot listen on port {port}")).caused_by(format!("it is {}", taken.why));
-        return Err(if cause.kind() == ErrorKind::AddrInUse { error.hint("leave `--port` out: a free one is chosen then") } else { error });
+        let error = Error::new(format!("cannot listen on port {port}"))
+            .caused_by(format!("it is {}", taken.why));
+        return Err(if cause.kind() == ErrorKind::AddrInUse {
+            error.hint("leave `--port` out: a free one is chosen then")
+        } else {
+            error
+        });
     }
-    let nearby = (1..=NEARBY).filter_map(|step| port.checked_add(step)).find_map(|port| Some((port, on(port).ok()?)));
+    let nearby = (1..=NEARBY)
+        .filter_map(|step| port.checked_add(step))
+        .find_map(|port| Some((port, on(port).ok()?)));
     match nearby.or_else(any) {
-        Some((port, sockets)) => Ok(Bound { sockets, port, instead: Some(taken) }),
-        None => Err(Error::new("no port on this machine is free on both 127.0.0.1 and ::1").caused_by(cause.to_string())),
+        Some((port, sockets)) => Ok(Bound {
+            sockets,
+            port,
+            instead: Some(taken),
+        }),
+        None => Err(
+            Error::new("no port on this machine is free on both 127.0.0.1 and ::1")
+                .caused_by(cause.to_string()),
+        ),
     }
 }
 
@@ -76,7 +99,14 @@ fn on(port: u16) -> io::Result<Vec<TcpListener>> {
     let port = v4.local_addr()?.port();
     match listen(IpAddr::V6(Ipv6Addr::LOCALHOST), port) {
         Ok(v6) => Ok(vec![v4, v6]),
-        Err(error) if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) || is_no_such_family(&error) => Ok(vec![v4]),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::AddrNotAvailable | ErrorKind::Unsupported
+            ) || is_no_such_family(&error) =>
+        {
+            Ok(vec![v4])
+        }
         Err(error) => Err(error),
     }
 }
@@ -129,19 +159,34 @@ mod tests {
         assert_eq!((bound.port, &bound.instead), (port, &None));
         for address in bound.addresses() {
             assert!(address.ip().is_loopback() && address.port() == port);
-            assert!(TcpListener::bind(address).is_err(), "{address} is still free");
+            assert!(
+                TcpListener::bind(address).is_err(),
+                "{address} is still free"
+            );
         }
     }
 
     #[test]
     fn a_port_that_is_half_taken_is_taken() {
-        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::UNSPECIFIED)] {
-            let Ok(held) = TcpListener::bind((ip, 0)) else { continue };
+        for ip in [
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        ] {
+            let Ok(held) = TcpListener::bind((ip, 0)) else {
+                continue;
+            };
             let port = held.local_addr().expect("an address").port();
             let error = bind(Wanted::Exactly(port)).expect_err("it is taken");
             assert_eq!(error.message(), format!("cannot listen on port {port}"));
             if cfg!(target_os = "linux") {
-                assert!(error.causes().concat().contains(&format!("(process {})", std::process::id())), "{ip} {error:?}");
+                assert!(
+                    error
+                        .causes()
+                        .concat()
+                        .contains(&format!("(process {})", std::process::id())),
+                    "{ip} {error:?}"
+                );
             }
             let bound = bind(Wanted::Preferably(port)).expect("another one");
             assert!(bound.port > port, "{} for {port}", bound.port);

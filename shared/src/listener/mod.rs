@@ -64,14 +64,27 @@ pub enum Callers {
 ///
 /// # Errors
 /// The sockets cannot be used; never because of a connection.
-pub async fn serve<D, E>(bound: Bound, callers: Callers, to: Rc<D>, engine: Rc<E>, ui: Ui, closing: impl Future<Output = ()>) -> Result<()>
+pub async fn serve<D, E>(
+    bound: Bound,
+    callers: Callers,
+    to: Rc<D>,
+    engine: Rc<E>,
+    ui: Ui,
+    closing: impl Future<Output = ()>,
+) -> Result<()>
 where
     D: Destination + 'static,
     E: Engine + 'static,
 {
     let port = bound.port;
-    let listening: io::Result<Vec<TcpListener>> = bound.sockets.into_iter().map(TcpListener::from_std).collect();
-    let listening = listening.map_err(|error| Error::new(format!("cannot listen on port {port}")).caused_by(error.to_string()))?;
+    let listening: io::Result<Vec<TcpListener>> = bound
+        .sockets
+        .into_iter()
+        .map(TcpListener::from_std)
+        .collect();
+    let listening = listening.map_err(|error| {
+        Error::new(format!("cannot listen on port {port}")).caused_by(error.to_string())
+    })?;
     LocalSet::new()
         .run_until(async move {
             let repeats = Rc::new(RefCell::new(Repeats::default()));
@@ -117,11 +130,24 @@ where
 
 /// The next connection on any of the sockets.
 async fn accept(listening: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
-    poll_fn(|context| listening.iter().map(|socket| socket.poll_accept(context)).find(Poll::is_ready).unwrap_or(Poll::Pending)).await
+    poll_fn(|context| {
+        listening
+            .iter()
+            .map(|socket| socket.poll_accept(context))
+            .find(Poll::is_ready)
+            .unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 /// The life of one connection; an error that is worth a word, or none.
-async fn connection<D: Destination, E: Engine>(mut local: TcpStream, remote: SocketAddr, callers: Callers, to: &D, engine: &E) -> Result<(), Option<Error>> {
+async fn connection<D: Destination, E: Engine>(
+    mut local: TcpStream,
+    remote: SocketAddr,
+    callers: Callers,
+    to: &D,
+    engine: &E,
+) -> Result<(), Option<Error>> {
     // Unless all goes well, the client shall see a reset: half an answer must not look like a whole one.
     let _ = local.set_zero_linger();
     let _ = local.set_nodelay(true);
@@ -129,7 +155,10 @@ async fn connection<D: Destination, E: Engine>(mut local: TcpStream, remote: Soc
         admit(&local, remote)?;
     }
     let carried = match to.endpoint().await {
-        Ok(endpoint) => engine.carry(&mut local, &endpoint).await.map_err(|failure| failure.explain(&endpoint)),
+        Ok(endpoint) => engine
+            .carry(&mut local, &endpoint)
+            .await
+            .map_err(|failure| failure.explain(&endpoint)),
         Err(error) => Err(Some(error)),
     };
     match carried {
@@ -148,7 +177,9 @@ async fn connection<D: Destination, E: Engine>(mut local: TcpStream, remote: Soc
 
 /// Turns away other users of this machine.
 fn admit(local: &TcpStream, remote: SocketAddr) -> Result<(), Option<Error>> {
-    let (Some(sockets), Ok(ours)) = (sockets::all(), local.local_addr()) else { return Ok(()) };
+    let (Some(sockets), Ok(ours)) = (sockets::all(), local.local_addr()) else {
+        return Ok(());
+    };
     match sockets::caller(&sockets, ours, remote) {
         Caller::User(uid) if uid != 0 && uid != own_uid() => {
             Err(Some(Error::new(format!("{} of this machine was turned away: the tunnel is for you alone", sockets::user(uid))).hint("`--any-local-user` lets everybody on this machine in, as whoever the database takes them for")))
@@ -179,7 +210,10 @@ async fn part(mut local: TcpStream) {
 
 /// Says what went wrong with a connection, unless it was said just now.
 fn say(ui: &Ui, repeats: &RefCell<Repeats>, error: &Error) {
-    let line = std::iter::once(error.message()).chain(error.causes().iter().map(String::as_str)).collect::<Vec<_>>().join(": ");
+    let line = std::iter::once(error.message())
+        .chain(error.causes().iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(": ");
     if let Some(line) = repeats.borrow_mut().admit(line, Instant::now()) {
         ui.warning(format!("a connection failed: {line}"));
         error.hints().iter().for_each(|hint| ui.hint(hint));

@@ -27,10 +27,15 @@ impl Repeats {
             }
             *when = now;
             let more = std::mem::take(left_out);
-            return Some(if more > 0 { format!("{line} ({more} more since)") } else { line });
+            return Some(if more > 0 {
+                format!("{line} ({more} more since)")
+            } else {
+                line
+            });
         }
         if self.said.len() >= REMEMBERED {
-            self.said.retain(|_, (when, _)| now.saturating_duration_since(*when) < PAUSE);
+            self.said
+                .retain(|_, (when, _)| now.saturating_duration_since(*when) < PAUSE);
         }
         if self.said.len() >= REMEMBERED {
             return None;
@@ -48,7 +53,8 @@ mod tests {
     fn the_same_words_are_said_once_in_a_while() {
         let mut repeats = Repeats::default();
         let start = Instant::now();
-        let mut admit = |line: &str, seconds| repeats.admit(line.into(), start + Duration::from_secs(seconds));
+        let mut admit =
+            |line: &str, seconds| repeats.admit(line.into(), start + Duration::from_secs(seconds));
         assert_eq!(admit("a", 0).as_deref(), Some("a"));
         assert_eq!(admit("a", 1), None);
         assert_eq!(admit("b", 1).as_deref(), Some("b"));
@@ -61,7 +67,9 @@ mod tests {
     fn a_flood_of_different_words_is_bounded() {
         let mut repeats = Repeats::default();
         let start = Instant::now();
-        let said = (0..1000).filter(|n| repeats.admit(n.to_string(), start).is_some()).count();
+        let said = (0..1000)
+            .filter(|n| repeats.admit(n.to_string(), start).is_some())
+            .count();
         assert_eq!(said, REMEMBERED);
         assert!(repeats.admit("later".into(), start + PAUSE).is_some());
     }

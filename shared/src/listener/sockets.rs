@@ -50,7 +50,13 @@ fn parse(line: &str) -> Option<Socket> {
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |at: usize| Some(u32::from_str_radix(ip.get(at * 8..at * 8 + 8)?, 16).ok()?.to_ne_bytes());
+    let word = |at: usize| {
+        Some(
+            u32::from_str_radix(ip.get(at * 8..at * 8 + 8)?, 16)
+                .ok()?
+                .to_ne_bytes(),
+        )
+    };
     let ip = match ip.len() {
         8 => IpAddr::V4(Ipv4Addr::from(word(0)?)),
         32 => {
@@ -70,7 +76,11 @@ pub(super) fn holder(port: u16) -> Option<String> {
     let sockets = all()?;
     let reaches_loopback = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
     // Somebody else may hold it on one address and a stranger on another; the first is as good a reason as any.
-    let socket = sockets.iter().find(|socket| socket.state == LISTENING && socket.local.port() == port && reaches_loopback(socket.local.ip()))?;
+    let socket = sockets.iter().find(|socket| {
+        socket.state == LISTENING
+            && socket.local.port() == port
+            && reaches_loopback(socket.local.ip())
+    })?;
     Some(match process(socket.inode) {
         Some((pid, name)) if name.is_empty() => format!("process {pid}"),
         Some((pid, name)) => format!("`{name}` (process {pid})"),
@@ -82,10 +92,17 @@ pub(super) fn holder(port: u16) -> Option<String> {
 fn process(inode: u64) -> Option<(u32, String)> {
     let target = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?;
-    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let pids = processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let has_it_open = |pid: &u32| {
-        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|link| link.as_os_str() == target.as_str())
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        files
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|link| link.as_os_str() == target.as_str())
     };
     let pid = pids.into_iter().find(has_it_open)?;
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -119,10 +136,15 @@ pub(super) enum Caller {
 
 /// Whose the other end of a connection within this machine is: `local` is our end, `remote` theirs.
 pub(super) fn caller(sockets: &[Socket], local: SocketAddr, remote: SocketAddr) -> Caller {
-    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let canonical =
+        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     let (local, remote) = (canonical(local), canonical(remote));
-    let theirs = sockets.iter().find(|socket| socket.local == remote && socket.remote == local);
-    let ours = sockets.iter().any(|socket| socket.local == local && socket.remote == remote);
+    let theirs = sockets
+        .iter()
+        .find(|socket| socket.local == remote && socket.remote == local);
+    let ours = sockets
+        .iter()
+        .any(|socket| socket.local == local && socket.remote == remote);
     match theirs {
         // The kernel forgets whose a socket was once no process has it.
         Some(socket) if socket.inode == 0 => Caller::Gone,
@@ -144,12 +166,32 @@ mod tests {
             return;
         }
         let v4 = parse("   0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0000000000000000 100 0 0 10 0").expect("a socket");
-        assert_eq!(v4, Socket { local: "127.0.0.1:5432".parse().expect("an address"), remote: "0.0.0.0:0".parse().expect("an address"), state: LISTENING, uid: 1000, inode: 12345 });
+        assert_eq!(
+            v4,
+            Socket {
+                local: "127.0.0.1:5432".parse().expect("an address"),
+                remote: "0.0.0.0:0".parse().expect("an address"),
+                state: LISTENING,
+                uid: 1000,
+                inode: 12345
+            }
+        );
         let v6 = parse("   1: 00000000000000000000000001000000:1538 00000000000000000000000000000000:0000 0A 0:0 0:0 0 0 0 9 1").expect("a socket");
         assert_eq!(v6.local, "[::1]:5432".parse().expect("an address"));
         let mapped = parse("   1: 0000000000000000FFFF00000100007F:C001 0000000000000000FFFF00000100007F:1538 01 0:0 0:0 0 7 0 9 1").expect("a socket");
-        assert_eq!((mapped.local, mapped.remote), ("127.0.0.1:49153".parse().expect("an address"), "127.0.0.1:5432".parse().expect("an address")));
-        for odd in ["", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", "0: é:1 é:2 0A 0 0 0 1 0 1", "0: 0100007F:15381538 x"] {
+        assert_eq!(
+            (mapped.local, mapped.remote),
+            (
+                "127.0.0.1:49153".parse().expect("an address"),
+                "127.0.0.1:5432".parse().expect("an address")
+            )
+        );
+        for odd in [
+            "",
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+            "0: é:1 é:2 0A 0 0 0 1 0 1",
+            "0: 0100007F:15381538 x",
+        ] {
             assert_eq!(parse(odd), None, "{odd}");
         }
     }
@@ -160,15 +202,26 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let held = holder(address.port()).expect("a holder");
-        assert!(held.contains(&format!("process {}", std::process::id())), "{held}");
+        assert!(
+            held.contains(&format!("process {}", std::process::id())),
+            "{held}"
+        );
         assert_eq!(holder(1), None);
 
         let client = TcpStream::connect(address).expect("a connection");
         let (accepted, remote) = listener.accept().expect("a connection");
-        let us = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("ourselves"));
-        assert_eq!(caller(&all().expect("a list"), address, remote), Caller::User(us));
+        let us = std::os::unix::fs::MetadataExt::uid(
+            &std::fs::metadata("/proc/self").expect("ourselves"),
+        );
+        assert_eq!(
+            caller(&all().expect("a list"), address, remote),
+            Caller::User(us)
+        );
         drop(client);
-        assert_eq!(caller(&all().expect("a list"), address, remote), Caller::Gone);
+        assert_eq!(
+            caller(&all().expect("a list"), address, remote),
+            Caller::Gone
+        );
         drop(accepted);
         assert_eq!(caller(&[], address, remote), Caller::Unknown);
     }

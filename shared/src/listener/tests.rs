@@ -17,14 +17,23 @@ impl Engine for Played {
         match to.pod.as_str() {
             "echo" => {
                 let (mut reader, mut writer) = local.split();
-                tokio::io::copy(&mut reader, &mut writer).await.map(|_| ()).map_err(|error| Failure::LocalGone(error.to_string()))
+                tokio::io::copy(&mut reader, &mut writer)
+                    .await
+                    .map(|_| ())
+                    .map_err(|error| Failure::LocalGone(error.to_string()))
             }
             "says-goodbye" => {
-                local.write_all(b"goodbye").await.map_err(|error| Failure::LocalGone(error.to_string()))?;
+                local
+                    .write_all(b"goodbye")
+                    .await
+                    .map_err(|error| Failure::LocalGone(error.to_string()))?;
                 Ok(())
             }
             "dies-half-way" => {
-                local.write_all(b"half").await.map_err(|error| Failure::LocalGone(error.to_string()))?;
+                local
+                    .write_all(b"half")
+                    .await
+                    .map_err(|error| Failure::LocalGone(error.to_string()))?;
                 Err(Failure::Broken("cut".into()))
             }
             _ => Err(Failure::NothingListens(String::new())),
@@ -45,7 +54,11 @@ impl Destination for Pods {
         self.next.set(at + 1);
         match self.names[at.min(self.names.len() - 1)] {
             "" => Err(Error::new("no pod is ready")),
-            name => Ok(Endpoint { namespace: "ns".into(), pod: name.into(), port: 5432 }),
+            name => Ok(Endpoint {
+                namespace: "ns".into(),
+                pod: name.into(),
+                port: 5432,
+            }),
         }
     }
 
@@ -57,10 +70,21 @@ impl Destination for Pods {
 
 /// Serves connections to these pods while `clients` runs; afterwards what failed.
 async fn with(names: &[&'static str], clients: impl AsyncFnOnce(u16, Rc<Notify>)) -> Vec<String> {
-    let pods = Rc::new(Pods { names: names.to_vec(), next: Cell::default(), failed: RefCell::default() });
+    let pods = Rc::new(Pods {
+        names: names.to_vec(),
+        next: Cell::default(),
+        failed: RefCell::default(),
+    });
     let bound = bind(Wanted::Preferably(20_000)).expect("a port");
     let (port, closing) = (bound.port, Rc::new(Notify::new()));
-    let serving = serve(bound, Callers::Oneself, pods.clone(), Rc::new(Played), Ui::new(Verbosity::Quiet, Color::Never), closing.notified());
+    let serving = serve(
+        bound,
+        Callers::Oneself,
+        pods.clone(),
+        Rc::new(Played),
+        Ui::new(Verbosity::Quiet, Color::Never),
+        closing.notified(),
+    );
     let clients = async {
         clients(port, closing.clone()).await;
         closing.notify_one();
@@ -71,7 +95,9 @@ async fn with(names: &[&'static str], clients: impl AsyncFnOnce(u16, Rc<Notify>)
 }
 
 async fn connect(port: u16) -> TcpStream {
-    TcpStream::connect(("127.0.0.1", port)).await.expect("a connection")
+    TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("a connection")
 }
 
 #[tokio::test]
@@ -83,16 +109,28 @@ async fn one_failure_does_not_end_the_others() {
         for _ in 0..2 {
             let mut failing = connect(port).await;
             let end = failing.read_u8().await.expect_err("nothing to read");
-            assert_eq!(end.kind(), io::ErrorKind::ConnectionReset, "not a clean end");
+            assert_eq!(
+                end.kind(),
+                io::ErrorKind::ConnectionReset,
+                "not a clean end"
+            );
         }
-        let mut last = TcpStream::connect(("::1", port)).await.expect("a connection");
+        let mut last = TcpStream::connect(("::1", port))
+            .await
+            .expect("a connection");
         for client in [&mut first, &mut last] {
             client.write_all(b"2").await.expect("sent");
             assert_eq!(client.read_u8().await.expect("an echo"), b'2');
         }
     })
     .await;
-    assert_eq!(failed, ["nothing listens on port 5432 in pod `nobody`", "no pod is ready"]);
+    assert_eq!(
+        failed,
+        [
+            "nothing listens on port 5432 in pod `nobody`",
+            "no pod is ready"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -107,7 +145,10 @@ async fn the_end_is_clean_or_a_reset() {
         assert_eq!(all, b"goodbye");
 
         let mut client = connect(port).await;
-        let end = client.read_to_end(&mut Vec::new()).await.expect_err("it was cut");
+        let end = client
+            .read_to_end(&mut Vec::new())
+            .await
+            .expect_err("it was cut");
         assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
     })
     .await;
@@ -121,7 +162,9 @@ async fn when_closing_nothing_new_is_taken_and_open_connections_go_on() {
         assert_eq!(client.read_u8().await.expect("an echo"), b'1');
         closing.notify_one();
         sleep(Duration::from_millis(50)).await;
-        let refused = TcpStream::connect(("127.0.0.1", port)).await.expect_err("nobody listens");
+        let refused = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect_err("nobody listens");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         client.write_all(b"2").await.expect("sent");
         assert_eq!(client.read_u8().await.expect("an echo"), b'2');
@@ -133,10 +176,21 @@ async fn when_closing_nothing_new_is_taken_and_open_connections_go_on() {
 async fn dropping_it_resets_what_is_open() {
     let bound = bind(Wanted::Preferably(21_000)).expect("a port");
     let port = bound.port;
-    let pods = Rc::new(Pods { names: vec!["echo"], next: Cell::default(), failed: RefCell::default() });
+    let pods = Rc::new(Pods {
+        names: vec!["echo"],
+        next: Cell::default(),
+        failed: RefCell::default(),
+    });
     let mut client = connect(port).await;
     {
-        let serving = serve(bound, Callers::Oneself, pods, Rc::new(Played), Ui::new(Verbosity::Quiet, Color::Never), std::future::pending());
+        let serving = serve(
+            bound,
+            Callers::Oneself,
+            pods,
+            Rc::new(Played),
+            Ui::new(Verbosity::Quiet, Color::Never),
+            std::future::pending(),
+        );
         let talking = async {
             client.write_all(b"1").await.expect("sent");
             assert_eq!(client.read_u8().await.expect("an echo"), b'1');
@@ -146,6 +200,15 @@ async fn dropping_it_resets_what_is_open() {
             () = talking => {}
         }
     }
-    assert_eq!(client.read_u8().await.expect_err("the end").kind(), io::ErrorKind::ConnectionReset);
-    assert_eq!(TcpStream::connect(("127.0.0.1", port)).await.expect_err("nobody listens").kind(), io::ErrorKind::ConnectionRefused);
+    assert_eq!(
+        client.read_u8().await.expect_err("the end").kind(),
+        io::ErrorKind::ConnectionReset
+    );
+    assert_eq!(
+        TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect_err("nobody listens")
+            .kind(),
+        io::ErrorKind::ConnectionRefused
+    );
 }

@@ -40,7 +40,9 @@ pub(super) enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Channel(number) => write!(f, "a message came on channel {number}, which is not in use"),
+            Self::Channel(number) => {
+                write!(f, "a message came on channel {number}, which is not in use")
+            }
             Self::Port => f.write_str("a channel does not begin with the port that was asked for"),
         }
     }
@@ -57,7 +59,10 @@ pub(super) struct Channels {
 impl Channels {
     /// For a tunnel to this port.
     pub(super) fn new(port: u16) -> Self {
-        Self { port: port.to_le_bytes(), seen: [0, 0] }
+        Self {
+            port: port.to_le_bytes(),
+            seen: [0, 0],
+        }
     }
 
     /// The meaning of the next message.
@@ -65,12 +70,20 @@ impl Channels {
     /// # Errors
     /// See [`Malformed`]; nothing that follows can be relied on then.
     pub(super) fn take(&mut self, mut message: Bytes) -> Result<Part, Malformed> {
-        let Some(&number) = message.first() else { return Ok(Part::Nothing) };
+        let Some(&number) = message.first() else {
+            return Ok(Part::Nothing);
+        };
         let mut rest = message.split_off(1);
         let seen = match number {
             DATA => &mut self.seen[0],
             ERROR => &mut self.seen[1],
-            CLOSED => return Ok(if rest.first() == Some(&DATA) { Part::End } else { Part::Nothing }),
+            CLOSED => {
+                return Ok(if rest.first() == Some(&DATA) {
+                    Part::End
+                } else {
+                    Part::Nothing
+                });
+            }
             other => return Err(Malformed::Channel(other)),
         };
         let missing = &self.port[*seen..];
@@ -100,8 +113,14 @@ mod tests {
         let mut channels = Channels::new(5432);
         assert_eq!(take(&mut channels, &[0, 0x38, 0x15]), Ok(Part::Nothing));
         assert_eq!(take(&mut channels, &[1, 0x38, 0x15]), Ok(Part::Nothing));
-        assert_eq!(take(&mut channels, &[0, 1, 2, 3]), Ok(Part::Data(Bytes::from_static(&[1, 2, 3]))));
-        assert_eq!(take(&mut channels, b"\x01no"), Ok(Part::Error(Bytes::from_static(b"no"))));
+        assert_eq!(
+            take(&mut channels, &[0, 1, 2, 3]),
+            Ok(Part::Data(Bytes::from_static(&[1, 2, 3])))
+        );
+        assert_eq!(
+            take(&mut channels, b"\x01no"),
+            Ok(Part::Error(Bytes::from_static(b"no")))
+        );
         assert_eq!(take(&mut channels, &[0]), Ok(Part::Nothing));
         assert_eq!(take(&mut channels, &[]), Ok(Part::Nothing));
         assert_eq!(take(&mut channels, &[255, 0]), Ok(Part::End));
@@ -112,15 +131,30 @@ mod tests {
         let mut channels = Channels::new(5432);
         assert_eq!(take(&mut channels, &[0, 0x38]), Ok(Part::Nothing));
         assert_eq!(take(&mut channels, &[0]), Ok(Part::Nothing));
-        assert_eq!(take(&mut channels, &[0, 0x15, 7]), Ok(Part::Data(Bytes::from_static(&[7]))));
-        assert_eq!(take(&mut channels, &[1, 0x38, 0x15, b'x']), Ok(Part::Error(Bytes::from_static(b"x"))));
+        assert_eq!(
+            take(&mut channels, &[0, 0x15, 7]),
+            Ok(Part::Data(Bytes::from_static(&[7])))
+        );
+        assert_eq!(
+            take(&mut channels, &[1, 0x38, 0x15, b'x']),
+            Ok(Part::Error(Bytes::from_static(b"x")))
+        );
     }
 
     #[test]
     fn refuses_what_was_not_asked_for() {
-        assert_eq!(take(&mut Channels::new(5432), &[0, 0x39]), Err(Malformed::Port));
-        assert_eq!(take(&mut Channels::new(5432), &[2, 0x38, 0x15]), Err(Malformed::Channel(2)));
-        assert_eq!(take(&mut Channels::new(5432), b"HTTP/1.1 200 OK"), Err(Malformed::Channel(b'H')));
+        assert_eq!(
+            take(&mut Channels::new(5432), &[0, 0x39]),
+            Err(Malformed::Port)
+        );
+        assert_eq!(
+            take(&mut Channels::new(5432), &[2, 0x38, 0x15]),
+            Err(Malformed::Channel(2))
+        );
+        assert_eq!(
+            take(&mut Channels::new(5432), b"HTTP/1.1 200 OK"),
+            Err(Malformed::Channel(b'H'))
+        );
     }
 
     /// Whatever comes, nothing panics, and however a node cuts its bytes, the same data come out.
@@ -128,11 +162,15 @@ mod tests {
     fn any_cut_gives_the_same_data() {
         let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(seed >> 33).expect("31 bits fit") % below
         };
         for _ in 0..2000 {
-            let data: Vec<u8> = (0..random(40)).map(|_| u8::try_from(random(256)).expect("a byte")).collect();
+            let data: Vec<u8> = (0..random(40))
+                .map(|_| u8::try_from(random(256)).expect("a byte"))
+                .collect();
             let mut sent: Vec<u8> = 443_u16.to_le_bytes().to_vec();
             sent.extend(&data);
             let mut channels = Channels::new(443);
@@ -151,7 +189,12 @@ mod tests {
 
             let mut channels = Channels::new(443);
             for _ in 0..20 {
-                let noise: Vec<u8> = (0..random(6)).map(|_| u8::try_from(random(256)).expect("a byte") & if random(2) == 0 { 1 } else { 255 }).collect();
+                let noise: Vec<u8> = (0..random(6))
+                    .map(|_| {
+                        u8::try_from(random(256)).expect("a byte")
+                            & if random(2) == 0 { 1 } else { 255 }
+                    })
+                    .collect();
                 let length = noise.len();
                 if let Ok(Part::Data(part) | Part::Error(part)) = channels.take(noise.into()) {
                     assert!(part.len() < length, "no byte is invented");

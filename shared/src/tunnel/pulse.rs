@@ -48,7 +48,14 @@ pub(super) enum Verdict {
 impl Pulse {
     /// A tunnel that was just opened.
     pub(super) fn new(now: Instant) -> Self {
-        Self { silent_since: Cell::new(Some(now)), data: Cell::new(now), looked: Cell::new(now), sent: Cell::new(0), taken: Cell::new(0), local_ended: Cell::new(None) }
+        Self {
+            silent_since: Cell::new(Some(now)),
+            data: Cell::new(now),
+            looked: Cell::new(now),
+            sent: Cell::new(0),
+            taken: Cell::new(0),
+            local_ended: Cell::new(None),
+        }
     }
 
     /// We wait for the next message from now on.
@@ -79,7 +86,11 @@ impl Pulse {
     /// The answer to a ping, or what pretends to be one.
     pub(super) fn answered(&self, payload: &[u8]) {
         if let Ok(payload) = payload.try_into() {
-            self.taken.set(u64::from_be_bytes(payload).min(self.sent.get()).max(self.taken.get()));
+            self.taken.set(
+                u64::from_be_bytes(payload)
+                    .min(self.sent.get())
+                    .max(self.taken.get()),
+            );
         }
     }
 
@@ -103,7 +114,9 @@ impl Pulse {
     /// Whether the other end is still there; to be asked every [`LOOK_EVERY`].
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         let looked = self.looked.replace(now);
-        let Some(since) = self.silent_since.get() else { return Verdict::Alive };
+        let Some(since) = self.silent_since.get() else {
+            return Verdict::Alive;
+        };
         if now.saturating_duration_since(looked) > LOOK_EVERY * 3 {
             self.silent_since.set(Some(now));
             return Verdict::Alive;
@@ -111,7 +124,11 @@ impl Pulse {
         if now.saturating_duration_since(since) < SILENCE {
             return Verdict::Alive;
         }
-        if self.taken.get() == self.sent.get() { Verdict::Dead } else { Verdict::Doubtful }
+        if self.taken.get() == self.sent.get() {
+            Verdict::Dead
+        } else {
+            Verdict::Doubtful
+        }
     }
 
     /// The API server answers elsewhere: the silence starts anew.
@@ -166,7 +183,11 @@ mod tests {
         pulse.excuse(start + Duration::from_secs(31));
         assert_eq!(look(&pulse, start, 32..60), Verdict::Alive);
         pulse.answered(&101_u64.to_be_bytes());
-        assert_eq!(look(&pulse, start, 60..64), Verdict::Dead, "all was taken, yet nothing answers");
+        assert_eq!(
+            look(&pulse, start, 60..64),
+            Verdict::Dead,
+            "all was taken, yet nothing answers"
+        );
     }
 
     #[test]
@@ -188,10 +209,18 @@ mod tests {
         let start = Instant::now();
         let pulse = Pulse::new(start);
         pulse.heard();
-        assert_eq!(look(&pulse, start, 0..100), Verdict::Alive, "the local client does not read");
+        assert_eq!(
+            look(&pulse, start, 0..100),
+            Verdict::Alive,
+            "the local client does not read"
+        );
         let pulse = Pulse::new(start);
         assert_eq!(look(&pulse, start, 0..10), Verdict::Alive);
-        assert_eq!(look(&pulse, start, 4000..4020), Verdict::Alive, "the process was stopped");
+        assert_eq!(
+            look(&pulse, start, 4000..4020),
+            Verdict::Alive,
+            "the process was stopped"
+        );
         assert_eq!(look(&pulse, start, 4020..4032), Verdict::Dead);
     }
 }

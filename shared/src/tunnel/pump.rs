@@ -37,7 +37,12 @@ pub(super) const HALF_CLOSE_GRACE: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Carries both directions until they have ended. `reachable` asks the API server for a sign of life in another way.
-pub(super) async fn pump<S>(socket: WebSocketStream<S>, local: &mut TcpStream, port: u16, reachable: impl AsyncFn() -> bool) -> Result<(), Failure>
+pub(super) async fn pump<S>(
+    socket: WebSocketStream<S>,
+    local: &mut TcpStream,
+    port: u16,
+    reachable: impl AsyncFn() -> bool,
+) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -59,7 +64,11 @@ where
 
 /// From the local client to the pod, and pings. Ends only when the client resets its connection: when the tunnel does not
 /// take more, it is `down` that learns why.
-async fn up<S>(mut local: ReadHalf<'_>, tunnel: &mut SplitSink<WebSocketStream<S>, Message>, pulse: &Pulse) -> Failure
+async fn up<S>(
+    mut local: ReadHalf<'_>,
+    tunnel: &mut SplitSink<WebSocketStream<S>, Message>,
+    pulse: &Pulse,
+) -> Failure
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -97,7 +106,12 @@ async fn read_message(local: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> io::Re
 }
 
 /// From the pod to the local client, until the tunnel ends or fails.
-async fn down<S>(mut tunnel: SplitStream<WebSocketStream<S>>, local: &mut WriteHalf<'_>, pulse: &Pulse, port: u16) -> Result<(), Failure>
+async fn down<S>(
+    mut tunnel: SplitStream<WebSocketStream<S>>,
+    local: &mut WriteHalf<'_>,
+    pulse: &Pulse,
+    port: u16,
+) -> Result<(), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -109,17 +123,30 @@ where
             tunnel.next().await
         } else {
             // The end should be near; if it is not, what was said is enough.
-            timeout(FAREWELL, tunnel.next()).await.unwrap_or(Some(Ok(Message::Close(None))))
+            timeout(FAREWELL, tunnel.next())
+                .await
+                .unwrap_or(Some(Ok(Message::Close(None))))
         };
         pulse.heard();
         match message {
-            Some(Ok(Message::Binary(message))) => match channels.take(message).map_err(|error| Failure::Malformed(error.to_string()))? {
+            Some(Ok(Message::Binary(message))) => match channels
+                .take(message)
+                .map_err(|error| Failure::Malformed(error.to_string()))?
+            {
                 Part::Data(data) => {
-                    local.write_all(&data).await.map_err(|error| Failure::LocalGone(error.to_string()))?;
+                    local
+                        .write_all(&data)
+                        .await
+                        .map_err(|error| Failure::LocalGone(error.to_string()))?;
                     pulse.data(Instant::now());
                 }
-                Part::Error(text) => error.extend(text.iter().take(ERROR_TEXT.saturating_sub(error.len()))),
-                Part::End => local.shutdown().await.map_err(|error| Failure::LocalGone(error.to_string()))?,
+                Part::Error(text) => {
+                    error.extend(text.iter().take(ERROR_TEXT.saturating_sub(error.len())))
+                }
+                Part::End => local
+                    .shutdown()
+                    .await
+                    .map_err(|error| Failure::LocalGone(error.to_string()))?,
                 Part::Nothing => {}
             },
             Some(Ok(Message::Pong(payload))) => pulse.answered(&payload),
@@ -128,25 +155,50 @@ where
             Some(Ok(Message::Close(frame))) => {
                 return match frame {
                     _ if !error.is_empty() => from_node(&error, pulse),
-                    Some(frame) if !matches!(frame.code, CloseCode::Normal | CloseCode::Away | CloseCode::Status) => {
-                        Err(Failure::Broken(format!("it was closed with code {}{}", u16::from(frame.code), reason(&frame.reason))))
+                    Some(frame)
+                        if !matches!(
+                            frame.code,
+                            CloseCode::Normal | CloseCode::Away | CloseCode::Status
+                        ) =>
+                    {
+                        Err(Failure::Broken(format!(
+                            "it was closed with code {}{}",
+                            u16::from(frame.code),
+                            reason(&frame.reason)
+                        )))
                     }
                     _ => Ok(()),
                 };
             }
             // The tunnel was cut, but what cut it had been told before.
             Some(Err(_)) | None if !error.is_empty() => return from_node(&error, pulse),
-            Some(Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) | WsError::ConnectionClosed | WsError::AlreadyClosed)) | None => {
+            Some(Err(
+                WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+                | WsError::ConnectionClosed
+                | WsError::AlreadyClosed,
+            ))
+            | None => {
                 return Err(Failure::Broken("it was closed without a farewell".into()));
             }
-            Some(Err(WsError::Io(error))) => return Err(Failure::Broken(printable::short(&error.to_string(), 200))),
-            Some(Err(error)) => return Err(Failure::Malformed(printable::short(&error.to_string(), 200))),
+            Some(Err(WsError::Io(error))) => {
+                return Err(Failure::Broken(printable::short(&error.to_string(), 200)));
+            }
+            Some(Err(error)) => {
+                return Err(Failure::Malformed(printable::short(
+                    &error.to_string(),
+                    200,
+                )));
+            }
         }
     }
 }
 
 fn reason(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": {}", printable::short(text, 200)) }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", printable::short(text, 200))
+    }
 }
 
 /// What the node said, as a failure. A client that has left in a hurry makes the program in the pod reset the connection
@@ -163,13 +215,21 @@ async fn watch(pulse: &Pulse, reachable: impl AsyncFn() -> bool) -> Result<(), F
     loop {
         sleep(LOOK_EVERY).await;
         let now = Instant::now();
-        if pulse.quiet_after_end(now).is_some_and(|quiet| quiet >= HALF_CLOSE_GRACE) {
+        if pulse
+            .quiet_after_end(now)
+            .is_some_and(|quiet| quiet >= HALF_CLOSE_GRACE)
+        {
             return Ok(());
         }
         match pulse.verdict(now) {
             Verdict::Alive => {}
             Verdict::Doubtful if reachable().await => pulse.excuse(Instant::now()),
-            Verdict::Doubtful | Verdict::Dead => return Err(Failure::Broken(format!("no answer for {} s", SILENCE.as_secs()))),
+            Verdict::Doubtful | Verdict::Dead => {
+                return Err(Failure::Broken(format!(
+                    "no answer for {} s",
+                    SILENCE.as_secs()
+                )));
+            }
         }
     }
 }

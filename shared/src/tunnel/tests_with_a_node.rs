@@ -18,26 +18,39 @@ use super::pump::{HALF_CLOSE_GRACE, pump};
 type Node = WebSocketStream<DuplexStream>;
 
 /// A local client, the node, and the outcome of what is between them. `through` is how many bytes fit between.
-async fn tunnel(through: usize, reachable: bool) -> (TcpStream, Node, JoinHandle<Result<(), Failure>>) {
+async fn tunnel(
+    through: usize,
+    reachable: bool,
+) -> (TcpStream, Node, JoinHandle<Result<(), Failure>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+    let client = TcpStream::connect(listener.local_addr().expect("an address"))
+        .await
+        .expect("a connection");
     let (mut local, _) = listener.accept().await.expect("a connection");
     let (near, far) = duplex(through);
     let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
     let mut node = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
     for channel in [0, 1] {
-        node.send(Message::binary(vec![channel, 0x38, 0x15])).await.expect("room");
+        node.send(Message::binary(vec![channel, 0x38, 0x15]))
+            .await
+            .expect("room");
     }
-    let pumping = tokio::task::spawn_local(async move { pump(socket, &mut local, 5432, async || reachable).await });
+    let pumping = tokio::task::spawn_local(async move {
+        pump(socket, &mut local, 5432, async || reachable).await
+    });
     (client, node, pumping)
 }
 
 async fn data(node: &mut Node, bytes: &[u8]) {
-    node.send(Message::Binary([&[0], bytes].concat().into())).await.expect("room");
+    node.send(Message::Binary([&[0], bytes].concat().into()))
+        .await
+        .expect("room");
 }
 
 async fn error(node: &mut Node, text: &str) {
-    node.send(Message::Binary([b"\x01", text.as_bytes()].concat().into())).await.expect("room");
+    node.send(Message::Binary([b"\x01", text.as_bytes()].concat().into()))
+        .await
+        .expect("room");
 }
 
 async fn next(node: &mut Node) -> Message {
@@ -48,7 +61,10 @@ async fn next(node: &mut Node) -> Message {
 async fn carries_both_ways() {
     let (mut client, mut node, pumping) = tunnel(1 << 16, true).await;
     client.write_all(b"question").await.expect("sent");
-    assert_eq!(next(&mut node).await, Message::Binary(Bytes::from_static(b"\0question")));
+    assert_eq!(
+        next(&mut node).await,
+        Message::Binary(Bytes::from_static(b"\0question"))
+    );
     data(&mut node, b"answer").await;
     data(&mut node, b" goes on").await;
     node.close(None).await.expect("closed");
@@ -69,13 +85,17 @@ async fn carries_a_lot_at_once_through_a_narrow_place() {
         let (mut to, mut from) = (&mut node).split();
         let sending = async {
             for part in much.chunks(32 * 1024) {
-                to.send(Message::Binary([&[0], part].concat().into())).await.expect("room");
+                to.send(Message::Binary([&[0], part].concat().into()))
+                    .await
+                    .expect("room");
             }
         };
         let receiving = async {
             let mut all: Vec<u8> = Vec::new();
             while all.len() < expected.len() {
-                if let Message::Binary(part) = from.next().await.expect("a message").expect("no error") {
+                if let Message::Binary(part) =
+                    from.next().await.expect("a message").expect("no error")
+                {
                     assert!(part.len() <= 64 * 1024 + 1);
                     all.extend_from_slice(&part[1..]);
                 }
@@ -87,7 +107,11 @@ async fn carries_a_lot_at_once_through_a_narrow_place() {
         node.close(None).await.expect("closed");
     };
     let mut all = Vec::new();
-    let ((), sent, read) = tokio::join!(node, writer.write_all(&upload), reader.read_to_end(&mut all));
+    let ((), sent, read) = tokio::join!(
+        node,
+        writer.write_all(&upload),
+        reader.read_to_end(&mut all)
+    );
     sent.expect("sent");
     read.expect("a clean end");
     assert!(all == expected);
@@ -123,7 +147,13 @@ async fn a_client_that_does_not_read_does_not_stop_what_it_sends() {
     let (mut client, mut node, _pumping) = tunnel(1 << 16, true).await;
     let mut sent = 0;
     // Until everything between is full.
-    while tokio::time::timeout(Duration::from_millis(300), data(&mut node, &vec![7; 32 * 1024])).await.is_ok() {
+    while tokio::time::timeout(
+        Duration::from_millis(300),
+        data(&mut node, &vec![7; 32 * 1024]),
+    )
+    .await
+    .is_ok()
+    {
         sent += 1;
         assert!(sent < 10_000, "nothing holds the node back");
     }
@@ -143,14 +173,20 @@ async fn says_that_nothing_listens() {
     error(&mut node, "error forwarding port 5432 to pod 1, uid : ").await;
     error(&mut node, "connect: connection refused").await;
     node.close(None).await.expect("closed");
-    assert!(matches!(pumping.await.expect("no panic"), Err(Failure::NothingListens(_))));
+    assert!(matches!(
+        pumping.await.expect("no panic"),
+        Err(Failure::NothingListens(_))
+    ));
 }
 
 #[tokio::test(flavor = "local")]
 async fn an_error_is_told_though_the_tunnel_does_not_end() {
     let (_client, mut node, pumping) = tunnel(1 << 16, true).await;
     error(&mut node, "network namespace for sandbox \"1\" is closed").await;
-    assert!(matches!(pumping.await.expect("no panic"), Err(Failure::PodGone(_))));
+    assert!(matches!(
+        pumping.await.expect("no panic"),
+        Err(Failure::PodGone(_))
+    ));
 }
 
 #[tokio::test(flavor = "local")]
@@ -165,7 +201,10 @@ async fn the_hasty_end_of_a_client_is_no_failure() {
     let (_client, mut node, pumping) = tunnel(1 << 16, true).await;
     error(&mut node, "read: connection reset by peer").await;
     node.close(None).await.expect("closed");
-    assert!(matches!(pumping.await.expect("no panic"), Err(Failure::Reset(_))), "the client was still there");
+    assert!(
+        matches!(pumping.await.expect("no panic"), Err(Failure::Reset(_))),
+        "the client was still there"
+    );
 }
 
 #[tokio::test(flavor = "local")]
@@ -173,7 +212,10 @@ async fn a_client_that_resets_ends_the_tunnel() {
     let (client, mut node, pumping) = tunnel(1 << 16, true).await;
     client.set_zero_linger().expect("set");
     drop(client);
-    assert!(matches!(pumping.await.expect("no panic"), Err(Failure::LocalGone(_))));
+    assert!(matches!(
+        pumping.await.expect("no panic"),
+        Err(Failure::LocalGone(_))
+    ));
     assert!(matches!(next(&mut node).await, Message::Close(_)));
 }
 
@@ -181,25 +223,42 @@ async fn a_client_that_resets_ends_the_tunnel() {
 async fn a_tunnel_that_is_cut_is_a_failure() {
     let (_client, node, pumping) = tunnel(1 << 16, true).await;
     drop(node);
-    assert!(matches!(pumping.await.expect("no panic"), Err(Failure::Broken(_))));
+    assert!(matches!(
+        pumping.await.expect("no panic"),
+        Err(Failure::Broken(_))
+    ));
 
     let (_client, mut node, pumping) = tunnel(1 << 16, true).await;
-    let frame = CloseFrame { code: CloseCode::Error, reason: "going\u{1b}[31m down".into() };
+    let frame = CloseFrame {
+        code: CloseCode::Error,
+        reason: "going\u{1b}[31m down".into(),
+    };
     node.close(Some(frame)).await.expect("closed");
-    let Err(Failure::Broken(why)) = pumping.await.expect("no panic") else { panic!("another outcome") };
+    let Err(Failure::Broken(why)) = pumping.await.expect("no panic") else {
+        panic!("another outcome")
+    };
     assert_eq!(why, "it was closed with code 1011: going[31m down");
 }
 
 #[tokio::test(flavor = "local")]
 async fn refuses_what_no_node_sends() {
-    for hostile in [Message::text("HTTP/1.1 200 OK"), Message::binary(vec![7, 1, 2, 3])] {
+    for hostile in [
+        Message::text("HTTP/1.1 200 OK"),
+        Message::binary(vec![7, 1, 2, 3]),
+    ] {
         let (_client, mut node, pumping) = tunnel(1 << 16, true).await;
         node.send(hostile).await.expect("room");
-        assert!(matches!(pumping.await.expect("no panic"), Err(Failure::Malformed(_))));
+        assert!(matches!(
+            pumping.await.expect("no panic"),
+            Err(Failure::Malformed(_))
+        ));
     }
     let (_client, mut node, pumping) = tunnel(1 << 16, true).await;
     node.get_mut().write_all(&[0xff; 64]).await.expect("room");
-    assert!(matches!(pumping.await.expect("no panic"), Err(Failure::Malformed(_))));
+    assert!(matches!(
+        pumping.await.expect("no panic"),
+        Err(Failure::Malformed(_))
+    ));
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -207,15 +266,24 @@ async fn pings_and_notices_silence() {
     let (_client, mut node, mut pumping) = tunnel(1 << 16, true).await;
     // Reading answers the pings.
     for _ in 0..10 {
-        assert_eq!(next(&mut node).await, Message::Ping(Bytes::from_static(&[0; 8])));
+        assert_eq!(
+            next(&mut node).await,
+            Message::Ping(Bytes::from_static(&[0; 8]))
+        );
     }
     assert!(!pumping.is_finished());
     // Now nobody reads.
     let start = tokio::time::Instant::now();
     let outcome = (&mut pumping).await.expect("no panic");
-    let Err(Failure::Broken(why)) = outcome else { panic!("{outcome:?}") };
+    let Err(Failure::Broken(why)) = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(why, "no answer for 30 s");
-    assert!(start.elapsed() < Duration::from_secs(45), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(45),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]

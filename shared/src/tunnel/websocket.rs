@@ -32,8 +32,11 @@ impl WebSocketPerConnection {
 
     /// Any answer will do, a refusal too: it was an API server that gave it.
     async fn reachable(&self) -> bool {
-        let Ok(request) = http::Request::get("/version").body(Vec::new()) else { return false };
-        let answer = tokio::time::timeout(SIGN_OF_LIFE, self.cluster.client().request_text(request)).await;
+        let Ok(request) = http::Request::get("/version").body(Vec::new()) else {
+            return false;
+        };
+        let answer =
+            tokio::time::timeout(SIGN_OF_LIFE, self.cluster.client().request_text(request)).await;
         matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
     }
 }
@@ -42,9 +45,21 @@ impl Engine for WebSocketPerConnection {
     async fn carry(&self, local: &mut TcpStream, to: &Endpoint) -> Result<(), Failure> {
         let request = http::Request::get(path(to).map_err(Failure::Refused)?)
             .body(Vec::new())
-            .map_err(|error| Failure::Refused(Error::new("cannot ask for a tunnel").caused_by(error.to_string())))?;
-        let asked = Request { verb: "create", resource: "pods/portforward".into(), noun: "pod".into(), name: &to.pod, namespace: Some(&to.namespace) };
-        let connection = self.cluster.send(asked, self.cluster.client().connect(request)).await.map_err(Failure::Refused)?;
+            .map_err(|error| {
+                Failure::Refused(Error::new("cannot ask for a tunnel").caused_by(error.to_string()))
+            })?;
+        let asked = Request {
+            verb: "create",
+            resource: "pods/portforward".into(),
+            noun: "pod".into(),
+            name: &to.pod,
+            namespace: Some(&to.namespace),
+        };
+        let connection = self
+            .cluster
+            .send(asked, self.cluster.client().connect(request))
+            .await
+            .map_err(Failure::Refused)?;
         // kube's settings reserve 256 KiB a connection and accept messages of 64 MiB; nothing has been read yet, so others can
         // be put in their place. Kubernetes nodes send 32 KiB at a time.
         let settings = WebSocketConfig::default()
@@ -53,7 +68,12 @@ impl Engine for WebSocketPerConnection {
             .max_write_buffer_size(1024 * 1024)
             .max_message_size(Some(4 << 20))
             .max_frame_size(Some(4 << 20));
-        let socket = WebSocketStream::from_raw_socket(connection.into_stream().into_inner(), Role::Client, Some(settings)).await;
+        let socket = WebSocketStream::from_raw_socket(
+            connection.into_stream().into_inner(),
+            Role::Client,
+            Some(settings),
+        )
+        .await;
         pump(socket, local, to.port, async || self.reachable().await).await
     }
 }
@@ -61,12 +81,21 @@ impl Engine for WebSocketPerConnection {
 /// Where to ask for a tunnel. The names come from objects that other people write, and must not lead elsewhere.
 fn path(to: &Endpoint) -> Result<String, Error> {
     for name in [&to.namespace, &to.pod] {
-        let fits = name.len() <= 253 && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'.'));
+        let fits = name.len() <= 253
+            && name
+                .bytes()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'.'));
         if !fits || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            return Err(Error::new(format!("`{}` cannot be the name of a pod or namespace", printable::short(name, 80))));
+            return Err(Error::new(format!(
+                "`{}` cannot be the name of a pod or namespace",
+                printable::short(name, 80)
+            )));
         }
     }
-    Ok(format!("/api/v1/namespaces/{}/pods/{}/portforward?ports={}", to.namespace, to.pod, to.port))
+    Ok(format!(
+        "/api/v1/namespaces/{}/pods/{}/portforward?ports={}",
+        to.namespace, to.pod, to.port
+    ))
 }
 
 #[cfg(test)]
@@ -75,10 +104,34 @@ mod tests {
 
     #[test]
     fn no_name_leads_elsewhere() {
-        let to = |namespace: &str, pod: &str| path(&Endpoint { namespace: namespace.into(), pod: pod.into(), port: 5432 });
-        assert_eq!(to("user-alice", "pg-0").expect("a path"), "/api/v1/namespaces/user-alice/pods/pg-0/portforward?ports=5432");
-        for odd in ["", ".", "..", "../secrets", "pg-0/exec?command=sh", "a%2fb", "a b", "A", "é", "-x", "a\n"] {
-            assert!(to("user-alice", odd).is_err() && to(odd, "pg-0").is_err(), "{odd}");
+        let to = |namespace: &str, pod: &str| {
+            path(&Endpoint {
+                namespace: namespace.into(),
+                pod: pod.into(),
+                port: 5432,
+            })
+        };
+        assert_eq!(
+            to("user-alice", "pg-0").expect("a path"),
+            "/api/v1/namespaces/user-alice/pods/pg-0/portforward?ports=5432"
+        );
+        for odd in [
+            "",
+            ".",
+            "..",
+            "../secrets",
+            "pg-0/exec?command=sh",
+            "a%2fb",
+            "a b",
+            "A",
+            "é",
+            "-x",
+            "a\n",
+        ] {
+            assert!(
+                to("user-alice", odd).is_err() && to(odd, "pg-0").is_err(),
+                "{odd}"
+            );
         }
     }
 }

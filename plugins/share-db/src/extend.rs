@@ -1,0 +1,152 @@
+//! `share-db extend`: a new end for a share that exists, later or earlier.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use commons::apply::{self, DryRun, DryRunFlags};
+use commons::card::Card;
+use commons::database::Typed;
+use commons::grant::{self, Term};
+use commons::output::{self, OutputFlags};
+use commons::{Cluster, Error, Result, Ui, duration, subject};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::shares::{self, Selection, Share};
+
+/// Set a new end for a share, counted from now; it may also be earlier
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The database, as it was shared
+    #[arg(value_name = "DATABASE")]
+    database: Option<Typed>,
+    /// Only the share with these colleagues
+    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
+    with: Vec<subject::Typed>,
+    /// For this time from now on, such as `90m`, `8h` or `2d`
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
+    duration: Duration,
+    /// Until you revoke it
+    #[arg(long, conflicts_with = "duration")]
+    forever: bool,
+    #[command(flatten)]
+    dry_run: DryRunFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+    let term = Term::new(args.duration, args.forever)?;
+    let selection = Selection {
+        database: args.database.clone(),
+        with: args.with.clone(),
+        all: false,
+    };
+    let mut extended = Vec::new();
+    for share in shares::select(cluster, ui, &selection, "extend").await? {
+        extended.push(extend(cluster, &share, term, args.dry_run.dry_run).await?);
+    }
+    report(cluster, ui, args, &extended)
+}
+
+/// Resets the timer, then tells the card.
+pub async fn extend(
+    cluster: &Cluster,
+    share: &Share,
+    term: Term,
+    dry_run: DryRun,
+) -> Result<Share> {
+    let now = cluster.now();
+    let mut extended = share.clone();
+    if dry_run == DryRun::Client {
+        extended.until = match term {
+            Term::For(duration) => now.checked_add(duration).ok(),
+            Term::Forever => None,
+        };
+    } else {
+        extended.timer = grant::reset(
+            cluster,
+            &share.namespace,
+            &share.timer,
+            term,
+            now,
+            dry_run == DryRun::Server,
+        )
+        .await?;
+        extended.until = extended.timer.until();
+    }
+    extended.left_seconds = extended
+        .until
+        .map(|until| until.duration_since(now).as_secs().max(0).unsigned_abs());
+    if dry_run == DryRun::None {
+        update_card(cluster, &extended).await.map_err(|error| {
+            Error::new(format!(
+                "{} is extended, but its card still tells the colleague the old end",
+                share.database
+            ))
+            .caused_by(error.message().to_owned())
+            .hint("run the command again")
+        })?;
+    }
+    Ok(extended)
+}
+
+/// Writes the new end into the card; only what a card says is kept of the old one.
+async fn update_card(cluster: &Cluster, share: &Share) -> Result<()> {
+    let Some(old) = cluster
+        .find::<ConfigMap>(&share.namespace, &share.name)
+        .await?
+    else {
+        return Ok(());
+    };
+    let Some(mut card) = Card::read(&old) else {
+        return Ok(());
+    };
+    card.until = share.until;
+    let metadata = ObjectMeta {
+        name: old.metadata.name.clone(),
+        labels: old.metadata.labels.clone(),
+        annotations: old.metadata.annotations.clone().map(|annotations| {
+            annotations
+                .into_iter()
+                .filter(|(key, _)| key.starts_with("kube-commons/"))
+                .collect::<BTreeMap<_, _>>()
+        }),
+        owner_references: Some(vec![share.timer.owner_reference()]),
+        ..Default::default()
+    };
+    let new = ConfigMap {
+        metadata,
+        data: Some(card.to_data()),
+        ..Default::default()
+    };
+    apply::apply(cluster, &share.namespace, &new, Some(&old), false).await?;
+    Ok(())
+}
+
+fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result<()> {
+    if args.dry_run.dry_run != DryRun::None {
+        let lines = extended.iter().map(|share| {
+            apply::change_line::<Job>(
+                &share.name,
+                apply::Outcome::Configured,
+                args.dry_run.dry_run,
+            )
+        });
+        return lines.into_iter().try_for_each(|line| ui.result(line));
+    }
+    if args.output.output.is_some() {
+        return output::list(ui, args.output.output, extended, "");
+    }
+    let now = cluster.now();
+    extended.iter().try_for_each(|share| {
+        ui.result(format!(
+            "{} may connect to {} in {} {}.",
+            share.with,
+            share.database,
+            share.namespace,
+            share.term(now, Some(args.duration))
+        ))
+    })
+}

@@ -1,0 +1,104 @@
+//! `share-db revoke`: the end of a share, now.
+
+use commons::apply::{self, DryRun, DryRunFlags, Outcome};
+use commons::database::Typed;
+use commons::output::{self, OutputFlags};
+use commons::{Cluster, Result, Ui, subject};
+use futures::future::try_join_all;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+
+use crate::shares::{self, Selection, Share};
+use crate::verify;
+
+/// End a share now
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The database, as it was shared
+    #[arg(value_name = "DATABASE", conflicts_with = "all")]
+    database: Option<Typed>,
+    /// Only the share with these colleagues
+    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
+    with: Vec<subject::Typed>,
+    /// Every share of the namespace
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    dry_run: DryRunFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+    let selection = Selection {
+        database: args.database.clone(),
+        with: args.with.clone(),
+        all: args.all,
+    };
+    let meant = shares::select(cluster, ui, &selection, "revoke").await?;
+    let dry_run = args.dry_run.dry_run;
+    if dry_run == DryRun::Client {
+        return meant.iter().try_for_each(|share| {
+            ui.result(apply::change_line::<Job>(
+                &share.name,
+                Outcome::Deleted,
+                dry_run,
+            ))
+        });
+    }
+    let ended = try_join_all(meant.iter().map(|share| revoke(cluster, share, dry_run))).await?;
+    if dry_run == DryRun::Server {
+        return meant.iter().try_for_each(|share| {
+            ui.result(apply::change_line::<Job>(
+                &share.name,
+                Outcome::Deleted,
+                dry_run,
+            ))
+        });
+    }
+    if args.output.output.is_some() {
+        return output::list(ui, args.output.output, &meant, "");
+    }
+    for (share, ended) in meant.iter().zip(&ended) {
+        if *ended {
+            ui.result(format!(
+                "{} may no longer connect to {} in {}.",
+                share.with, share.database, share.namespace
+            ))?;
+        } else {
+            ui.warning(format!("the share of {} with {} has ended, but {} may still connect by other rights: `kubectl get rolebindings -n {} -o wide`", share.database, share.with, share.with, share.namespace));
+        }
+    }
+    tell_about_open_sessions(ui, &meant);
+    Ok(())
+}
+
+/// First the right itself, so that it ends at once, then the timer, with which the rest goes. True if the colleague is out.
+async fn revoke(cluster: &Cluster, share: &Share, dry_run: DryRun) -> Result<bool> {
+    let dry = dry_run == DryRun::Server;
+    cluster
+        .delete::<RoleBinding>(&share.namespace, &share.name, None, dry)
+        .await?;
+    cluster
+        .delete::<Job>(&share.namespace, &share.name, Some(&share.timer.uid), dry)
+        .await?;
+    match share.pods.first() {
+        Some(pod) if !dry => verify::ended(cluster, &share.namespace, &share.subject, pod).await,
+        _ => Ok(true),
+    }
+}
+
+/// RBAC is asked when a tunnel is opened, never again: what is open stays open.
+fn tell_about_open_sessions(ui: &Ui, revoked: &[Share]) {
+    ui.warning("connections that are open now stay open until they end by themselves");
+    let mut databases: Vec<&Share> = revoked.iter().collect();
+    databases.dedup_by_key(|share| (&share.namespace, &share.database));
+    for share in databases {
+        if let Some(pod) = share.pods.first() {
+            ui.hint(format!(
+                "to cut them, restart the database: `kubectl delete pod {pod} -n {}`",
+                share.namespace
+            ));
+        }
+    }
+}
