@@ -9,10 +9,13 @@ help: ## list the verbs
 build: ## the optimised binaries, in target/release
 	$(CARGO) build --release --locked $(patsubst plugins/%,--package %,$(wildcard plugins/*))
 
+dist: build ## what a user installs: an archive and a krew manifest per plugin
+	@$(CARGO) run --quiet --locked --package dist
+
 cluster: ## a real Kubernetes node on this machine, and how to use it
 	@$(CLUSTER) up
 
 cluster-down: ## take the node down
 	@$(CLUSTER) down
 
-.PHONY: help build cluster cluster-down
+.PHONY: help build dist cluster cluster-down
