@@ -141,7 +141,7 @@ where
                     pulse.data(Instant::now());
                 }
                 Part::Error(text) => {
-                    error.extend(text.iter().take(ERROR_TEXT.saturating_sub(error.len())))
+                    error.extend(text.iter().take(ERROR_TEXT.saturating_sub(error.len())));
                 }
                 Part::End => local
                     .shutdown()

@@ -1,0 +1,173 @@
+//! The command line of `proxy-db`.
+
+use std::ffi::OsString;
+
+use clap::{Parser, ValueEnum};
+use commons::cli::{Command, Globals, Interrupt};
+use commons::database::{self, Typed};
+use commons::{Cluster, Error, Result, Ui};
+
+use crate::proxy;
+
+/// The plugin's name in what it sends to the API server.
+const MANAGER: &str = "kubectl-proxy-db";
+
+const USAGE: &str = "kubectl proxy-db [NAMESPACE/]DATABASE [--port PORT] [-- COMMAND...]";
+
+const EXAMPLES: &str = "\
+Examples:
+  # my database pg at localhost:5432 (or the next free port), until Ctrl-C
+  kubectl proxy-db pg
+
+  # a SQL prompt: connected and logged in, the tunnel ends with it
+  kubectl proxy-db pg -- psql
+
+  # a database that Alice shares with me, at a port of my choice
+  kubectl proxy-db user-alice/pg --port 15432
+
+  # any program that reads DATABASE_URL or PGHOST, PGPORT, PGUSER...
+  kubectl proxy-db pg -- python train.py";
+
+/// Reach a database of the cluster, yours or one shared with you, at a local address
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-proxy_db",
+    bin_name = "kubectl proxy-db",
+    version,
+    override_usage = USAGE,
+    after_help = EXAMPLES
+)]
+pub struct Args {
+    /// What is meant: `pg`, `svc/pg`, `statefulset/pg` or `pod/pg-0`; another's with the namespace in front
+    #[arg(value_name = "[NAMESPACE/]DATABASE")]
+    database: Option<Typed>,
+
+    /// Listen on this port of this machine, or fail [default: the database's port if free, otherwise another]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
+    /// Let other users of this machine connect too (the database may take them for its administrator)
+    #[arg(long)]
+    any_local_user: bool,
+
+    /// Print one line when ready, for programs
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        conflicts_with = "command"
+    )]
+    output: Option<Format>,
+
+    /// Run this once the database answers, with PGHOST, PGPORT, PGUSER, `DATABASE_URL`... set, and end with it
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+
+    #[command(flatten)]
+    globals: Globals,
+}
+
+/// How to say that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One line of JSON.
+    Json,
+}
+
+impl Command for Args {
+    fn globals(&self) -> &Globals {
+        &self.globals
+    }
+}
+
+/// Connects and forwards.
+pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
+    let cluster = Cluster::connect(&args.globals.connection, MANAGER)?;
+    let database = match args.database {
+        Some(typed) => typed,
+        None => choose(&cluster, &ui).await?,
+    };
+    let wishes = proxy::Wishes {
+        database,
+        port: args.port,
+        any_local_user: args.any_local_user,
+        json: args.output == Some(Format::Json),
+        command: args.command,
+    };
+    proxy::run(&cluster, &ui, &interrupt, wishes).await
+}
+
+/// Lets the user choose among the databases of the namespace.
+async fn choose(cluster: &Cluster, ui: &Ui) -> Result<Typed> {
+    let instead = "name it: `kubectl proxy-db DATABASE`";
+    let mut names = database::candidates(cluster, cluster.namespace()).await?;
+    if names.is_empty() {
+        let error = Error::usage(format!(
+            "no database in namespace `{}`",
+            cluster.namespace()
+        ));
+        return Err(error.hint("a colleague's: `kubectl proxy-db NAMESPACE/DATABASE`"));
+    }
+    let chosen = ui.choose("database", &names, instead)?;
+    names.swap_remove(chosen).parse().map_err(Error::usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Args;
+
+    fn parse(words: &[&str]) -> Result<Args, clap::error::ErrorKind> {
+        Args::try_parse_from(["kubectl-proxy_db"].iter().chain(words)).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_what_people_type() {
+        let args = parse(&["user-alice/pg", "--port", "15432"]).expect("it is right");
+        assert_eq!(args.port, Some(15432));
+        let args = parse(&[
+            "pg",
+            "--context",
+            "x",
+            "--",
+            "psql",
+            "-c",
+            "select 1",
+            "--port",
+        ]);
+        assert_eq!(args.expect("it is right").command.len(), 4);
+        assert!(parse(&[]).expect("it is right").database.is_none());
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_meant() {
+        for words in [
+            &["pg", "--port", "0"][..],
+            &["pg", "--port", "65536"],
+            &["pg", "--port", "-1"],
+            &["pg", "--port", "http"],
+            &["-pg"],
+            &["--", "psql"][..1],
+            &["pg\u{1b}[31m"],
+            &["a/b/c"],
+            &["../pg"],
+            &["PG"],
+            &["pg", "psql"],
+            &["pg", "-o", "yaml"],
+            &["pg", "-o", "json", "--", "psql"],
+        ] {
+            if words == ["--"] {
+                assert!(parse(words).is_ok(), "nothing after it is no command");
+                continue;
+            }
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}

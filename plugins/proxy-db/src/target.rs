@@ -1,0 +1,196 @@
+//! Where the connections go, looked up anew for each, and what becomes of a share in the meantime.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use commons::card::{self, Card};
+use commons::database::{self, Database, Typed};
+use commons::listener::Destination;
+use commons::tunnel::Endpoint;
+use commons::{Cluster, Error, Kind, Result};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::find::asked_with;
+
+/// A laptop's clock for waiting stands still while it sleeps, so the wall clock is looked at this often.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(20);
+
+/// How long the cluster may take, after a share's time, to remove it (it takes less than a second).
+const REMOVAL: Duration = Duration::from_secs(1);
+
+/// The database that connections go to.
+#[derive(Debug)]
+pub struct Target {
+    cluster: Cluster,
+    typed: Typed,
+    database: Database,
+    /// What its owner wrote, as read last; nothing for one's own.
+    card: RefCell<Option<Card>>,
+    /// The share was withdrawn or its time is over.
+    ended: Cell<bool>,
+    ending: Notify,
+    end_taken: Cell<bool>,
+    /// While we wait for the database, failures are kept rather than said.
+    waiting: Cell<bool>,
+    failure: RefCell<Option<Error>>,
+    endpoint: RefCell<Option<Endpoint>>,
+}
+
+impl Target {
+    /// For a database that was found.
+    pub fn new(cluster: Cluster, typed: Typed, database: Database, card: Option<Card>) -> Self {
+        Self {
+            cluster,
+            typed,
+            database,
+            card: RefCell::new(card),
+            ended: Cell::default(),
+            ending: Notify::new(),
+            end_taken: Cell::default(),
+            waiting: Cell::default(),
+            failure: RefCell::default(),
+            endpoint: RefCell::default(),
+        }
+    }
+
+    /// What was found.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Its owner's card, as read last.
+    pub fn card(&self) -> Option<Card> {
+        self.card.borrow().clone()
+    }
+
+    /// Where the last connection went.
+    pub fn last_endpoint(&self) -> Option<Endpoint> {
+        self.endpoint.borrow().clone()
+    }
+
+    /// Keeps failures back, or says them again.
+    pub fn wait(&self, waiting: bool) {
+        self.waiting.set(waiting);
+    }
+
+    /// The last failure that was kept back.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.borrow().clone()
+    }
+
+    /// Whether the share has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// In words that the share has ended, and whom to ask; the first time only, since once is enough.
+    pub fn take_end(&self) -> Error {
+        if self.end_taken.replace(true) {
+            return Error::of(Kind::Child(1), "");
+        }
+        let card = self.card();
+        let error = Error::of(
+            Kind::Forbidden,
+            format!(
+                "the share of `{}` in namespace `{}` has ended",
+                self.database.name, self.database.namespace
+            ),
+        );
+        match card {
+            Some(card) => error.hint(format!(
+                "ask {}: `kubectl share-db {} --with {}`",
+                card.owner,
+                card.database,
+                asked_with(&card.with)
+            )),
+            None => error,
+        }
+    }
+
+    /// Waits until the share ends; for ever for one's own database and for a share without an end that nobody withdraws.
+    /// A withdrawal is noticed by the next connection that is refused.
+    pub async fn ended(&self) {
+        if self.card.borrow().is_none() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = self.ending.notified() => {}
+            () = self.time_over() => self.has_to_end(),
+        }
+    }
+
+    fn has_to_end(&self) {
+        self.ended.set(true);
+        self.ending.notify_one();
+    }
+
+    /// Waits until the share's time is over and the cluster has removed it. Its owner may have prolonged it meanwhile.
+    async fn time_over(&self) {
+        let mut pause = REMOVAL;
+        loop {
+            let until = self.card.borrow().as_ref().and_then(|card| card.until);
+            let Some(until) = until else {
+                return std::future::pending().await;
+            };
+            let left = left(until, self.cluster.now());
+            if left > Duration::ZERO {
+                pause = REMOVAL;
+                sleep((left + REMOVAL).min(LOOK_AT_CLOCK)).await;
+                continue;
+            }
+            // No answer is no end: it is asked again.
+            if let Ok(false) = self.is_still_shared().await {
+                return;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOK_AT_CLOCK);
+        }
+    }
+
+    /// Reads the card again. Whoever may no longer read it has no share any more.
+    async fn is_still_shared(&self) -> Result<bool> {
+        match card::find(&self.cluster, &self.typed).await {
+            Ok((Some(card), _)) => {
+                self.card.replace(Some(card));
+                Ok(true)
+            }
+            Ok((None, _)) => Ok(false),
+            Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is left of a time.
+fn left(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+impl Destination for Target {
+    async fn endpoint(&self) -> Result<Endpoint> {
+        let endpoint = database::serving(&self.cluster, &self.database).await?;
+        self.endpoint.replace(Some(endpoint.clone()));
+        Ok(endpoint)
+    }
+
+    async fn failed(&self, error: Error) -> Option<Error> {
+        if self.has_ended() {
+            return None;
+        }
+        let shared = self.card.borrow().is_some();
+        if shared
+            && matches!(error.kind(), Kind::Forbidden | Kind::NotFound)
+            && let Ok(false) = self.is_still_shared().await
+        {
+            self.has_to_end();
+            return None;
+        }
+        if self.waiting.get() {
+            self.failure.replace(Some(error));
+            return None;
+        }
+        Some(error)
+    }
+}
