@@ -96,7 +96,7 @@ fn install_cnpg(api: &Api, progress: &Progress) -> Result<()> {
     }
     wait::until(
         "the CloudNativePG operator is available",
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || {
             let deployment = api
                 .get("/apis/apps/v1/namespaces/cnpg-system/deployments/cnpg-controller-manager")?;

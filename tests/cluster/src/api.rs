@@ -44,6 +44,8 @@ impl Api {
                         .context("the kubeconfig cannot be understood")?;
                 config.connect_timeout = Some(Duration::from_secs(2));
                 config.read_timeout = Some(REQUEST_TIMEOUT);
+                // Waiting is done here, by condition.
+                config.default_retry = false;
                 Client::try_from(config).context("no client for the API server")
             })
         })?;

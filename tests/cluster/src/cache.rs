@@ -73,6 +73,7 @@ impl Entry {
     }
 
     /// Where it is once made.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -148,12 +149,7 @@ mod tests {
 
     #[test]
     fn the_key_is_the_hash_of_every_ingredient_in_order() {
-        let key = |parts: &[&str]| {
-            parts
-                .iter()
-                .fold(Key::new(), |key, part| key.with(part))
-                .short()
-        };
+        let key = |parts: &[&str]| parts.iter().fold(Key::new(), Key::with).short();
         assert_eq!(key(&["go.mod", "flags"]), key(&["go.mod", "flags"]));
         assert_ne!(key(&["go.mod", "flags"]), key(&["flags", "go.mod"]));
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));

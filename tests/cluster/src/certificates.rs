@@ -9,7 +9,10 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use crate::error::{Context as _, Result};
+use crate::{
+    error::{Context as _, Result},
+    subject::{self, Document},
+};
 
 /// How long certificates last: longer than any node.
 const LIFETIME: Duration = Duration::days(365);
@@ -78,7 +81,7 @@ impl Authority {
     /// Its name is all that a signature takes from these, so they are the same whenever the authority is read again.
     fn parameters() -> CertificateParams {
         let mut parameters = validity(CertificateParams::default());
-        parameters.distinguished_name = name("kube-commons-node", &[]);
+        parameters.distinguished_name = name("kube-commons-node");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         parameters.key_usages = vec![
             KeyUsagePurpose::KeyCertSign,
@@ -118,7 +121,6 @@ impl Authority {
         let parameters = Self::parameters();
         let issuer = Issuer::from_params(&parameters, &self.key);
         let mut parameters = validity(CertificateParams::default());
-        parameters.distinguished_name = name(common_name, organizations);
         parameters.subject_alt_names = names.to_vec();
         parameters.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
@@ -127,11 +129,14 @@ impl Authority {
         parameters.extended_key_usages = usages.to_vec();
         parameters.use_authority_key_identifier_extension = true;
         let key = new_key()?;
-        let certificate = parameters
-            .signed_by(&key, &issuer)
-            .with_context(|| format!("the certificate of {common_name} cannot be signed"))?;
+        let unsigned = || format!("the certificate of {common_name} cannot be signed");
+        let template = parameters.signed_by(&key, &issuer).with_context(unsigned)?;
+        let subject = subject::encode(common_name, organizations);
+        let certificate =
+            subject::replace(Document::Certificate, template.der(), &subject, &self.key)
+                .with_context(unsigned)?;
         Ok(Identity {
-            certificate: certificate.pem(),
+            certificate: encode_pem("CERTIFICATE", certificate),
             key: key.serialize_pem(),
         })
     }
@@ -140,7 +145,7 @@ impl Authority {
 /// A certificate that nobody signed but itself, for the ingress's names.
 pub(crate) fn self_signed(names: &[&str]) -> Result<Identity> {
     let mut parameters = validity(CertificateParams::default());
-    parameters.distinguished_name = name(names.first().copied().unwrap_or_default(), &[]);
+    parameters.distinguished_name = name(names.first().copied().unwrap_or_default());
     parameters.subject_alt_names = alternatives(names, &[])?;
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = new_key()?;
@@ -163,17 +168,24 @@ pub(crate) fn token_keys() -> Result<(String, String)> {
 /// A request for a client certificate, for clusters whose authority is not ours: the request in PEM, the private key in PEM.
 pub(crate) fn request(user: &str, groups: &[&str]) -> Result<(String, String)> {
     let key = new_key()?;
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name = name(user, groups);
-    let request: CertificateSigningRequest = parameters
+    let unmade = || format!("a certificate request for {user} cannot be made");
+    let template: CertificateSigningRequest = CertificateParams::default()
         .serialize_request(&key)
-        .with_context(|| format!("a certificate request for {user} cannot be made"))?;
+        .with_context(unmade)?;
+    let subject = subject::encode(user, groups);
+    let request =
+        subject::replace(Document::Request, template.der(), &subject, &key).with_context(unmade)?;
     Ok((
-        request
-            .pem()
-            .with_context(|| format!("a certificate request for {user} cannot be written"))?,
+        encode_pem("CERTIFICATE REQUEST", request),
         key.serialize_pem(),
     ))
+}
+
+fn encode_pem(label: &str, der: Vec<u8>) -> String {
+    pem::encode_config(
+        &pem::Pem::new(label, der),
+        pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF),
+    )
 }
 
 fn new_key() -> Result<KeyPair> {
@@ -187,22 +199,10 @@ fn validity(mut parameters: CertificateParams) -> CertificateParams {
     parameters
 }
 
-fn name(common_name: &str, organizations: &[&str]) -> DistinguishedName {
+fn name(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
-    for (index, organization) in organizations.iter().enumerate() {
-        name.push(organization_type(index), *organization);
-    }
     name.push(DnType::CommonName, common_name);
     name
-}
-
-/// rcgen keeps one value per kind of name part; the same kind written as a number makes room for a second one.
-fn organization_type(index: usize) -> DnType {
-    if index == 0 {
-        DnType::OrganizationName
-    } else {
-        DnType::CustomDnType(vec![2, 5, 4, 10])
-    }
 }
 
 fn alternatives(names: &[&str], addresses: &[IpAddr]) -> Result<Vec<SanType>> {
@@ -231,4 +231,148 @@ pub(crate) fn write_private(path: &Path, content: &str) -> Result<()> {
         .with_context(failed)?;
     file.write_all(content.as_bytes()).with_context(failed)?;
     fs::rename(&scratch, path).with_context(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{
+        FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509CertificationRequest,
+        X509Version,
+    };
+
+    use super::*;
+
+    fn der(pem: &str) -> Vec<u8> {
+        pem::parse(pem).unwrap().into_contents()
+    }
+
+    fn subject(name: &x509_parser::x509::X509Name) -> (String, Vec<String>) {
+        let common_name = name
+            .iter_common_name()
+            .next()
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned();
+        (
+            common_name,
+            name.iter_organization()
+                .map(|part| part.as_str().unwrap().to_owned())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_client_certificate_carries_user_and_groups() {
+        let authority = Authority::create().unwrap();
+        for groups in [&[][..], &["one"], &["one", "two", "three"]] {
+            let der = der(&authority.client("oidc-alice", groups).unwrap().certificate);
+            let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+            assert_eq!(certificate.version(), X509Version::V3);
+            assert_eq!(
+                subject(certificate.subject()),
+                (
+                    "oidc-alice".to_owned(),
+                    groups.iter().map(ToString::to_string).collect()
+                )
+            );
+            assert_eq!(subject(certificate.issuer()).0, "kube-commons-node");
+            assert!(
+                certificate
+                    .extended_key_usage()
+                    .unwrap()
+                    .unwrap()
+                    .value
+                    .client_auth
+            );
+            assert!(certificate.validity().is_valid());
+        }
+    }
+
+    #[test]
+    fn a_server_certificate_carries_every_name_and_address() {
+        let authority = Authority::create().unwrap();
+        let address: IpAddr = "10.96.0.1".parse().unwrap();
+        let der = der(&authority
+            .server("kube-apiserver", &["kubernetes"], &[address])
+            .unwrap()
+            .certificate);
+        let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+        assert_eq!(certificate.version(), X509Version::V3);
+        let names = &certificate
+            .subject_alternative_name()
+            .unwrap()
+            .unwrap()
+            .value
+            .general_names;
+        assert!(names.contains(&GeneralName::DNSName("kubernetes")));
+        assert!(names.contains(&GeneralName::IPAddress(&[10, 96, 0, 1])));
+        let has = |wanted: fn(&ParsedExtension) -> bool| {
+            certificate
+                .extensions()
+                .iter()
+                .any(|found| wanted(found.parsed_extension()))
+        };
+        assert!(has(|extension| matches!(
+            extension,
+            ParsedExtension::AuthorityKeyIdentifier(_)
+        )));
+    }
+
+    #[test]
+    fn the_authority_signs_the_same_after_it_was_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = Authority::create().unwrap();
+        made.write(directory.path()).unwrap();
+        let read = Authority::read(directory.path()).unwrap();
+        let issuer = |authority: &Authority| {
+            let der = der(&authority.client("a", &[]).unwrap().certificate);
+            X509Certificate::from_der(&der)
+                .unwrap()
+                .1
+                .issuer()
+                .as_raw()
+                .to_vec()
+        };
+        let own = der(made.certificate());
+        assert_eq!(
+            X509Certificate::from_der(&own)
+                .unwrap()
+                .1
+                .subject()
+                .as_raw(),
+            issuer(&made)
+        );
+        assert_eq!(issuer(&made), issuer(&read));
+        assert_eq!(made.certificate(), read.certificate());
+    }
+
+    #[test]
+    fn a_request_carries_user_and_groups() {
+        let (request, _) = request("oidc-bob", &["one", "two"]).unwrap();
+        let der = der(&request);
+        let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
+        let expected = (
+            "oidc-bob".to_owned(),
+            vec!["one".to_owned(), "two".to_owned()],
+        );
+        assert_eq!(
+            subject(&request.certification_request_info.subject),
+            expected
+        );
+    }
+
+    #[test]
+    fn keys_are_for_the_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        fs::write(&path, "older").unwrap();
+        write_private(&path, "secret").unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "secret");
+    }
 }

@@ -43,7 +43,7 @@ pub(crate) enum Interruption {
 /// How a component is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {
-    /// It runs, under this number as the node sees it.
+    /// It runs. Its number is the node's own in an answer of the first process, and the host's in [`crate::Status`].
     Running(i32),
     /// It is stopped by a signal and can continue.
     Stopped(i32),

@@ -1,6 +1,6 @@
 //! What went wrong, why, and what to do about it: every failure of this crate reaches the developer through this one type.
 
-use std::fmt;
+use std::{any::Any, fmt, mem};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -56,6 +56,15 @@ impl Error {
         self
     }
 
+    /// The failure of something larger, of which this one is the cause. An interruption stays one.
+    fn within(mut self, message: impl Into<String>) -> Self {
+        if self.exit_code == 1 {
+            let cause = mem::replace(&mut self.message, message.into());
+            self.causes.insert(0, cause);
+        }
+        self
+    }
+
     /// What the process exits with because of this failure.
     pub fn exit_code(&self) -> u8 {
         self.exit_code
@@ -91,13 +100,18 @@ pub(crate) trait Context<T> {
     fn with_context<S: Into<String>>(self, message: impl FnOnce() -> S) -> Result<T>;
 }
 
-impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
+impl<T, E: fmt::Display + 'static> Context<T> for std::result::Result<T, E> {
     fn context(self, message: impl Into<String>) -> Result<T> {
         self.with_context(|| message)
     }
 
     fn with_context<S: Into<String>>(self, message: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|cause| Error::new(message()).because(cause))
+        self.map_err(
+            |mut cause| match (&mut cause as &mut dyn Any).downcast_mut::<Error>() {
+                Some(cause) => mem::replace(cause, Error::new(String::new())).within(message()),
+                None => Error::new(message()).because(cause),
+            },
+        )
     }
 }
 
@@ -114,6 +128,27 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "etcd did not start\ncaused by: port taken\n\nlog line\n\nhint: run `make cluster`"
+        );
+    }
+
+    #[test]
+    fn causes_stand_in_order_and_hints_stay_last() {
+        let inner: Result<()> = Err(Error::new("port taken").because("errno 98").hint("free it"));
+        let error = inner.context("etcd did not start").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "etcd did not start\ncaused by: port taken\ncaused by: errno 98\n\nhint: free it"
+        );
+    }
+
+    #[test]
+    fn an_interruption_is_not_explained() {
+        let error = Err::<(), _>(Error::interrupted(130))
+            .context("etcd did not start")
+            .unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.exit_code()),
+            ("interrupted", 130)
         );
     }
 }

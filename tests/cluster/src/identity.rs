@@ -75,6 +75,18 @@ impl ProcessIdentity {
     }
 }
 
+impl ProcessIdentity {
+    /// The number by which the host knows the process that its own namespace knows as `inner`.
+    pub fn host_number(&self, inner: i32) -> Option<i32> {
+        self.namespace_members().into_iter().find(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+            numbers.and_then(|numbers| numbers.split_whitespace().next_back()?.parse().ok())
+                == Some(inner)
+        })
+    }
+}
+
 /// Start time and state letter of a process.
 pub fn stat(pid: i32) -> Option<(u64, char)> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)

@@ -36,8 +36,16 @@ const DEBIAN: &[&str] = &[
     "--dpkgopt=path-exclude=/usr/share/man/*",
     // CloudNativePG runs its databases as this user.
     "--customize-hook=chroot \"$1\" usermod -u 26 postgres",
-    "--customize-hook=chroot \"$1\" chown -R postgres:postgres /var/lib/postgresql /var/run/postgresql",
+    // The directory of the socket survives only if /run is not emptied.
+    "--skip=cleanup/run",
+    "--customize-hook=install -d -o 26 -g postgres -m 2775 \"$1\"/var/run/postgresql \"$1\"/var/lib/postgresql",
     "--customize-hook=rm -rf \"$1\"/var/lib/postgresql/15 \"$1\"/var/cache/apt/* \"$1\"/var/lib/apt/lists/* \"$1\"/var/log/*",
+    concat!(
+        "--customize-hook=cat > \"$1\"/usr/local/bin/entrypoint <<'END'\n",
+        include_str!("entrypoint.sh"),
+        "END\n"
+    ),
+    "--customize-hook=chmod 755 \"$1\"/usr/local/bin/entrypoint",
     "bookworm",
 ];
 
@@ -80,7 +88,16 @@ fn recipes() -> Vec<Recipe> {
         recipe(
             "docker.io/library/postgres:15",
             LayerKind::Debian,
-            json!({"Env": ["PATH=/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"], "User": "26"}),
+            json!({
+                "Entrypoint": ["/usr/local/bin/entrypoint"],
+                "Cmd": ["postgres"],
+                "Env": [
+                    "PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    "LANG=C.UTF-8",
+                    "PGDATA=/var/lib/postgresql/data",
+                ],
+                "User": "26",
+            }),
         ),
         recipe(
             "docker.io/alpine/socat:1.8.0.3",

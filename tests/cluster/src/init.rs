@@ -70,7 +70,6 @@ pub(crate) fn run(layout: &Layout) -> Result<()> {
     if std::io::stdin().read_exact(&mut go).is_err() {
         return Ok(());
     }
-    rustix::process::setsid().context("no session of its own")?;
     rustix::system::sethostname(NODE_NAME.as_bytes()).context("the host name cannot be set")?;
     make_mounts(layout)?;
     make_network(layout)?;
@@ -234,6 +233,12 @@ impl Supervisor {
         let errors = log.try_clone().context("the log cannot be shared")?;
         let child = Command::new(&line.program)
             .args(&line.arguments)
+            // Nothing of the developer's shell: a proxy or a KUBECONFIG there is not meant for the node.
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .envs(line.environment)
             .env("TMPDIR", inside("tmp"))
             .env("HOME", inside("tmp"))

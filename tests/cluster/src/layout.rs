@@ -12,6 +12,8 @@ use crate::error::{Context as _, Error, Result};
 pub(crate) const INSIDE: &str = "/run/node";
 /// The cache directory as the node's own processes see it.
 pub(crate) const INSIDE_CACHE: &str = "/run/cache";
+/// How this crate's command is called from the checkout, for hints.
+pub(crate) const COMMAND: &str = "cargo run -q -p test-cluster --";
 /// The name of the Kubernetes node.
 pub const NODE_NAME: &str = "node1";
 /// The node's address among its pods.
@@ -37,16 +39,15 @@ impl Layout {
 
     /// Node `number` of the checkout around the current directory, or the one kept in `state`.
     pub fn find(number: Option<u8>, state: Option<&Path>) -> Result<Self> {
-        let state = match state {
-            Some(given) => std::path::absolute(given)
-                .with_context(|| format!("{} cannot be resolved", given.display()))?,
-            None => {
-                let name = match number.unwrap_or(0) {
-                    0 => "cluster".to_owned(),
-                    n => format!("cluster-{n}"),
-                };
-                target_directory()?.join(name)
-            }
+        let state = if let Some(given) = state {
+            std::path::absolute(given)
+                .with_context(|| format!("{} cannot be resolved", given.display()))?
+        } else {
+            let name = match number.unwrap_or(0) {
+                0 => "cluster".to_owned(),
+                n => format!("cluster-{n}"),
+            };
+            target_directory()?.join(name)
         };
         let number = number
             .or_else(|| Self::recorded_number(&state))

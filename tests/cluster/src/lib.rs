@@ -22,6 +22,7 @@ mod images;
 mod init;
 mod interrupt;
 mod kubeconfig;
+mod launch;
 mod layout;
 mod link;
 pub mod machine;
@@ -30,6 +31,7 @@ pub mod programs;
 mod progress;
 mod record;
 mod store;
+mod subject;
 pub mod users;
 mod wait;
 

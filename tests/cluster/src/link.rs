@@ -8,7 +8,7 @@ use crate::{
     error::{Context as _, Error, Result},
     external,
     identity::ProcessIdentity,
-    layout::Layout,
+    layout::{COMMAND, Layout},
 };
 
 /// Says on a link whose it is: the first process of a node and the node's state directory. The kernel takes 255 bytes.
@@ -125,24 +125,31 @@ pub(crate) fn owner(layout: &Layout) -> Result<Option<ProcessIdentity>> {
 
 /// Fails when the link's name or address belongs to somebody else.
 pub(crate) fn check_free(layout: &Layout) -> Result<()> {
-    for link in links(layout)?.iter().filter(|link| !link.is_ours(layout)) {
-        let next = layout.number().saturating_add(1);
-        let error = Error::new(format!(
-            "node {} cannot have {} on link {}",
-            layout.number(),
-            layout.host_address(),
-            layout.link()
-        ));
-        return Err(match &link.mark {
-            Some(Mark { state, .. }) => error
-                .because(format!("the node of {state} has it"))
-                .hint(format!("take that one down with `cluster --state {state} down`, or use another: `cluster --node {next} up`")),
-            None => error
-                .because(format!("link {} of this machine is in the way", link.name))
-                .hint(format!("use another number: `cluster --node {next} up`")),
-        });
-    }
-    Ok(())
+    let Some(other) = links(layout)?
+        .into_iter()
+        .find(|link| !link.is_ours(layout))
+    else {
+        return Ok(());
+    };
+    let next = layout.number().saturating_add(1);
+    let error = Error::new(format!(
+        "node {} cannot have {} on link {}",
+        layout.number(),
+        layout.host_address(),
+        layout.link()
+    ));
+    let another = format!("use another number: `{COMMAND} --node {next} up`");
+    Err(match other.mark {
+        Some(Mark { state, .. }) => error
+            .because(format!("the node of {state} has it"))
+            .hint(format!(
+                "take that one down: `{COMMAND} --state {state} down`"
+            ))
+            .hint(another),
+        None => error
+            .because(format!("link {} of this machine is in the way", other.name))
+            .hint(another),
+    })
 }
 
 /// Makes the link between the host and the network namespace of process `init`.

@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
-    os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -108,10 +107,13 @@ pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Out
 
 /// Takes the node down and verifies that nothing of it is left. A node that is not there is fine.
 pub fn down(layout: &Layout, progress: &Progress) -> Result<bool> {
-    if !layout.state().exists() {
+    if !layout.state().exists() && started(layout).is_none() {
         return Ok(false);
     }
     machine::check_host()?;
+    // Somebody may have emptied `target` while the node ran.
+    fs::create_dir_all(layout.state())
+        .with_context(|| format!("{} cannot be made", layout.state().display()))?;
     let _lock = lock(layout, progress)?;
     let existed = status(layout).exists;
     take_down(layout)?;
@@ -121,7 +123,7 @@ pub fn down(layout: &Layout, progress: &Progress) -> Result<bool> {
 /// Commands that change a node exclude each other.
 fn lock(layout: &Layout, progress: &Progress) -> Result<File> {
     cache::lock(&layout.path("lock"), || {
-        progress.doing("another command is at this node")
+        progress.doing("another command is at this node");
     })
 }
 
@@ -169,11 +171,12 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
     ] {
         start(layout, component)?;
     }
-    install_policy_engine(&api, progress)?;
-    start(layout, Component::Felix)?;
+    define_policies(&api, progress)?;
     for &name in users::DEFAULT {
         add_user(layout, &api, name, Some("admin"), &[])?;
     }
+    announce_policy_engine(layout, &api)?;
+    start(layout, Component::Felix)?;
     progress.doing("waiting until the node is usable");
     prove(layout, &api)?;
     for &addition in with {
@@ -227,6 +230,8 @@ fn put(layout: &Layout, addition: Addition, api: &Api, progress: &Progress) -> R
 
 /// Everything a new node finds in its state directory.
 fn prepare_state(layout: &Layout, content: &Path, progress: &Progress) -> Result<()> {
+    // Kept until now, because they tell why the earlier node ended.
+    cache::remove_all(&layout.path("log"))?;
     for directory in [
         "pki",
         "etc",
@@ -319,23 +324,11 @@ fn start_init(layout: &Layout) -> Result<()> {
     let log = File::create(&log_path)
         .with_context(|| format!("{} cannot be made", log_path.display()))?;
     let errors = log.try_clone().context("the log cannot be shared")?;
-    let mut command = Command::new("unshare");
+    let mut command = Command::new(own);
     command
-        .args([
-            "--pid",
-            "--mount",
-            "--net",
-            "--uts",
-            "--ipc",
-            "--fork",
-            "--kill-child=KILL",
-        ])
-        .arg(own)
         .args(["--node", &layout.number().to_string(), "--state"])
         .arg(layout.state())
-        .arg("init")
-        // Ctrl-C in the terminal that made it is not meant for the node.
-        .process_group(0)
+        .arg("launch")
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(log)
@@ -408,14 +401,18 @@ fn log_end(log: &Path) -> String {
 }
 
 /// The definitions that Calico's agent works with.
-fn install_policy_engine(api: &Api, progress: &Progress) -> Result<()> {
+fn define_policies(api: &Api, progress: &Progress) -> Result<()> {
     let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let objects: Vec<_> = Program::Felix
         .objects(progress)?
         .into_iter()
         .map(|object| (definitions.to_owned(), object))
         .collect();
-    api.create_all(&objects)?;
+    api.create_all(&objects)
+}
+
+/// Tells Calico's agent that its data is complete. The API server takes new kinds of objects only 2 s after their definition.
+fn announce_policy_engine(layout: &Layout, api: &Api) -> Result<()> {
     let information = json!({
         "apiVersion": "crd.projectcalico.org/v1",
         "kind": "ClusterInformation",
@@ -427,7 +424,7 @@ fn install_policy_engine(api: &Api, progress: &Progress) -> Result<()> {
             "clusterGUID": "00000000000000000000000000000001",
         },
     });
-    wait::until("Calico's definitions are served", PATIENCE, || {
+    until_well(layout, "Calico's definitions are served", || {
         Ok(api
             .create(
                 "/apis/crd.projectcalico.org/v1/clusterinformations",
@@ -532,7 +529,7 @@ fn resolves(server: Ipv4Addr, name: &str) -> bool {
         let mut answer = [0; 512];
         let length = socket.recv(&mut answer)?;
         // No error in the flags, and at least one answer.
-        Ok(length > 12 && answer[3] & 0xf == 0 && answer[7] > 0)
+        Ok(length > 12 && answer[3].trailing_zeros() >= 4 && answer[7] > 0)
     };
     ask().unwrap_or(false)
 }
@@ -605,6 +602,11 @@ fn complaints(
         return Ok(vec!["it was killed".to_owned()]);
     }
     *components = control::ask(layout, &Request::Status)?;
+    for (_, health) in components.iter_mut() {
+        if let Health::Running(pid) | Health::Stopped(pid) = health {
+            *pid = started.init.host_number(*pid).unwrap_or(*pid);
+        }
+    }
     let mut complaints = Vec::new();
     if !ready {
         complaints.push("it was never finished".to_owned());

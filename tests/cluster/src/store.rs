@@ -71,15 +71,24 @@ pub(crate) fn unpack_inside(archive: &Path, root: &Path) -> Result<()> {
         None::<&std::ffi::CStr>,
     )
     .context("/run cannot be covered")?;
+    fs::create_dir_all(root).with_context(|| format!("{} cannot be made", root.display()))?;
+    fs::create_dir("/run/store").context("/run/store cannot be made")?;
+    rustix::mount::mount_bind(root, "/run/store")
+        .with_context(|| format!("{} cannot be mounted", root.display()))?;
     let (socket, configuration, log) = (
         "/run/containerd.sock",
         "/run/containerd.toml",
         "/run/containerd.log",
     );
-    let opt = root.join("opt");
-    let text = format!(
-        "version = 2\nroot = {root:?}\nstate = \"/run/containerd\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = {socket:?}\n[plugins.\"io.containerd.internal.v1.opt\"]\n  path = {opt:?}\n"
-    );
+    let text = r#"version = 2
+root = "/run/store"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "/run/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/run/store/opt"
+"#;
     fs::write(configuration, text).context("containerd cannot be configured")?;
     let log_file = fs::File::create(log).context("containerd has no log")?;
     let mut containerd = Command::new("containerd")

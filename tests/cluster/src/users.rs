@@ -45,7 +45,7 @@ pub(crate) fn give_namespace(api: &Api, name: &str, role: &str) -> Result<()> {
     let path = format!("/api/v1/namespaces/{namespace}");
     wait::until(
         &format!("the earlier namespace {namespace} is gone"),
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || {
             if api.create("/api/v1/namespaces", &object)?.is_some() {
                 return Ok(Some(()));
@@ -92,7 +92,7 @@ pub(crate) fn take_namespace(api: &Api, name: &str, wait: bool) -> Result<()> {
     }
     wait::until(
         &format!("namespace {} is gone", namespace(name)),
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         || Ok(api.get(&path)?.is_none().then_some(())),
     )
 }

@@ -36,8 +36,8 @@ pub(super) enum Action {
     },
 }
 
-pub(super) fn run(layout: &Layout, action: Action) -> Result<()> {
-    let fault = match action {
+pub(super) fn run(layout: &Layout, action: &Action) -> Result<()> {
+    let fault = match *action {
         Action::List => {
             for component in Component::value_variants() {
                 say(component.name());

@@ -16,7 +16,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::{error::Result, init, layout::Layout, store};
+use crate::{error::Result, init, launch, layout::Layout, store};
 
 /// A real Kubernetes node on this machine, for tests and demos
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ enum Command {
     #[command(subcommand)]
     Fault(fault::Action),
     Program(program::Arguments),
+    /// Become the parent of the node's first process
+    #[command(hide = true)]
+    Launch,
     /// The node's first process
     #[command(hide = true)]
     Init,
@@ -82,7 +85,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Status => status::run(&layout),
         Command::User(action) => user::run(&layout, action),
         Command::Image(action) => image::run(&layout, &action),
-        Command::Fault(action) => fault::run(&layout, action),
+        Command::Fault(action) => fault::run(&layout, &action),
+        Command::Launch => launch::run(&layout),
         Command::Init => init::run(&layout),
         Command::Unpack { .. } | Command::Program(_) => Ok(()),
     }

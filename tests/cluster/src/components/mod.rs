@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cache,
     error::{Context as _, Error, Result},
-    layout::{INSIDE_CACHE, Layout, inside},
+    layout::{COMMAND, INSIDE_CACHE, Layout, inside},
     programs::Program,
     progress::Progress,
 };
@@ -152,7 +152,7 @@ impl CommandLine {
     pub(crate) fn recorded(component: Component) -> Result<Self> {
         let bytes = fs::read(inside(&Self::file(component))).map_err(|_| {
             Error::new(format!("{component} is not a part of this node"))
-                .hint("see `cluster fault list`")
+                .hint(format!("see `{COMMAND} fault list`"))
         })?;
         serde_json::from_slice(&bytes)
             .with_context(|| format!("the command line of {component} cannot be understood"))

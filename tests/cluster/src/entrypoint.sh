@@ -1,0 +1,21 @@
+#!/bin/sh
+# The database server of the image postgres:15, with the settings everybody knows: POSTGRES_PASSWORD, POSTGRES_USER, POSTGRES_DB, PGDATA.
+set -eu
+if [ "${1:-postgres}" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
+    : "${POSTGRES_PASSWORD:?set it, or set POSTGRES_HOST_AUTH_METHOD=trust and any password}"
+    user=${POSTGRES_USER:-postgres}
+    database=${POSTGRES_DB:-$user}
+    umask 077
+    printf '%s' "$POSTGRES_PASSWORD" > /tmp/password
+    initdb --username="$user" --pwfile=/tmp/password --auth-local=trust --auth-host="${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" > /dev/null
+    rm /tmp/password
+    echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >> "$PGDATA/pg_hba.conf"
+    if [ "$database" != postgres ]; then
+        echo "CREATE DATABASE \"$database\";" | postgres --single -j postgres > /dev/null
+    fi
+fi
+if [ "${1:-postgres}" = postgres ]; then
+    [ $# = 0 ] || shift
+    exec postgres -c listen_addresses='*' "$@"
+fi
+exec "$@"
