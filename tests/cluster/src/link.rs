@@ -67,7 +67,8 @@ fn ip(arguments: &[&str]) -> Result<String> {
 struct Found {
     name: String,
     mark: Option<Mark>,
-    up: bool,
+    /// Both ends are up.
+    connected: bool,
     has_address: bool,
 }
 
@@ -83,7 +84,7 @@ fn links(layout: &Layout) -> Result<Vec<Found>> {
             Some(Found {
                 name: link["ifname"].as_str()?.to_owned(),
                 mark: link["ifalias"].as_str().and_then(Mark::parse),
-                up: link["flags"].as_array()?.iter().any(|flag| flag == "UP"),
+                connected: link["operstate"] == "UP",
                 has_address: addresses
                     .iter()
                     .filter_map(|address| address["local"].as_str()?.parse::<Ipv4Addr>().ok())
@@ -152,46 +153,55 @@ pub(crate) fn check_free(layout: &Layout) -> Result<()> {
     })
 }
 
+/// The node's network.
+fn network(layout: &Layout) -> String {
+    format!(
+        "{}/30",
+        Ipv4Addr::from(u32::from(layout.host_address()) & !3)
+    )
+}
+
+/// A route that counts only while the link is missing: without it, packets for a node that is gone would leave the machine.
+fn guard(layout: &Layout, action: &str) -> Result<String> {
+    ip(&[
+        "route",
+        action,
+        "unreachable",
+        &network(layout),
+        "metric",
+        "10000",
+    ])
+}
+
 /// Makes the link between the host and the network namespace of process `init`.
 pub(crate) fn create(layout: &Layout, init: &ProcessIdentity) -> Result<()> {
     let (link, address) = (layout.link(), format!("{}/30", layout.host_address()));
-    ip(&[
-        "link",
-        "add",
-        &link,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth0",
-        "netns",
-        &init.pid.to_string(),
-    ])
-    .and_then(|_| {
-        ip(&[
-            "link",
-            "set",
-            &link,
-            "alias",
-            &Mark::of(init, layout).write(),
-        ])
-    })
-    .and_then(|_| ip(&["address", "add", &address, "dev", &link]))
-    .and_then(|_| ip(&["link", "set", &link, "up"]))
-    .map(drop)
-    .context("the link to the node cannot be made")
+    let (pid, mark) = (init.pid.to_string(), Mark::of(init, layout).write());
+    guard(layout, "replace")
+        .and_then(|_| {
+            ip(&[
+                "link", "add", &link, "type", "veth", "peer", "name", "eth0", "netns", &pid,
+            ])
+        })
+        .and_then(|_| ip(&["link", "set", &link, "alias", &mark]))
+        .and_then(|_| ip(&["address", "add", &address, "dev", &link]))
+        .and_then(|_| ip(&["link", "set", &link, "up"]))
+        .map(drop)
+        .context("the link to the node cannot be made")
 }
 
 /// Removes the link if it is this node's.
 pub(crate) fn remove(layout: &Layout) -> Result<()> {
-    if !is_there(layout)? {
-        return Ok(());
-    }
     // The kernel removes it by itself when the node's namespace ends, perhaps just now.
-    match ip(&["link", "delete", &layout.link()]) {
-        Err(error) if is_there(layout)? => Err(error),
-        _ => Ok(()),
+    if let (true, Err(error)) = (is_there(layout)?, ip(&["link", "delete", &layout.link()]))
+        && is_there(layout)?
+    {
+        return Err(error);
     }
+    if is_guarded(layout)? && links(layout)?.is_empty() {
+        guard(layout, "delete")?;
+    }
+    Ok(())
 }
 
 /// Whether this node's link exists.
@@ -199,20 +209,48 @@ pub(crate) fn is_there(layout: &Layout) -> Result<bool> {
     Ok(own(layout)?.is_some())
 }
 
-/// Whether this node's link exists, is up, and has its address.
+/// Whether this node's link exists, is connected, and has its address.
 pub(crate) fn is_up(layout: &Layout) -> Result<bool> {
-    Ok(own(layout)?.is_some_and(|link| link.up && link.has_address))
+    Ok(own(layout)?.is_some_and(|link| link.connected && link.has_address))
 }
 
-/// Cuts or restores the link between the host and the node.
+/// Whether the route is there that keeps packets for this node on the machine.
+pub(crate) fn is_guarded(layout: &Layout) -> Result<bool> {
+    Ok(!ip(&[
+        "route",
+        "show",
+        "type",
+        "unreachable",
+        "exact",
+        &network(layout),
+    ])?
+    .trim()
+    .is_empty())
+}
+
+/// Cuts or restores the link between the host and the node, at the node's end: as with a pulled cable, the host's routes stay and what is
+/// sent is lost.
 pub(crate) fn set(layout: &Layout, up: bool) -> Result<()> {
-    ip(&[
-        "link",
-        "set",
-        &layout.link(),
-        if up { "up" } else { "down" },
-    ])
-    .map(drop)
+    let init = owner(layout)?.ok_or_else(|| Error::new("the node's link is not there"))?;
+    let commands = if up {
+        format!(
+            "link set eth0 up\nroute replace default via {}\n",
+            layout.host_address()
+        )
+    } else {
+        "link set eth0 down\n".to_owned()
+    };
+    let mut command = Command::new("nsenter");
+    command.args([
+        "--target",
+        &init.pid.to_string(),
+        "--net",
+        "--",
+        "ip",
+        "-batch",
+        "-",
+    ]);
+    external::run_with_input(&mut command, &commands).map(drop)
 }
 
 /// Delays every packet from the host to the node; zero ends it.

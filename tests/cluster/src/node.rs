@@ -686,6 +686,9 @@ fn verify_gone(layout: &Layout) -> Result<()> {
     if link::is_there(layout)? {
         left.push(format!("link {}", layout.link()));
     }
+    if link::is_guarded(layout)? {
+        left.push("the route that guards its addresses".to_owned());
+    }
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("mounts cannot be read")?;
     let state = layout.state().display().to_string();
     left.extend(
