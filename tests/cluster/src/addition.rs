@@ -80,15 +80,8 @@ fn ingress_class() -> Value {
     })
 }
 
-/// How many volumes wait for databases; each serves one claim.
-const VOLUMES: usize = 8;
-
 fn install_cnpg(api: &Api, progress: &Progress) -> Result<()> {
     progress.doing("installing CloudNativePG");
-    for volume in 0..VOLUMES {
-        api.create("/api/v1/persistentvolumes", &volume_object(volume))?;
-    }
-    api.create("/apis/storage.k8s.io/v1/storageclasses", &storage_class())?;
     for mut object in Program::CnpgManager.objects(progress)? {
         use_own_image(&mut object);
         let path = path_of(&object)?;
@@ -104,23 +97,21 @@ fn install_cnpg(api: &Api, progress: &Progress) -> Result<()> {
                 .filter(|deployment| deployment["status"]["availableReplicas"].as_u64() >= Some(1)))
         },
     )?;
-    // The webhooks must answer, or the first Cluster is refused.
-    wait::until(
+    let probe = json!({
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {"name": "probe", "namespace": "default"},
+        "spec": {"instances": 1, "storage": {"size": "1Gi"}},
+    });
+    // They must answer, or the first Cluster is refused.
+    wait::until_ok(
         "the CloudNativePG webhooks answer",
         Duration::from_secs(30),
         || {
-            let probe = json!({
-                "apiVersion": "postgresql.cnpg.io/v1",
-                "kind": "Cluster",
-                "metadata": {"name": "probe", "namespace": "default"},
-                "spec": {"instances": 1, "storage": {"size": "1Gi"}},
-            });
-            Ok(api
-                .create(
-                    "/apis/postgresql.cnpg.io/v1/namespaces/default/clusters?dryRun=All",
-                    &probe,
-                )
-                .ok())
+            api.create(
+                "/apis/postgresql.cnpg.io/v1/namespaces/default/clusters?dryRun=All",
+                &probe,
+            )
         },
     )
     .map(drop)
@@ -144,31 +135,6 @@ fn use_own_image(object: &mut Value) {
             }
         }
     }
-}
-
-fn storage_class() -> Value {
-    json!({
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": "node", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-        "provisioner": "kubernetes.io/no-provisioner",
-        "volumeBindingMode": "WaitForFirstConsumer",
-    })
-}
-
-fn volume_object(index: usize) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": format!("node-{index}")},
-        "spec": {
-            "capacity": {"storage": "10Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "persistentVolumeReclaimPolicy": "Delete",
-            "storageClassName": "node",
-            "hostPath": {"path": crate::layout::inside(&format!("volumes/{index}")), "type": "DirectoryOrCreate"},
-        },
-    })
 }
 
 /// Where the API keeps an object of the kinds that releases consist of.

@@ -172,7 +172,8 @@ async fn get(client: &Client, path: &str) -> Result<Option<Value>> {
 
 async fn create(client: &Client, path: &str, object: &Value) -> Result<Option<Value>> {
     let body = serde_json::to_vec(object).context("the object cannot be written")?;
-    let full = format!("{path}?fieldManager={FIELD_MANAGER}");
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let full = format!("{path}{separator}fieldManager={FIELD_MANAGER}");
     match client
         .request::<Value>(request("POST", &full, body, "application/json")?)
         .await

@@ -7,7 +7,8 @@ if [ "${1:-postgres}" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     database=${POSTGRES_DB:-$user}
     umask 077
     printf '%s' "$POSTGRES_PASSWORD" > /tmp/password
-    initdb --username="$user" --pwfile=/tmp/password --auth-local=trust --auth-host="${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" > /dev/null
+    # As the official image does: initdb's own default trusts every local connection, 127.0.0.1 included.
+    initdb --username="$user" --pwfile=/tmp/password --auth=trust > /dev/null
     rm /tmp/password
     echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >> "$PGDATA/pg_hba.conf"
     if [ "$database" != postgres ]; then

@@ -30,6 +30,7 @@ mod node;
 pub mod programs;
 mod progress;
 mod record;
+mod storage;
 mod store;
 mod subject;
 pub mod users;

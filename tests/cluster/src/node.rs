@@ -28,7 +28,7 @@ use crate::{
     programs::Program,
     progress::Progress,
     record::{Ready, Started},
-    store, users, wait,
+    storage, store, users, wait,
 };
 
 /// How long a component may take to do its part. Generous: the machine may be building something beside it.
@@ -158,9 +158,7 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
         start(layout, component)?;
     }
     let api = Api::of(&layout.kubeconfig("admin"))?;
-    until_well(layout, "the API server is ready", || {
-        Ok(api.text("/readyz").ok())
-    })?;
+    until_works(layout, "the API server is ready", || api.text("/readyz"))?;
     progress.doing("starting the components");
     for component in [
         Component::ControllerManager,
@@ -172,6 +170,7 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
         start(layout, component)?;
     }
     define_policies(&api, progress)?;
+    storage::offer(&api)?;
     for &name in users::DEFAULT {
         add_user(layout, &api, name, Some("admin"), &[])?;
     }
@@ -221,8 +220,8 @@ fn put(layout: &Layout, addition: Addition, api: &Api, progress: &Progress) -> R
     addition.install(api, progress)?;
     if addition == Addition::Ingress {
         let address = SocketAddr::from((layout.address(), 443));
-        until_well(layout, "the ingress controller listens", || {
-            Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok())
+        until_works(layout, "the ingress controller listens", || {
+            TcpStream::connect_timeout(&address, Duration::from_secs(1)).context("no connection")
         })?;
     }
     Ok(())
@@ -238,7 +237,6 @@ fn prepare_state(layout: &Layout, content: &Path, progress: &Progress) -> Result
         "log",
         "tmp",
         "components",
-        "volumes",
         components::CNI_PROGRAMS,
     ] {
         let path = layout.path(directory);
@@ -258,6 +256,7 @@ fn prepare_state(layout: &Layout, content: &Path, progress: &Progress) -> Result
     let kubectl = layout.path("kubectl");
     std::os::unix::fs::symlink(Program::Kubectl.path(progress)?, &kubectl)
         .with_context(|| format!("{} cannot be made", kubectl.display()))?;
+    storage::make_directories(layout)?;
     make_certificates(layout)
 }
 
@@ -385,6 +384,26 @@ fn until_well<T>(
     .map_err(|error| error.hint(format!("the logs are in {}", layout.path("log").display())))
 }
 
+/// Tries until it works, and fails at once when a component ends meanwhile; the deadline's error tells why it last did not work.
+fn until_works<T>(
+    layout: &Layout,
+    condition: &str,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut last = None;
+    until_well(layout, condition, || match attempt() {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => {
+            last = Some(error);
+            Ok(None)
+        }
+    })
+    .map_err(|error| match last.take() {
+        Some(last) => error.because(last),
+        None => error,
+    })
+}
+
 fn check_components(layout: &Layout) -> Result<()> {
     for (component, health) in control::ask(layout, &Request::Status)? {
         if let Health::Ended(how) = health {
@@ -424,13 +443,11 @@ fn announce_policy_engine(layout: &Layout, api: &Api) -> Result<()> {
             "clusterGUID": "00000000000000000000000000000001",
         },
     });
-    until_well(layout, "Calico's definitions are served", || {
-        Ok(api
-            .create(
-                "/apis/crd.projectcalico.org/v1/clusterinformations",
-                &information,
-            )
-            .ok())
+    until_works(layout, "Calico's definitions are served", || {
+        api.create(
+            "/apis/crd.projectcalico.org/v1/clusterinformations",
+            &information,
+        )
     })
     .map(drop)
 }

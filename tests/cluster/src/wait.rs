@@ -11,6 +11,26 @@ use crate::{
 /// Between two looks: short beside what is waited for, long beside what a look costs.
 const INTERVAL: Duration = Duration::from_millis(40);
 
+/// Tries until it works; the deadline's error tells why it last did not.
+pub(crate) fn until_ok<T>(
+    condition: &str,
+    patience: Duration,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let mut last = None;
+    until(condition, patience, || match attempt() {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => {
+            last = Some(error);
+            Ok(None)
+        }
+    })
+    .map_err(|error| match last.take() {
+        Some(last) => error.because(last),
+        None => error,
+    })
+}
+
 /// Looks until there is an answer. A look that fails ends the wait; a signal does too.
 pub(crate) fn until<T>(
     condition: &str,

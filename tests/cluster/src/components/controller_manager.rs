@@ -1,9 +1,10 @@
 //! The controller manager, with every controller as it comes: Jobs and their time to live behave as on any cluster.
 
 use super::{CommandLine, Setup, component_kubeconfig};
-use crate::{error::Result, layout::inside, programs::Program};
+use crate::{error::Result, layout::inside, programs::Program, storage};
 
 pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
+    let recycler = setup.configuration("recycler.yaml", &storage::recycler().to_string())?;
     Ok(CommandLine::new(
         setup.program(Program::Kubenode)?,
         &[
@@ -24,6 +25,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
             "--kube-api-qps=200",
             "--kube-api-burst=300",
             "--allocate-node-cidrs=false",
+            "--pv-recycler-pod-template-filepath-hostpath",
+            &recycler,
             "--flex-volume-plugin-dir",
             &inside("flexvolume"),
             "--bind-address",
