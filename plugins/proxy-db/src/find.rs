@@ -81,10 +81,6 @@ async fn not_shared(cluster: &Cluster, typed: &Typed, missing: Error, others: &[
             .collect();
         return error.hint(format!("shared with you there: {}", names.join(", ")));
     }
-    let error = missing
-        .causes()
-        .iter()
-        .fold(error, Error::caused_by);
     let own_name = match cluster.identity().await {
         Ok(Some(identity)) => format!("user:{}", identity.username),
         _ => String::new(),
@@ -100,11 +96,8 @@ async fn not_shared(cluster: &Cluster, typed: &Typed, missing: Error, others: &[
 /// holds nothing that a shell would run.
 pub fn asked_with(name: &str) -> &str {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-._@+:/".contains(c);
-    if !name.is_empty()
-        && !name.starts_with('-')
-        && name.chars().all(harmless)
-        && name.len() > "user:".len()
-    {
+    let is_name = name.parse::<commons::subject::Typed>().is_ok();
+    if is_name && !name.starts_with('-') && name.chars().all(harmless) {
         name
     } else {
         "USER"
@@ -118,6 +111,7 @@ mod tests {
     #[test]
     fn nothing_that_a_shell_would_run_is_put_in_a_hint() {
         for name in [
+            "bob",
             "user:oidc-bob",
             "bob.b@example.org",
             "group:/team/a",

@@ -4,6 +4,8 @@
 //! to it ends another or the listening itself; `kubectl port-forward` ends them all when one fails (kubernetes#111825).
 
 mod bind;
+#[cfg(target_os = "linux")]
+mod diag;
 mod repeats;
 mod sockets;
 
@@ -34,6 +36,9 @@ const RECOVER: Duration = Duration::from_millis(500);
 /// How long a client may go on sending after the pod has ended the connection. What arrives later meets a closed socket; if
 /// it closed at once, bytes on their way to the client could be lost (RFC 1122, 4.2.2.13).
 const PARTING: Duration = Duration::from_secs(2);
+
+/// How long a connection that has failed takes to be gone.
+const BARELY: Duration = Duration::from_millis(100);
 
 /// Where the connections go.
 pub trait Destination {
@@ -122,6 +127,13 @@ where
                 () = closing => {}
             }
             drop(listening);
+            // Those that are just ending are not worth a word.
+            let _ = timeout(BARELY, async { while connections.join_next().await.is_some() {} }).await;
+            match connections.len() {
+                0 => {}
+                1 => ui.status("One connection is still open; Ctrl-C ends it"),
+                open => ui.status(format!("{open} connections are still open; Ctrl-C ends them")),
+            }
             while connections.join_next().await.is_some() {}
         })
         .await;
@@ -177,10 +189,10 @@ async fn connection<D: Destination, E: Engine>(
 
 /// Turns away other users of this machine.
 fn admit(local: &TcpStream, remote: SocketAddr) -> Result<(), Option<Error>> {
-    let (Some(sockets), Ok(ours)) = (sockets::all(), local.local_addr()) else {
+    let Ok(ours) = local.local_addr() else {
         return Ok(());
     };
-    match sockets::caller(&sockets, ours, remote) {
+    match sockets::caller(ours, remote) {
         Caller::User(uid) if uid != 0 && uid != own_uid() => {
             Err(Some(Error::new(format!("{} of this machine was turned away: the tunnel is for you alone", sockets::user(uid))).hint("`--any-local-user` lets everybody on this machine in, as whoever the database takes them for")))
         }

@@ -105,8 +105,23 @@ fn process(inode: u64) -> Option<(u32, String)> {
             .any(|link| link.as_os_str() == target.as_str())
     };
     let pid = pids.into_iter().find(has_it_open)?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some((pid, crate::printable::short(name.trim(), 40)))
+    Some((pid, crate::printable::short(&program(pid), 40)))
+}
+
+/// What a process is called. The kernel keeps 15 bytes of it; its command line has the rest.
+fn program(pid: u32) -> String {
+    let read =
+        |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let name = read("comm").trim_end().to_owned();
+    let command = read("cmdline");
+    let called = command
+        .split('\0')
+        .next()
+        .and_then(|path| path.rsplit('/').next());
+    match called {
+        Some(whole) if name.len() == 15 && whole.starts_with(&name) => whole.to_owned(),
+        _ => name,
+    }
 }
 
 /// A user in words.
@@ -135,22 +150,47 @@ pub(super) enum Caller {
 }
 
 /// Whose the other end of a connection within this machine is: `local` is our end, `remote` theirs.
-pub(super) fn caller(sockets: &[Socket], local: SocketAddr, remote: SocketAddr) -> Caller {
+pub(super) fn caller(local: SocketAddr, remote: SocketAddr) -> Caller {
     let canonical =
         |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     let (local, remote) = (canonical(local), canonical(remote));
-    let theirs = sockets
-        .iter()
-        .find(|socket| socket.local == remote && socket.remote == local);
-    let ours = sockets
-        .iter()
-        .any(|socket| socket.local == local && socket.remote == remote);
-    match theirs {
+    asked(local, remote)
+        .or_else(|| listed(&all()?, local, remote))
+        .unwrap_or(Caller::Unknown)
+}
+
+/// By asking for this connection.
+#[cfg(target_os = "linux")]
+fn asked(local: SocketAddr, remote: SocketAddr) -> Option<Caller> {
+    use super::diag::{self, Answer};
+    match diag::socket(remote, local)? {
         // The kernel forgets whose a socket was once no process has it.
-        Some(socket) if socket.inode == 0 => Caller::Gone,
-        Some(socket) => Caller::User(socket.uid),
-        None if ours => Caller::Gone,
-        None => Caller::Unknown,
+        Answer::Socket { inode: 0, .. } => Some(Caller::Gone),
+        Answer::Socket { uid, .. } => Some(Caller::User(uid)),
+        // Our own end is there: if even that is not known, nothing is.
+        Answer::None => {
+            let ours = diag::socket(local, remote)?;
+            matches!(ours, Answer::Socket { .. }).then_some(Caller::Gone)
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn asked(_: SocketAddr, _: SocketAddr) -> Option<Caller> {
+    None
+}
+
+/// By looking through the list.
+fn listed(sockets: &[Socket], local: SocketAddr, remote: SocketAddr) -> Option<Caller> {
+    let between = |ours: SocketAddr, theirs: SocketAddr| {
+        sockets
+            .iter()
+            .find(move |socket| socket.local == ours && socket.remote == theirs)
+    };
+    match between(remote, local) {
+        Some(socket) if socket.inode == 0 => Some(Caller::Gone),
+        Some(socket) => Some(Caller::User(socket.uid)),
+        None => between(local, remote).map(|_| Caller::Gone),
     }
 }
 
@@ -210,20 +250,14 @@ mod tests {
 
         let client = TcpStream::connect(address).expect("a connection");
         let (accepted, remote) = listener.accept().expect("a connection");
-        let us = std::os::unix::fs::MetadataExt::uid(
-            &std::fs::metadata("/proc/self").expect("ourselves"),
-        );
-        assert_eq!(
-            caller(&all().expect("a list"), address, remote),
-            Caller::User(us)
-        );
+        let us = Caller::User(rustix::process::geteuid().as_raw());
+        let list = || listed(&all().expect("a list"), address, remote);
+        assert_eq!((caller(address, remote), list()), (us, Some(us)));
         drop(client);
-        assert_eq!(
-            caller(&all().expect("a list"), address, remote),
-            Caller::Gone
-        );
+        let gone = Caller::Gone;
+        assert_eq!((caller(address, remote), list()), (gone, Some(gone)));
         drop(accepted);
-        assert_eq!(caller(&[], address, remote), Caller::Unknown);
+        assert_eq!(listed(&[], address, remote), None);
     }
 
     #[test]
