@@ -36,9 +36,9 @@ const DEBIAN: &[&str] = &[
     "--dpkgopt=path-exclude=/usr/share/man/*",
     // CloudNativePG runs its databases as this user.
     "--customize-hook=chroot \"$1\" usermod -u 26 postgres",
-    // The directory of the socket survives only if /run is not emptied.
+    // The directory of the socket survives only if /run is not emptied. (By /run: /var/run is a link, which would lead out.)
     "--skip=cleanup/run",
-    "--customize-hook=install -d -o 26 -g postgres -m 2775 \"$1\"/var/run/postgresql \"$1\"/var/lib/postgresql",
+    "--customize-hook=install -d -o 26 -g postgres -m 2775 \"$1\"/run/postgresql \"$1\"/var/lib/postgresql",
     "--customize-hook=rm -rf \"$1\"/var/lib/postgresql/15 \"$1\"/var/cache/apt/* \"$1\"/var/lib/apt/lists/* \"$1\"/var/log/*",
     concat!(
         "--customize-hook=cat > \"$1\"/usr/local/bin/entrypoint <<'END'\n",
