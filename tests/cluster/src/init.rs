@@ -303,6 +303,11 @@ impl Supervisor {
             (None, None) => "ended".to_owned(),
         };
         self.ended.insert(component, how);
+        // So it asks to be started again, after it changed its configuration.
+        if component == Component::Felix && status.exit_status() == Some(129) {
+            // A failure shows in the status: it has ended and stays so.
+            let _ = self.start(component);
+        }
     }
 
     fn status(&self) -> Components {

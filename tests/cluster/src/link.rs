@@ -192,11 +192,12 @@ pub(crate) fn create(layout: &Layout, init: &ProcessIdentity) -> Result<()> {
 
 /// Removes the link if it is this node's.
 pub(crate) fn remove(layout: &Layout) -> Result<()> {
-    // The kernel removes it by itself when the node's namespace ends, perhaps just now.
-    if let (true, Err(error)) = (is_there(layout)?, ip(&["link", "delete", &layout.link()]))
-        && is_there(layout)?
-    {
-        return Err(error);
+    if is_there(layout)? {
+        let deleted = ip(&["link", "delete", &layout.link()]);
+        // The kernel removes it by itself when the node's namespace ends, perhaps just now.
+        if is_there(layout)? {
+            deleted?;
+        }
     }
     if is_guarded(layout)? && links(layout)?.is_empty() {
         guard(layout, "delete")?;

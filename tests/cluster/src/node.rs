@@ -90,6 +90,7 @@ pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Out
         ));
     }
     machine::ensure_node_packages(progress)?;
+    link::check_free(layout)?;
     build(&wanted, progress)?;
     let content = images::store(progress)?;
     take_down(layout)?;
@@ -671,7 +672,10 @@ fn take_down(layout: &Layout) -> Result<()> {
         })?;
     }
     link::remove(layout)?;
-    cgroup::remove(layout)?;
+    // Whoever has the link has the number, and with it the cgroups.
+    if link::check_free(layout).is_ok() {
+        cgroup::remove(layout)?;
+    }
     Started::remove(layout.state());
     clean_state(layout)?;
     verify_gone(layout)
@@ -696,15 +700,19 @@ fn clean_state(layout: &Layout) -> Result<()> {
 }
 
 fn verify_gone(layout: &Layout) -> Result<()> {
-    let mut left: Vec<String> = cgroup::leftovers(layout)
-        .iter()
-        .map(|cgroup| format!("cgroup {}", cgroup.display()))
-        .collect();
-    if link::is_there(layout)? {
-        left.push(format!("link {}", layout.link()));
-    }
-    if link::is_guarded(layout)? {
-        left.push("the route that guards its addresses".to_owned());
+    let mut left = Vec::new();
+    if link::check_free(layout).is_ok() {
+        left.extend(
+            cgroup::leftovers(layout)
+                .iter()
+                .map(|cgroup| format!("cgroup {}", cgroup.display())),
+        );
+        if link::is_there(layout)? {
+            left.push(format!("link {}", layout.link()));
+        }
+        if link::is_guarded(layout)? {
+            left.push("the route that guards its addresses".to_owned());
+        }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("mounts cannot be read")?;
     let state = layout.state().display().to_string();

@@ -1,9 +1,15 @@
 //! `cluster user`.
 
+use std::env;
+
 use clap::Subcommand;
 
 use super::{say, short};
-use crate::{cluster::Cluster, error::Result, layout::Layout};
+use crate::{
+    cluster::{CHOICE, Cluster},
+    error::Result,
+    layout::Layout,
+};
 
 /// Make and remove users, as Onyxia does
 #[derive(Debug, Subcommand)]
@@ -31,7 +37,13 @@ pub(super) enum Action {
 }
 
 pub(super) fn run(layout: &Layout, action: Action) -> Result<()> {
-    let cluster = Cluster::node(layout)?;
+    // Any other cluster is chosen as the tests choose it.
+    let foreign = env::var(CHOICE).is_ok_and(|choice| choice == "current");
+    let cluster = if foreign {
+        Cluster::for_tests()?
+    } else {
+        Cluster::node(layout)?
+    };
     match action {
         Action::Add {
             name,

@@ -26,6 +26,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
             ("FELIX_LOGSEVERITYFILE", "none"),
             ("FELIX_LOGSEVERITYSYS", "none"),
             ("FELIX_LOGSEVERITYSCREEN", "warning"),
+            // Otherwise a missing link makes it start over.
+            ("FELIX_MTUIFACEPATTERN", "^(node0|eth0)$"),
             ("FELIX_HEALTHENABLED", "true"),
             ("FELIX_HEALTHHOST", &address),
             ("FELIX_HEALTHPORT", &HEALTH_PORT.to_string()),
