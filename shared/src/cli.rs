@@ -73,8 +73,7 @@ pub struct ConnectionFlags {
         long,
         global = true,
         value_name = "TOKEN",
-        hide_short_help = true,
-        hide_env_values = true
+        hide_short_help = true
     )]
     pub token: Option<String>,
     /// Act as this user
@@ -179,18 +178,22 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
     }
 }
 
+/// `-v` shows the requests, `-vv` all that the libraries tell.
 fn log_to_stderr(level: u8) {
-    let filter = if level == 1 {
-        "kube=debug,commons=debug"
-    } else {
-        "debug,kube=trace,commons=trace"
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let filter = match level {
+        1 => Targets::new().with_target("commons", LevelFilter::DEBUG),
+        2 => Targets::new().with_target("commons", LevelFilter::TRACE).with_default(LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::TRACE),
     };
-    let _ = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_ansi(false)
         .with_target(level > 1)
-        .without_time()
-        .try_init();
+        .without_time();
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP. A command that has begun to write shields itself, so that it can put back what it did.

@@ -366,7 +366,7 @@ fn names_no_object(details: &StatusDetails) -> bool {
 }
 
 fn quota_exceeded(message: &str) -> bool {
-    message.contains("exceeded quota")
+    message.contains("exceeded quota") || message.contains("failed quota")
 }
 
 /// The name of the admission webhook in a message of the API server, with its quotes.

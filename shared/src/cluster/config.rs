@@ -235,6 +235,11 @@ fn override_with(config: &mut Config, flags: &ConnectionFlags) -> Result<()> {
         auth.token_file = None;
         auth.exec = None;
         auth.auth_provider = None;
+        // A certificate would win over the token at the API server, and the token was asked for.
+        auth.client_certificate = None;
+        auth.client_certificate_data = None;
+        auth.client_key = None;
+        auth.client_key_data = None;
     }
     if let Some(user) = &flags.as_user {
         auth.impersonate = Some(user.clone());

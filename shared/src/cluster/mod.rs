@@ -177,6 +177,7 @@ impl Cluster {
         request: Request<'_>,
         work: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T> {
+        let start = std::time::Instant::now();
         let outcome = match self.timeout {
             Some(timeout) => match tokio::time::timeout(timeout, work).await {
                 Ok(outcome) => outcome,
@@ -184,6 +185,16 @@ impl Cluster {
             },
             None => work.await,
         };
+        let failed = outcome.as_ref().err().map(|error| crate::printable::short(&error.to_string(), 200));
+        tracing::debug!(
+            "{} {} {} in {}: {} ({} ms)",
+            request.verb,
+            request.resource,
+            request.name,
+            request.namespace.unwrap_or("the cluster"),
+            failed.as_deref().unwrap_or("ok"),
+            start.elapsed().as_millis()
+        );
         outcome.map_err(|error| explain(&error, &request, &self.connection))
     }
 

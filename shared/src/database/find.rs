@@ -294,7 +294,7 @@ async fn behind(
     match (&cnpg, container) {
         // INSEE's chart keeps the owner of the real database in `-user`; the operator's own Secret is `-app`.
         (Some(cnpg), _) => {
-            database.source = Source::Secrets(vec![format!("{cnpg}-user"), format!("{cnpg}-app")])
+            database.source = Source::Secrets(vec![format!("{cnpg}-user"), format!("{cnpg}-app")]);
         }
         (None, Some(container)) => learn_login(&mut database, container),
         (None, None) => {}

@@ -180,6 +180,9 @@ where
             | None => {
                 return Err(Failure::Broken("it was closed without a farewell".into()));
             }
+            Some(Err(WsError::Io(error))) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Failure::Broken("it was closed without a farewell".into()));
+            }
             Some(Err(WsError::Io(error))) => {
                 return Err(Failure::Broken(printable::short(&error.to_string(), 200)));
             }

@@ -1,0 +1,13 @@
+//! Scenarios against a real cluster, one file a behaviour, each promise with its negative beside it.
+
+mod extending;
+mod expiry;
+mod foreign_objects;
+mod idempotence;
+mod plain_kubectl;
+mod pod_restart;
+mod quota;
+mod revoking;
+mod rights;
+mod sharing;
+mod subjects;
