@@ -147,8 +147,8 @@ fn build(with: &[Addition], progress: &Progress) -> Result<()> {
 
 fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress) -> Result<()> {
     progress.doing("starting the node");
-    prepare_state(layout, content, progress)?;
     let setup = Setup { layout, progress };
+    prepare_state(&setup, content)?;
     let additions = with.iter().filter_map(|addition| addition.component());
     for component in Component::STOCK.iter().copied().chain(additions) {
         component.prepare(&setup)?.record(layout, component)?;
@@ -229,7 +229,8 @@ fn put(layout: &Layout, addition: Addition, api: &Api, progress: &Progress) -> R
 }
 
 /// Everything a new node finds in its state directory.
-fn prepare_state(layout: &Layout, content: &Path, progress: &Progress) -> Result<()> {
+fn prepare_state(setup: &Setup, content: &Path) -> Result<()> {
+    let layout = setup.layout;
     // Kept until now, because they tell why the earlier node ended.
     cache::remove_all(&layout.path("log"))?;
     for directory in [
@@ -251,11 +252,11 @@ fn prepare_state(layout: &Layout, content: &Path, progress: &Progress) -> Result
             .with_context(|| format!("{} cannot be copied", from.display()))?;
     }
     // One program: it is Calico's CNI plugin when called by that name.
-    let felix = Program::Felix.path(progress)?;
-    fs::copy(&felix, layout.path(components::CNI_PROGRAMS).join("calico"))
-        .with_context(|| format!("{} cannot be copied", felix.display()))?;
+    let calico = layout.path(components::CNI_PROGRAMS).join("calico");
+    std::os::unix::fs::symlink(setup.program(Program::Felix)?, &calico)
+        .with_context(|| format!("{} cannot be made", calico.display()))?;
     let kubectl = layout.path("kubectl");
-    std::os::unix::fs::symlink(Program::Kubectl.path(progress)?, &kubectl)
+    std::os::unix::fs::symlink(Program::Kubectl.path(setup.progress)?, &kubectl)
         .with_context(|| format!("{} cannot be made", kubectl.display()))?;
     storage::make_directories(layout)?;
     make_certificates(layout)

@@ -167,7 +167,7 @@ pub(crate) struct Setup<'a> {
 
 impl Setup<'_> {
     /// A program of the cache as the node's own processes see it.
-    fn program(&self, program: Program) -> Result<String> {
+    pub(crate) fn program(&self, program: Program) -> Result<String> {
         let path = program.path(self.progress)?;
         let below = path
             .strip_prefix(cache::directory()?)
