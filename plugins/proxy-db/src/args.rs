@@ -39,7 +39,7 @@ Examples:
 )]
 pub struct Args {
     /// What is meant: `pg`, `svc/pg`, `statefulset/pg` or `pod/pg-0`; another's with the namespace in front
-    #[arg(value_name = "[NAMESPACE/]DATABASE")]
+    #[arg(value_name = "DATABASE")]
     database: Option<Typed>,
 
     /// Listen on this port of this machine, or fail [default: the database's port if free, otherwise another]
@@ -60,7 +60,7 @@ pub struct Args {
     )]
     output: Option<Format>,
 
-    /// Run this once the database answers, with PGHOST, PGPORT, PGUSER, `DATABASE_URL`... set, and end with it
+    /// Run this once the database answers, with PGHOST, PGUSER and the like set, and end with it
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 

@@ -124,8 +124,11 @@ struct Session<'a> {
 impl Session<'_> {
     /// Checks that it can work and says what is connected to what.
     async fn announce(&self, json: bool) -> Result<()> {
-        let endpoint = self.target.endpoint().await?;
         let database = self.target.database();
+        let endpoint = match &database.serving {
+            Some(endpoint) => endpoint.clone(),
+            None => self.target.endpoint().await?,
+        };
         let card = self.target.card();
         if card.is_none() {
             may_forward(self.cluster, &endpoint).await?;

@@ -20,6 +20,13 @@ const LOOK_AT_CLOCK: Duration = Duration::from_secs(20);
 /// How long the cluster may take, after a share's time, to remove it (it takes less than a second).
 const REMOVAL: Duration = Duration::from_secs(1);
 
+/// Pauses before a share is looked for once more.
+const DOUBTS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(1500),
+    Duration::from_millis(2500),
+];
+
 /// The database that connections go to.
 #[derive(Debug)]
 pub struct Target {
@@ -149,6 +156,22 @@ impl Target {
         }
     }
 
+    /// Whether there is no share any more. An API server that has just started forbids everything for a moment, so before a
+    /// share's time is over one refusal proves nothing.
+    async fn is_gone(&self) -> bool {
+        for pause in DOUBTS {
+            sleep(pause).await;
+            if !matches!(self.is_still_shared().await, Ok(false)) {
+                return false;
+            }
+            let until = self.card.borrow().as_ref().and_then(|card| card.until);
+            if until.is_some_and(|until| left(until, self.cluster.now()).is_zero()) {
+                break;
+            }
+        }
+        true
+    }
+
     /// Reads the card again. Whoever may no longer read it has no share any more.
     async fn is_still_shared(&self) -> Result<bool> {
         match card::find(&self.cluster, &self.typed).await {
@@ -182,7 +205,7 @@ impl Destination for Target {
         let shared = self.card.borrow().is_some();
         if shared
             && matches!(error.kind(), Kind::Forbidden | Kind::NotFound)
-            && let Ok(false) = self.is_still_shared().await
+            && self.is_gone().await
         {
             self.has_to_end();
             return None;

@@ -35,14 +35,7 @@ pub async fn until_it_answers(target: &Target, port: u16, ui: &Ui) -> Result<()>
     let _progress = ui.progress(format!("waiting for {name} to answer"));
     target.wait(true);
     let asking = async {
-        // How long one question to the API server takes tells how long a tunnel to be refused may take.
-        let asked = Instant::now();
-        if let Err(error) = target.endpoint().await
-            && let Some(error) = target.failed(error).await
-        {
-            return Err(error);
-        }
-        let stays_open = STAYS_OPEN + asked.elapsed() * 4;
+        let stays_open = stays_open(target).await;
         loop {
             hopeless(target)?;
             if ask(port, target.database().protocol, stays_open)
@@ -57,6 +50,18 @@ pub async fn until_it_answers(target: &Target, port: u16, ui: &Ui) -> Result<()>
     let outcome = timeout(PATIENCE, asking).await;
     target.wait(false);
     outcome.unwrap_or_else(|_| Err(no_answer(name, target.failure())))
+}
+
+/// How long a connection must stay open to be one. A tunnel that will be refused is open until the refusal has come back, and
+/// how long that takes is known from one question to the API server.
+async fn stays_open(target: &Target) -> Duration {
+    if target.database().protocol == Protocol::Postgres {
+        return Duration::ZERO;
+    }
+    let asked = Instant::now();
+    // Whatever is wrong, the first connection will tell.
+    let _ = target.endpoint().await;
+    STAYS_OPEN + asked.elapsed() * 4
 }
 
 /// An error that no waiting will cure.
