@@ -69,12 +69,7 @@ pub struct ConnectionFlags {
     #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
     pub server: Option<String>,
     /// Bearer token for the API server (other users of this machine can read it: prefer a kubeconfig)
-    #[arg(
-        long,
-        global = true,
-        value_name = "TOKEN",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
     pub token: Option<String>,
     /// Act as this user
     #[arg(
@@ -185,7 +180,9 @@ fn log_to_stderr(level: u8) {
     use tracing_subscriber::util::SubscriberInitExt;
     let filter = match level {
         1 => Targets::new().with_target("commons", LevelFilter::DEBUG),
-        2 => Targets::new().with_target("commons", LevelFilter::TRACE).with_default(LevelFilter::DEBUG),
+        2 => Targets::new()
+            .with_target("commons", LevelFilter::TRACE)
+            .with_default(LevelFilter::DEBUG),
         _ => Targets::new().with_default(LevelFilter::TRACE),
     };
     let lines = tracing_subscriber::fmt::layer()
@@ -193,7 +190,10 @@ fn log_to_stderr(level: u8) {
         .with_ansi(false)
         .with_target(level > 1)
         .without_time();
-    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .try_init();
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP. A command that has begun to write shields itself, so that it can put back what it did.

@@ -182,6 +182,8 @@ pub struct Connection {
     pub context: String,
     /// The words for how one is known there: `user "alice"`.
     pub credential: String,
+    /// The program that the kubeconfig runs for credentials, empty if none.
+    pub plugin: String,
     /// When the credential ends, if it tells.
     pub expires: Option<jiff::Timestamp>,
 }
@@ -190,7 +192,7 @@ pub struct Connection {
 pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connection) -> Error {
     match error {
         kube::Error::Api(status) => explain_status(status, request, connection),
-        kube::Error::Auth(error) => explain_auth(error),
+        kube::Error::Auth(error) => explain_auth(error, &connection.plugin),
         kube::Error::SerdeError(error) => unintelligible(connection).caused_by(printable::short(&error.to_string(), 300)),
         kube::Error::FromUtf8(_) => unintelligible(connection).caused_by("it is not text"),
         kube::Error::UpgradeConnection(error) => Error::new(format!("the API server at {} does not open a tunnel{}", connection.server, request.place()))
@@ -405,21 +407,19 @@ fn explain_unauthorized(connection: &Connection) -> Error {
     }
 }
 
-fn explain_auth(error: &kube::client::AuthError) -> Error {
+fn explain_auth(error: &kube::client::AuthError, program: &str) -> Error {
     use kube::client::AuthError as A;
     let failed = Error::of(Kind::Unauthorized, "cannot get credentials for the cluster");
     match error {
         A::AuthExecStart(error) => failed
             .caused_by(format!(
-                "the kubeconfig's credential plugin cannot be started: {error}"
+                "its credential plugin `{program}` cannot be started: {error}"
             ))
-            .hint("install the program that `kubectl config view --minify` names under `exec`"),
-        A::AuthExecRun { cmd, out } => {
-            let program = cmd.split('"').nth(1).unwrap_or("?");
+            .hint("install it, or use another kubeconfig"),
+        A::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let failed = failed.caused_by(format!(
-                "the credential plugin `{}` ended with {}",
-                printable::short(program, 200),
+                "its credential plugin `{program}` ended with {}",
                 out.status
             ));
             let last = said.lines().rev().find(|line| !line.trim().is_empty());
@@ -430,7 +430,9 @@ fn explain_auth(error: &kube::client::AuthError) -> Error {
             .hint("log in again, then retry")
         }
         A::AuthExecParse(_) | A::ExecPluginFailed | A::AuthExec(_) => failed
-            .caused_by("the kubeconfig's credential plugin gave no usable answer")
+            .caused_by(format!(
+                "its credential plugin `{program}` gave no usable answer"
+            ))
             .hint("log in again, then retry"),
         A::ReadTokenFile(error, path) => failed.caused_by(format!(
             "cannot read the token file {}: {error}",
@@ -456,6 +458,7 @@ fn explain_transport(error: &kube::Error, connection: &Connection) -> Error {
         .caused_by(why)
     };
     if all.contains("UnknownIssuer")
+        || all.contains("BadSignature")
         || all.contains("CaUsedAsEndEntity")
         || all.contains("self-signed")
     {
@@ -464,7 +467,7 @@ fn explain_transport(error: &kube::Error, connection: &Connection) -> Error {
         )
         .hint("get a new kubeconfig; a proxy that inspects TLS also does this");
     }
-    if all.contains("NotValidForName") {
+    if all.contains("NotValidForName") || all.contains("not valid for name") {
         return away("its certificate is for another host name".into())
             .hint("check the server's address: `kubectl config view --minify`");
     }

@@ -16,12 +16,15 @@ use k8s_openapi::api::core::v1::{
     SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use kube::Resource;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, WatchEvent, WatchParams};
+use serde::Deserialize;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Request, Result};
+use crate::printable;
 
 /// The longest time a grant may be for; longer is `--forever`, to be said on purpose.
 pub const LONGEST: Duration = Duration::from_hours(8784);
@@ -239,9 +242,30 @@ fn check_running(timer: &Timer, ttl: Option<i32>) -> Result<()> {
     Err(Error::new(format!("the timer (job `{}`) does not run", timer.name)).caused_by(fault).hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` shares until you revoke it"))
 }
 
+/// What of a Job its watch is about. (The whole Job would bring code for every field of a pod's definition into the plugin
+/// a second time.)
+#[derive(Clone, Debug, Deserialize)]
+struct Seen {
+    metadata: ObjectMeta,
+    spec: Option<SeenSpec>,
+    status: Option<SeenStatus>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SeenSpec {
+    suspend: Option<bool>,
+    active_deadline_seconds: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SeenStatus {
+    start_time: Option<Time>,
+}
+
 /// The timer after its Job changed once; a watch, so that nothing is polled.
 async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Result<Timer> {
-    let api: Api<Job> = Api::namespaced(cluster.client().clone(), namespace);
     let request = Request {
         verb: "watch",
         resource: "jobs".into(),
@@ -252,15 +276,37 @@ async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Resul
     let params = WatchParams::default()
         .fields(&format!("metadata.name={}", timer.name))
         .timeout(60);
+    let watch = kube::core::Request::new(Job::url_path(&(), Some(namespace)))
+        .watch(&params, &timer.resource_version)
+        .map_err(|error| {
+            Error::new("cannot watch the timer")
+                .caused_by(printable::short(&error.to_string(), 200))
+        })?;
     let events = cluster
-        .send(request.clone(), api.watch(&params, &timer.resource_version))
+        .send(
+            request.clone(),
+            cluster.client().request_events::<Seen>(watch),
+        )
         .await?;
     let mut events = std::pin::pin!(
         events.map(|event| event.map_err(|error| cluster.explain(&error, &request)))
     );
     while let Some(event) = events.try_next().await? {
         match event {
-            WatchEvent::Added(job) | WatchEvent::Modified(job) => return Ok(Timer::of(&job)),
+            WatchEvent::Added(seen) | WatchEvent::Modified(seen) => {
+                let spec = seen.spec.as_ref();
+                return Ok(Timer {
+                    started: seen
+                        .status
+                        .and_then(|status| status.start_time)
+                        .map(|time| time.0),
+                    deadline: spec.and_then(|spec| spec.active_deadline_seconds),
+                    suspended: spec.and_then(|spec| spec.suspend).unwrap_or(false),
+                    over: seen.metadata.deletion_timestamp.is_some(),
+                    resource_version: seen.metadata.resource_version.unwrap_or_default(),
+                    ..timer.clone()
+                });
+            }
             WatchEvent::Deleted(_) => {
                 return Err(Error::of(
                     Kind::NotFound,
@@ -333,7 +379,6 @@ pub async fn reset(
 mod tests {
     use super::*;
     use k8s_openapi::api::batch::v1::JobStatus;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     fn job(started: Option<&str>, term: Term) -> Job {
         let mut job = timer_job("share-pg-bob", term, &BTreeMap::new(), &BTreeMap::new());

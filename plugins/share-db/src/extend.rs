@@ -58,27 +58,19 @@ pub async fn extend(
     dry_run: DryRun,
 ) -> Result<Share> {
     let now = cluster.now();
-    let mut extended = share.clone();
     if dry_run == DryRun::Client {
-        extended.until = match term {
-            Term::For(duration) => now.checked_add(duration).ok(),
-            Term::Forever => None,
-        };
-    } else {
-        extended.timer = grant::reset(
-            cluster,
-            &share.namespace,
-            &share.timer,
-            term,
-            now,
-            dry_run == DryRun::Server,
-        )
-        .await?;
-        extended.until = extended.timer.until();
+        return Ok(share.clone());
     }
-    extended.left_seconds = extended
-        .until
-        .map(|until| until.duration_since(now).as_secs().max(0).unsigned_abs());
+    let timer = grant::reset(
+        cluster,
+        &share.namespace,
+        &share.clock,
+        term,
+        now,
+        dry_run == DryRun::Server,
+    )
+    .await?;
+    let extended = share.clone().timed_by(timer, now);
     if dry_run == DryRun::None {
         update_card(cluster, &extended).await.map_err(|error| {
             Error::new(format!(
@@ -113,7 +105,7 @@ async fn update_card(cluster: &Cluster, share: &Share) -> Result<()> {
                 .filter(|(key, _)| key.starts_with("kube-commons/"))
                 .collect::<BTreeMap<_, _>>()
         }),
-        owner_references: Some(vec![share.timer.owner_reference()]),
+        owner_references: Some(vec![share.clock.owner_reference()]),
         ..Default::default()
     };
     let new = ConfigMap {

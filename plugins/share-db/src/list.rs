@@ -4,7 +4,7 @@ use commons::output::{self, OutputFlags};
 use commons::{Cluster, Kind, Result, Ui};
 use futures::future::join_all;
 
-use crate::shares;
+use crate::shares::{self, TimerState};
 use crate::verify::may_forward;
 
 /// List what is shared, with whom and until when
@@ -36,6 +36,12 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         }
     }))
     .await;
+    for share in found
+        .iter()
+        .filter(|share| share.timer == TimerState::Stopped)
+    {
+        ui.warning(format!("the share of {} with {} does not end by itself: its timer (job `{}`) stands still; revoke it and share again", share.database, share.with, share.name));
+    }
     let empty = namespace.map_or_else(
         || "Nothing is shared.".into(),
         |namespace| format!("Nothing is shared from namespace {namespace}."),

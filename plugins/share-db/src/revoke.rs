@@ -80,7 +80,7 @@ async fn revoke(cluster: &Cluster, share: &Share, dry_run: DryRun) -> Result<boo
         .delete::<RoleBinding>(&share.namespace, &share.name, None, dry)
         .await?;
     cluster
-        .delete::<Job>(&share.namespace, &share.name, Some(&share.timer.uid), dry)
+        .delete::<Job>(&share.namespace, &share.name, Some(&share.clock.uid), dry)
         .await?;
     match share.pods.first() {
         Some(pod) if !dry => verify::ended(cluster, &share.namespace, &share.subject, pod).await,

@@ -18,7 +18,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 
 use crate::plan::{Colleague, Plan, Step, step};
-use crate::shares::Share;
+use crate::shares::{Share, TimerState};
 use crate::verify::{self, Verdict};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -238,6 +238,20 @@ async fn existing(
         let share = job
             .as_ref()
             .and_then(|job| Share::of(job, role.as_ref(), cluster.now()));
+        if let Some(share) = share
+            .as_ref()
+            .filter(|share| share.timer == TimerState::Stopped)
+        {
+            return Err(Error::new(format!(
+                "{} is shared with {} already, but its timer (job `{}`) stands still",
+                share.database, share.with, share.name
+            ))
+            .caused_by("it would never end by itself")
+            .hint(format!(
+                "end it, then share again: `kubectl share-db revoke {} --with {}`",
+                share.database, share.with
+            )));
+        }
         return Ok(Existing {
             plan,
             share,
@@ -329,14 +343,15 @@ async fn apply_one(
     let database = &resolved.database;
     let namespace = &database.namespace;
     let step = step(
-        share.as_ref().map(|share| &share.timer),
+        share.as_ref().map(|share| &share.clock),
         plan.term,
         cluster.now(),
     );
     let timer = match (step, share) {
         (Step::Create, _) | (_, None) => {
             let job = cluster.create(namespace, &plan.job(), dry).await?;
-            if dry {
+            // Nothing has to run for a share without an end.
+            if dry || plan.term == Term::Forever {
                 Timer::of(&job)
             } else {
                 grant::started(cluster, namespace, &job).await?
@@ -346,14 +361,14 @@ async fn apply_one(
             grant::reset(
                 cluster,
                 namespace,
-                &share.timer,
+                &share.clock,
                 plan.term,
                 cluster.now(),
                 dry,
             )
             .await?
         }
-        (Step::Keep, Some(share)) => share.timer.clone(),
+        (Step::Keep, Some(share)) => share.clock.clone(),
     };
     let owner = timer.owner_reference();
     let new_role = plan.role(database, Some(&owner));
@@ -382,12 +397,8 @@ async fn apply_one(
     };
     let mut share = Share::of(&job, Some(&new_role), cluster.now())
         .ok_or_else(|| Error::new("the share cannot be read back"))?;
-    let now = cluster.now();
     share.namespace.clone_from(namespace);
-    share.since = timer.started;
-    share.until = timer.until();
-    share.left_seconds = timer.left(now).map(|left| left.as_secs());
-    share.timer = timer;
+    share = share.timed_by(timer, cluster.now());
     let verdict = if dry {
         Verdict::default()
     } else {
@@ -443,7 +454,7 @@ fn print_plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &Resolved)
         let timer = match (
             share,
             step(
-                share.as_ref().map(|share| &share.timer),
+                share.as_ref().map(|share| &share.clock),
                 plan.term,
                 cluster.now(),
             ),

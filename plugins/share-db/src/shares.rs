@@ -29,6 +29,8 @@ pub struct Share {
     pub with: String,
     pub subject: Subject,
     pub since: Option<Timestamp>,
+    /// What its timer does.
+    pub timer: TimerState,
     /// Nothing if it never ends.
     pub until: Option<Timestamp>,
     /// Seconds; nothing if it never ends.
@@ -40,7 +42,29 @@ pub struct Share {
     /// The name of its objects.
     pub name: String,
     #[serde(skip)]
-    pub timer: Timer,
+    pub clock: Timer,
+}
+
+/// What the timer of a share does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimerState {
+    /// It will end the share.
+    Running,
+    /// There is none, as was asked for.
+    Endless,
+    /// It was suspended or never started: the share does not end though it should.
+    Stopped,
+}
+
+impl TimerState {
+    fn of(timer: &Timer) -> Self {
+        match (timer.deadline, timer.started, timer.suspended) {
+            (None, ..) => Self::Endless,
+            (Some(_), Some(_), false) => Self::Running,
+            _ => Self::Stopped,
+        }
+    }
 }
 
 impl Share {
@@ -61,30 +85,48 @@ impl Share {
                     .flatten()
                     .any(|resource| resource == "pods/portforward")
             });
-        Some(Self {
-            database: annotation(DATABASE)?,
-            namespace: job.namespace().unwrap_or_default(),
-            with: annotation(WITH).unwrap_or_default(),
-            subject: match annotation(SUBJECT)?.parse() {
-                Ok(subject::Typed::Exact(subject)) => subject,
-                _ => return None,
-            },
-            since: timer.started,
-            until: timer.until(),
-            left_seconds: timer.left(now).map(|left| left.as_secs()),
-            verified: None,
-            pods: pods
-                .flat_map(|rule| rule.resource_names.iter().flatten())
-                .cloned()
-                .collect(),
-            name: job.name_any(),
-            timer,
-        })
+        Some(
+            Self {
+                database: annotation(DATABASE)?,
+                namespace: job.namespace().unwrap_or_default(),
+                with: annotation(WITH).unwrap_or_default(),
+                subject: match annotation(SUBJECT)?.parse() {
+                    Ok(subject::Typed::Exact(subject)) => subject,
+                    _ => return None,
+                },
+                since: None,
+                timer: TimerState::of(&timer),
+                until: None,
+                left_seconds: None,
+                verified: None,
+                pods: pods
+                    .flat_map(|rule| rule.resource_names.iter().flatten())
+                    .cloned()
+                    .collect(),
+                name: job.name_any(),
+                clock: timer.clone(),
+            }
+            .timed_by(timer, now),
+        )
+    }
+
+    /// The same share with the times of this timer.
+    #[must_use]
+    pub fn timed_by(mut self, timer: Timer, now: Timestamp) -> Self {
+        self.timer = TimerState::of(&timer);
+        self.since = timer.started;
+        self.until = timer.until().filter(|_| self.timer == TimerState::Running);
+        self.left_seconds = timer
+            .left(now)
+            .filter(|_| self.until.is_some())
+            .map(|left| left.as_secs());
+        self.clock = timer;
+        self
     }
 
     /// `until 18:04 (7h59m left)`, or that it has no end. What was just asked for is said as it was asked.
     pub fn term(&self, now: Timestamp, asked: Option<Duration>) -> String {
-        match (self.until, self.timer.left(now), asked) {
+        match (self.until, self.clock.left(now), asked) {
             (Some(until), _, Some(asked)) => format!(
                 "for {}, until {}",
                 duration::exact(asked),
@@ -121,12 +163,13 @@ impl Listed for Share {
         });
         let until = match (self.until, now) {
             (Some(until), Some(now)) => duration::moment(until, now),
-            _ => "revoked".into(),
+            _ if self.timer == TimerState::Stopped => "never (its timer stands still)".into(),
+            _ => "forever".into(),
         };
-        let left = self.left_seconds.map_or_else(
-            || "forever".into(),
-            |left| duration::rough(Duration::from_secs(left)),
-        );
+        let left = self
+            .left_seconds
+            .map(|left| duration::rough(Duration::from_secs(left)))
+            .unwrap_or_default();
         let verified = match self.verified {
             Some(true) => "yes",
             Some(false) => "no",
@@ -188,7 +231,7 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Share
                 now,
             )
         })
-        .filter(|share| !share.timer.over)
+        .filter(|share| !share.clock.over)
         .collect();
     shares.sort_by(|a, b| {
         (&a.namespace, &a.database, &a.with).cmp(&(&b.namespace, &b.database, &b.with))

@@ -36,6 +36,13 @@ pub(super) fn load(flags: &ConnectionFlags) -> Result<(Config, Connection)> {
         server: printable::short(config.cluster_url.to_string().trim_end_matches('/'), 200),
         context: printable::short(&context, 200),
         credential: printable::short(&credential, 200),
+        plugin: config
+            .auth_info
+            .exec
+            .as_ref()
+            .and_then(|exec| exec.command.as_deref())
+            .map(|command| printable::short(command, 200))
+            .unwrap_or_default(),
         expires: config
             .auth_info
             .token
@@ -259,9 +266,10 @@ fn override_with(config: &mut Config, flags: &ConnectionFlags) -> Result<()> {
             Error::new(format!("cannot read the certificate authority {file}"))
                 .caused_by(error.to_string())
         })?;
-        let certificates = pem::parse_many(text).map_err(|error| {
-            Error::new(format!("{file} holds no certificate")).caused_by(error.to_string())
-        })?;
+        let certificates = pem::parse_many(text).unwrap_or_default();
+        if certificates.is_empty() {
+            return Err(Error::new(format!("{file} holds no certificate")));
+        }
         config.root_cert = Some(
             certificates
                 .into_iter()
@@ -275,6 +283,19 @@ fn override_with(config: &mut Config, flags: &ConnectionFlags) -> Result<()> {
     }
     if let Some(name) = &flags.tls_server_name {
         config.tls_server_name = Some(name.clone());
+    }
+    // kube would panic on such a token instead of refusing it.
+    let token = config
+        .auth_info
+        .token
+        .as_ref()
+        .map(secrecy::ExposeSecret::expose_secret);
+    if token.is_some_and(|token| http::HeaderValue::try_from(format!("Bearer {token}")).is_err()) {
+        return Err(Error::of(
+            Kind::Unauthorized,
+            "the token has characters that no token has",
+        )
+        .hint("copy the token anew, on one line"));
     }
     Ok(())
 }

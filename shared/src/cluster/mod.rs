@@ -185,7 +185,10 @@ impl Cluster {
             },
             None => work.await,
         };
-        let failed = outcome.as_ref().err().map(|error| crate::printable::short(&error.to_string(), 200));
+        let failed = outcome
+            .as_ref()
+            .err()
+            .map(|error| crate::printable::short(&error.to_string(), 200));
         tracing::debug!(
             "{} {} {} in {}: {} ({} ms)",
             request.verb,
