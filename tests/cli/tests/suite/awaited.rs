@@ -1,0 +1,56 @@
+//! What a plugin waits for until it gives up. One test, in which all wait at the same time.
+
+use cli_tests::{ApiServer, JobController, Response, Session, fixtures};
+use serde_json::json;
+
+const SHARE: [&str; 3] = ["pg", "--with", "bob"];
+
+#[test]
+fn to_the_end() {
+    // The Job's controller is down: the timer never starts.
+    let stopped = ApiServer::start();
+    stopped.job_controller(JobController::Down);
+    let alice = Session::alice(&stopped);
+    let never_started = alice.spawn("share-db", SHARE);
+
+    // The authorizer never says yes as Bob: a share that does not work is none.
+    let deaf = ApiServer::start();
+    deaf.script(|request| {
+        let mut answer = request.json();
+        answer["status"] = json!({"allowed": false});
+        let review = request.path.ends_with("localsubjectaccessreviews");
+        review.then(|| Response::json(201, &answer))
+    });
+    let alice = Session::alice(&deaf);
+    let not_proven = alice.spawn("share-db", SHARE);
+
+    // What a share that ended owned is still lying there, and stays.
+    let littered = ApiServer::start();
+    let alice = Session::alice(&littered);
+    let _ = alice.share_db(SHARE).success();
+    littered.keep_garbage();
+    let _ = alice.share_db(["revoke", "pg"]).success();
+    assert_eq!(
+        littered.ours(),
+        ["configmaps/share-pg-bob", "roles/share-pg-bob"]
+    );
+    let left_over = alice.spawn("share-db", SHARE);
+
+    // Bob is there by another way already, and does not go when his share does.
+    let open = ApiServer::start();
+    let edits = fixtures::role_binding("user-alice", "bob", "edit", &fixtures::user("oidc-bob"));
+    open.put(edits);
+    let alice = Session::alice(&open);
+    let more = alice.share_db(SHARE).success();
+    let still_there = alice.spawn("share-db", ["revoke", "pg"]);
+
+    snapshot!("more_than_shared", more, still_there.finish());
+    snapshot!("left_over", left_over.finish());
+    let object = |plural| littered.object(plural, "user-alice", "share-pg-bob");
+    let owner = &object("roles")["metadata"]["ownerReferences"][0]["uid"];
+    assert_eq!(*owner, object("jobs")["metadata"]["uid"]);
+    snapshot!("not_proven", not_proven.finish());
+    assert_eq!(deaf.ours(), [""; 0]);
+    snapshot!("never_started", never_started.finish());
+    assert_eq!(stopped.ours(), [""; 0]);
+}

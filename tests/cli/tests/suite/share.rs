@@ -1,0 +1,416 @@
+//! `share-db`: a share made, made again, extended and revoked; and all that comes in between.
+
+use cli_tests::{ApiServer, Response, Session};
+use serde_json::{Value, json};
+
+const SHARE: [&str; 3] = ["pg", "--with", "bob"];
+
+/// What a share consists of.
+const OBJECTS: [&str; 4] = [
+    "configmaps/share-pg-bob",
+    "jobs/share-pg-bob",
+    "rolebindings/share-pg-bob",
+    "roles/share-pg-bob",
+];
+
+#[test]
+fn from_the_first_to_the_last() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let share = session.share_db(SHARE).success();
+    assert_eq!(server.ours(), OBJECTS);
+    server.advance(3600);
+    let list = session.share_db(["list"]).success();
+    let extend = session
+        .share_db(["extend", "pg", "--with", "bob", "--for", "2d"])
+        .success();
+    let again = session.share_db(["list"]).success();
+    let revoke = session
+        .share_db(["revoke", "pg", "--with", "bob"])
+        .success();
+    assert_eq!(server.ours(), [""; 0]);
+    let empty = session.share_db(["list"]).success();
+    snapshot!(share, list, extend, again, revoke, empty);
+}
+
+/// Nobody has to be there when a share ends.
+#[test]
+fn ends_by_itself() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session
+        .share_db(["pg", "--with", "bob", "--for", "1h"])
+        .success();
+    server.advance(3599);
+    assert_eq!(server.ours(), OBJECTS);
+    server.advance(1);
+    assert_eq!(server.ours(), [""; 0]);
+}
+
+/// The second time says so and changes nothing that is stored.
+#[test]
+fn again() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session.share_db(SHARE).success();
+    let stored = || {
+        OBJECTS.map(|name| {
+            let (plural, name) = name.split_once('/').unwrap();
+            server.object(plural, "user-alice", name)
+        })
+    };
+    let before = stored();
+    let again = session.share_db(SHARE).success();
+    assert_eq!(stored(), before);
+    let shorter = session
+        .share_db(["pg", "--with", "bob", "--for", "1h"])
+        .success();
+    assert_eq!(
+        stored(),
+        before,
+        "a share is not made shorter by sharing again"
+    );
+    let longer = session
+        .share_db(["pg", "--with", "bob", "--for", "2d"])
+        .success();
+    let forever = session
+        .share_db(["pg", "--with", "bob", "--forever"])
+        .success();
+    let list = session.share_db(["list"]).success();
+    let end = session.share_db(["extend", "pg", "--for", "10m"]).success();
+    snapshot!(again, shorter, longer, forever, list, end);
+}
+
+#[test]
+fn with_several() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let share = session
+        .share_db([
+            "pg",
+            "--with",
+            "bob",
+            "carol,user:dave@example.test",
+            "--with",
+            "group:team",
+        ])
+        .success();
+    let list = session.share_db(["list", "-o", "wide"]).success();
+    let one = session
+        .share_db(["revoke", "pg", "--with", "carol"])
+        .success();
+    let rest = session.share_db(["revoke", "--all"]).success();
+    assert_eq!(server.ours(), [""; 0]);
+    snapshot!(share, list, one, rest);
+}
+
+/// What Bob may do is what the Role says, and no more.
+#[test]
+fn gives_no_more_than_it_says() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session.share_db(SHARE).success();
+    let role = server.object("roles", "user-alice", "share-pg-bob");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&role["rules"]).unwrap());
+    crate::roles_are_open(&server);
+    let bob = Session::with_token(&server, "bob-token");
+    snapshot!(
+        bob.share_db(["list"]),
+        bob.share_db(["revoke", "pg", "--with", "bob"]),
+    );
+}
+
+#[test]
+fn with_plain_kubectl() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    snapshot!(
+        session
+            .share_db(["pg", "--with", "bob", "--plain-kubectl"])
+            .success()
+    );
+}
+
+#[test]
+fn under_other_names() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let run = |name: &str| {
+        let run = session.share_db([name, "--with", "bob", "--dry-run=server"]);
+        server.forget_requests();
+        run
+    };
+    snapshot!(
+        run("svc/pg"),
+        run("statefulset/pg"),
+        run("pod/pg-0"),
+        run("pg-0"),
+        run("user-alice/pg"),
+        run("user-alice/svc/pg"),
+    );
+}
+
+#[test]
+fn without_a_ready_pod() {
+    let server = ApiServer::start();
+    let mut endpoints = server.object("endpoints", "user-alice", "pg");
+    endpoints["subsets"][0]["notReadyAddresses"] = endpoints["subsets"][0]["addresses"].take();
+    server.put(endpoints);
+    snapshot!(Session::alice(&server).share_db(SHARE));
+}
+
+#[test]
+fn without_any_pod() {
+    let server = ApiServer::start();
+    server.remove("statefulsets", "user-alice", "pg");
+    server.remove("endpoints", "user-alice", "pg");
+    snapshot!(Session::alice(&server).share_db(SHARE));
+}
+
+/// Nothing tells how the cluster calls people.
+#[test]
+fn without_an_example_of_a_name() {
+    let server = ApiServer::start();
+    server.on("POST", "*/selfsubjectreviews", || {
+        Response::status(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+            &json!({}),
+        )
+    });
+    server.put(json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"namespace": "user-alice", "name": "full_control_namespace"},
+        "roleRef": {"kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"kind": "Group", "name": "system:authenticated"}],
+    }));
+    snapshot!(Session::alice(&server).share_db(SHARE));
+}
+
+#[test]
+fn dry_run_of_the_client() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let plain = session
+        .share_db(["pg", "--with", "bob", "--dry-run"])
+        .success();
+    let name = session
+        .share_db(["pg", "--with", "bob", "--dry-run=client", "-o", "name"])
+        .success();
+    let yaml = session
+        .share_db(["pg", "--with", "bob", "--dry-run=client", "-o", "yaml"])
+        .success();
+    assert_eq!(server.writes(), [""; 0]);
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.method != "PATCH"),
+        "not even a dry one"
+    );
+    snapshot!(plain, name, yaml);
+}
+
+#[test]
+fn dry_run_of_the_server() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let share = session
+        .share_db(["pg", "--with", "bob", "--dry-run=server"])
+        .success();
+    assert!(
+        server
+            .requests()
+            .iter()
+            .any(|request| request.method == "PATCH" && request.is_dry_run())
+    );
+    assert_eq!(server.writes(), [""; 0]);
+    assert_eq!(server.ours(), [""; 0]);
+    let _ = session.share_db(SHARE).success();
+    server.forget_requests();
+    let again = session
+        .share_db(["pg", "--with", "bob", "--dry-run=server"])
+        .success();
+    let extend = session
+        .share_db(["extend", "pg", "--dry-run=server"])
+        .success();
+    let revoke = session
+        .share_db(["revoke", "pg", "--dry-run=server"])
+        .success();
+    let client = session.share_db(["revoke", "pg", "--dry-run"]).success();
+    assert_eq!(server.writes(), [""; 0]);
+    assert_eq!(server.ours(), OBJECTS);
+    snapshot!(share, again, extend, revoke, client);
+}
+
+#[test]
+fn as_json() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    snapshot!(
+        session
+            .share_db(["pg", "--with", "bob", "-o", "json"])
+            .success()
+    );
+}
+
+#[test]
+fn quietly() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let share = session.share_db(["pg", "--with", "bob", "-q"]).success();
+    let revoke = session.share_db(["revoke", "pg", "-q"]).success();
+    let failure = session.share_db(["pgg", "--with", "bob", "-q"]);
+    snapshot!(share, revoke, failure);
+}
+
+/// Labels, as an object of somebody else has them.
+fn foreign(kind: &str, api_version: &str, labels: &Value) -> Value {
+    json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "user-alice", "name": "share-pg-bob", "labels": labels}})
+}
+
+#[test]
+fn objects_of_others_stay_as_they_are() {
+    let run = |object: Value| {
+        let server = ApiServer::start();
+        server.put(object);
+        let run = Session::alice(&server).share_db(SHARE);
+        assert_eq!(server.writes(), [""; 0]);
+        run
+    };
+    let helm = json!({"app.kubernetes.io/managed-by": "Helm"});
+    snapshot!(
+        run(foreign("ConfigMap", "v1", &json!({}))),
+        run(foreign("Role", "rbac.authorization.k8s.io/v1", &helm)),
+        run(foreign(
+            "RoleBinding",
+            "rbac.authorization.k8s.io/v1",
+            &helm
+        )),
+        run(foreign(
+            "Job",
+            "batch/v1",
+            &json!({"app.kubernetes.io/managed-by": "kubectl-proxy-db"})
+        )),
+    );
+}
+
+/// The RoleBinding is refused when the rest is already there: it is all taken back.
+#[test]
+fn refused_half_way() {
+    let server = ApiServer::start();
+    server.on("PATCH", "*/rolebindings/*", || {
+        Response::status(
+            403,
+            "Forbidden",
+            "admission webhook \"bindings.example.test\" denied the request: ask the platform team",
+            &Value::Null,
+        )
+    });
+    let run = Session::alice(&server).share_db(SHARE);
+    assert_eq!(server.ours(), [""; 0]);
+    let writes = server.writes();
+    assert!(
+        writes.contains(
+            &"PATCH /apis/rbac.authorization.k8s.io/v1/namespaces/user-alice/roles/share-pg-bob"
+                .to_owned()
+        ),
+        "{writes:?}"
+    );
+    assert!(
+        writes
+            .contains(&"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob".to_owned()),
+        "{writes:?}"
+    );
+    snapshot!(run);
+}
+
+/// Then not even that works.
+#[test]
+fn refused_half_way_and_not_taken_back() {
+    let server = ApiServer::start();
+    let broken = || {
+        Response::status(
+            500,
+            "InternalError",
+            "etcdserver: request timed out",
+            &Value::Null,
+        )
+    };
+    server.on("PATCH", "*/rolebindings/*", broken);
+    server.on("DELETE", "*", broken);
+    let run = Session::alice(&server).share_db(SHARE);
+    assert!(server.ours().contains(&"jobs/share-pg-bob".to_owned()));
+    snapshot!(run);
+}
+
+/// One of two colleagues fails: neither is left.
+#[test]
+fn one_of_two_refused() {
+    let server = ApiServer::start();
+    server.on("PATCH", "*/roles/share-pg-carol", || {
+        Response::status(
+            403,
+            "Forbidden",
+            "admission webhook \"roles.example.test\" denied the request: not carol",
+            &Value::Null,
+        )
+    });
+    let run = Session::alice(&server).share_db(["pg", "--with", "bob", "carol"]);
+    assert_eq!(server.ours(), [""; 0]);
+    snapshot!(run);
+}
+
+/// A share that exists and is extended stays when the rest fails.
+#[test]
+fn an_older_share_is_not_taken_back() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session.share_db(SHARE).success();
+    server.on("PATCH", "*/roles/share-pg-carol", || {
+        Response::status(
+            403,
+            "Forbidden",
+            "admission webhook \"roles.example.test\" denied the request: not carol",
+            &Value::Null,
+        )
+    });
+    let run = session.share_db(["pg", "--with", "bob", "carol"]);
+    assert_eq!(server.ours(), OBJECTS);
+    snapshot!(run);
+}
+
+/// The card of a share that is extended cannot be written.
+#[test]
+fn extended_but_not_its_card() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session.share_db(SHARE).success();
+    server.on("PATCH", "*/configmaps/*", || {
+        Response::status(
+            500,
+            "InternalError",
+            "etcdserver: request timed out",
+            &Value::Null,
+        )
+    });
+    snapshot!(session.share_db(["extend", "pg", "--for", "2d"]));
+}
+
+/// As few requests as the job needs; more is to be said on purpose.
+#[test]
+fn how_many_requests() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let count = |args: &[&str]| {
+        server.forget_requests();
+        let _ = session.share_db(args).success();
+        server.requests().len()
+    };
+    assert_eq!(count(&SHARE), 21, "share");
+    assert_eq!(count(&SHARE), 19, "share again");
+    assert_eq!(count(&["list"]), 4, "list");
+    assert_eq!(count(&["extend", "pg"]), 5, "extend");
+    assert_eq!(count(&["revoke", "pg"]), 6, "revoke");
+}

@@ -1,0 +1,128 @@
+//! The Job that ends a share, on clusters that do not treat it as they should.
+
+use cli_tests::{ApiServer, JobController, Run, Session};
+use serde_json::json;
+
+const SHARE: [&str; 3] = ["pg", "--with", "bob"];
+
+/// Shares on such a cluster; nothing of it may be left.
+fn share(jobs: JobController) -> Run {
+    let server = ApiServer::start();
+    server.job_controller(jobs);
+    let run = Session::alice(&server).share_db(SHARE);
+    assert_eq!(server.ours(), [""; 0]);
+    let bound = server.requests().iter().any(|request| {
+        request.is_write() && request.path.contains("/rolebindings/") && request.method == "PATCH"
+    });
+    assert!(!bound, "nobody gets a right without an end");
+    run
+}
+
+#[test]
+fn suspended() {
+    snapshot!(share(JobController::Suspends));
+}
+
+#[test]
+fn without_its_removal() {
+    snapshot!(share(JobController::StripsTtl));
+}
+
+/// Nothing has to end a share that has no end.
+#[test]
+fn not_needed() {
+    let forever = |jobs| {
+        let server = ApiServer::start();
+        server.job_controller(jobs);
+        Session::alice(&server).share_db(["pg", "--with", "bob", "--forever"])
+    };
+    snapshot!(
+        forever(JobController::Suspends),
+        forever(JobController::StripsTtl)
+    );
+}
+
+/// Ctrl-C while the Job has not started.
+#[test]
+fn interrupted() {
+    let server = ApiServer::start();
+    server.job_controller(JobController::Down);
+    let session = Session::alice(&server);
+    let running = session.spawn("share-db", SHARE);
+    server.wait_for("a watch of the Job", |request| {
+        request.query("watch").is_some()
+    });
+    running.interrupt();
+    let run = running.finish();
+    assert_eq!(run.code(), 130);
+    assert_eq!(server.ours(), [""; 0]);
+    assert!(
+        server
+            .writes()
+            .contains(&"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob".to_owned())
+    );
+    snapshot!(run);
+}
+
+/// The same by SIGTERM, as a closing session sends it.
+#[test]
+fn terminated() {
+    let server = ApiServer::start();
+    server.job_controller(JobController::Down);
+    let session = Session::alice(&server);
+    let running = session.spawn("share-db", SHARE);
+    server.wait_for("a watch of the Job", |request| {
+        request.query("watch").is_some()
+    });
+    running.signal(cli_tests::run::Signal::TERM);
+    assert_eq!(running.finish().code(), 143);
+    assert_eq!(server.ours(), [""; 0]);
+}
+
+/// Ctrl-C while nothing is written yet.
+#[test]
+fn interrupted_while_reading() {
+    let server = cli_tests::odd::silent();
+    let session = Session::at(&format!("http://{}", server.address), "127.0.0.1:6443");
+    let running = session.spawn("share-db", SHARE);
+    // Signals are listened for long before; a run that is not ready yet would end by the signal itself.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    running.interrupt();
+    let run = running.finish();
+    assert_eq!(run.code(), 130);
+    snapshot!(run);
+}
+
+#[test]
+fn deleted_by_somebody_else() {
+    let server = ApiServer::start();
+    server.job_controller(JobController::Down);
+    let session = Session::alice(&server);
+    let running = session.spawn("share-db", SHARE);
+    server.wait_for("a watch of the Job", |request| {
+        request.query("watch").is_some()
+    });
+    let _ = Session::alice(&server).share_db(["revoke", "pg"]);
+    snapshot!(running.finish());
+}
+
+/// Shares whose Jobs were tampered with.
+#[test]
+fn tampered_with() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session.share_db(SHARE).success();
+    let mut job = server.object("jobs", "user-alice", "share-pg-bob");
+    job["spec"]["suspend"] = json!(true);
+    job["status"] = json!({});
+    server.put(job.clone());
+    let list = session.share_db(["list"]);
+    let extend = session.share_db(["extend", "pg"]);
+    job["spec"]["activeDeadlineSeconds"] = json!(i64::MAX);
+    job["status"] = json!({"startTime": "2026-01-05T10:00:00Z"});
+    server.put(job.clone());
+    let endless = session.share_db(["list"]);
+    job["spec"]["activeDeadlineSeconds"] = json!(-5);
+    server.put(job);
+    snapshot!(list, extend, endless, session.share_db(["list"]));
+}
