@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 use crate::http::Server;
@@ -34,9 +35,19 @@ pub fn silent() -> Server {
     })
 }
 
-/// Closes every connection at once.
+/// Closes every connection when the first word was said.
 pub fn closing() -> Server {
-    Server::each_connection(drop)
+    Server::each_connection(|mut stream| {
+        let _ = stream.read(&mut [0; 16 * 1024]);
+    })
+}
+
+/// The same, not in the orderly way.
+pub fn resetting() -> Server {
+    Server::each_connection(|mut stream| {
+        let _ = stream.read(&mut [0; 16 * 1024]);
+        let _ = set_socket_linger(&stream, Some(Duration::ZERO));
+    })
 }
 
 /// Answers whatever comes with these bytes, and closes.

@@ -45,6 +45,13 @@ fn closes_at_once_in_tls() {
 }
 
 #[test]
+fn resets_the_connection() {
+    let server = odd::resetting();
+    let tls = Session::at(&format!("https://{}", server.address), SHOWN);
+    snapshot!(at(&server).share_db(["list"]), tls.share_db(["list"]));
+}
+
+#[test]
 fn closes_in_the_middle() {
     let server =
         odd::saying(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"kind\":");
