@@ -33,6 +33,7 @@ Examples:
 #[command(
     name = "kubectl-proxy_db",
     bin_name = "kubectl proxy-db",
+    display_name = "kubectl proxy-db",
     version,
     override_usage = USAGE,
     after_help = EXAMPLES

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use commons::cli::Interrupt;
 use commons::cluster::Right;
 use commons::database::{self, Credentials, Typed};
-use commons::error::rights_hint;
+use commons::error::rights_hints;
 use commons::listener::{self, Bound, Callers, Destination, Wanted};
 use commons::tunnel::{Endpoint, WebSocketPerConnection};
 use commons::{Cluster, Error, Kind, Result, Ui};
 
 use crate::find::{Found, find};
 use crate::report::{self, Ready};
-use crate::target::Target;
+use crate::target::{News, Target};
 use crate::{child, wait};
 
 /// What was asked for.
@@ -105,10 +105,19 @@ async fn serve(
     ui: &Ui,
 ) -> Result<()> {
     let ending = async {
-        target.ended().await;
+        while target.news().await == News::Prolonged {
+            say_shared(target, ui);
+        }
         ui.error(&target.take_end());
     };
     listener::serve(bound, callers, target.clone(), engine, ui.clone(), ending).await
+}
+
+/// Says whose the database is and until when one may use it, if it is somebody else's.
+fn say_shared(target: &Target, ui: &Ui) {
+    if let Some(card) = target.card() {
+        ui.status(report::shared(&card, target.now()));
+    }
 }
 
 /// One run, once it listens.
@@ -159,9 +168,7 @@ impl Session<'_> {
             endpoint,
             self.cluster.context(),
         ));
-        if let Some(card) = self.target.card() {
-            self.ui.status(report::shared(&card, self.cluster.now()));
-        }
+        say_shared(self.target, self.ui);
     }
 
     /// Waits for the database, then runs the command.
@@ -191,5 +198,5 @@ async fn may_forward(cluster: &Cluster, to: &Endpoint) -> Result<()> {
             to.pod, to.namespace
         ),
     )
-    .hint(rights_hint()))
+    .hints_from(rights_hints(Some(&to.namespace))))
 }

@@ -27,6 +27,15 @@ const DOUBTS: [Duration; 3] = [
     Duration::from_millis(2500),
 ];
 
+/// What has become of a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It was withdrawn, or its time is over.
+    Ended,
+    /// It lasts longer than it did, or has no end any more.
+    Prolonged,
+}
+
 /// The database that connections go to.
 #[derive(Debug)]
 pub struct Target {
@@ -65,6 +74,11 @@ impl Target {
     /// What was found.
     pub fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The cluster's present time.
+    pub fn now(&self) -> Timestamp {
+        self.cluster.now()
     }
 
     /// Its owner's card, as read last.
@@ -116,15 +130,15 @@ impl Target {
         }
     }
 
-    /// Waits until the share ends; for ever for one's own database and for a share without an end that nobody withdraws.
-    /// A withdrawal is noticed by the next connection that is refused.
-    pub async fn ended(&self) {
+    /// Waits for news of the share; for ever for one's own database and for a share without an end that nobody withdraws. A
+    /// withdrawal is noticed by the next connection that is refused.
+    pub async fn news(&self) -> News {
         if self.card.borrow().is_none() {
             return std::future::pending().await;
         }
         tokio::select! {
-            () = self.ending.notified() => {}
-            () = self.time_over() => self.has_to_end(),
+            () = self.ending.notified() => News::Ended,
+            news = self.time_over() => news,
         }
     }
 
@@ -133,27 +147,34 @@ impl Target {
         self.ending.notify_one();
     }
 
-    /// Waits until the share's time is over and the cluster has removed it. Its owner may have prolonged it meanwhile.
-    async fn time_over(&self) {
+    /// Waits until the share's time is over and the cluster has removed it, unless its owner has prolonged it meanwhile.
+    async fn time_over(&self) -> News {
         let mut pause = REMOVAL;
         loop {
-            let until = self.card.borrow().as_ref().and_then(|card| card.until);
-            let Some(until) = until else {
+            let Some(until) = self.until() else {
                 return std::future::pending().await;
             };
             let left = left(until, self.cluster.now());
             if left > Duration::ZERO {
-                pause = REMOVAL;
                 sleep((left + REMOVAL).min(LOOK_AT_CLOCK)).await;
                 continue;
             }
             // No answer is no end: it is asked again.
             if let Ok(false) = self.is_still_shared().await {
-                return;
+                self.has_to_end();
+                return News::Ended;
+            }
+            if self.until() != Some(until) {
+                return News::Prolonged;
             }
             sleep(pause).await;
             pause = (pause * 2).min(LOOK_AT_CLOCK);
         }
+    }
+
+    /// When the share ends, as read last.
+    fn until(&self) -> Option<Timestamp> {
+        self.card.borrow().as_ref().and_then(|card| card.until)
     }
 
     /// Whether there is no share any more. An API server that has just started forbids everything for a moment, so before a
@@ -164,8 +185,10 @@ impl Target {
             if !matches!(self.is_still_shared().await, Ok(false)) {
                 return false;
             }
-            let until = self.card.borrow().as_ref().and_then(|card| card.until);
-            if until.is_some_and(|until| left(until, self.cluster.now()).is_zero()) {
+            if self
+                .until()
+                .is_some_and(|until| left(until, self.cluster.now()).is_zero())
+            {
                 break;
             }
         }
