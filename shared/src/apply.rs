@@ -109,8 +109,9 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
     ))
     .caused_by(by)
     .hint(format!(
-        "rename or delete it if it is yours: `kubectl delete {kind} {}`",
-        existing.name_any()
+        "rename or delete it if it is yours: `kubectl delete {kind} {} -n {}`",
+        existing.name_any(),
+        existing.namespace().unwrap_or_default()
     )))
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser};
 use tokio::sync::{Notify, watch};
 
 use crate::error::{Error, Kind, Result};
+use crate::printable;
 use crate::ui::{Color, Ui, Verbosity};
 
 /// The flags that every command of the suite takes.
@@ -133,7 +135,10 @@ pub trait Command: Parser {
 
 /// The whole life of a plugin's process: arguments, signals, errors, exit code.
 pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -> ExitCode {
-    let args = A::parse();
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
     let globals = args.globals();
     let verbosity = match (globals.quiet, globals.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -171,6 +176,24 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Prints help, the version, or what was typed wrongly. clap repeats arguments as they are, so what could mislead a terminal
+/// is taken out of them, and the colours with it.
+fn usage(error: &clap::Error) -> ExitCode {
+    let misleading = std::env::args_os().any(|arg| match arg.to_str() {
+        Some(arg) => printable::line(arg) != arg,
+        None => true,
+    });
+    if misleading && error.use_stderr() {
+        let text = error.render().to_string();
+        let _ = writeln!(std::io::stderr(), "{}", printable::lines(text.trim_end()));
+    } else if let Err(error) = error.print()
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        return ExitCode::FAILURE;
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// `-v` shows the requests, `-vv` all that the libraries tell.

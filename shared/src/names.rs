@@ -11,7 +11,18 @@ const MAX: usize = 63;
 /// hash of what they were, so that two different ones never meet in one name.
 pub fn join(parts: &[&str]) -> String {
     let original = parts.join("-");
-    let mut name: String = original
+    let name = plain(parts);
+    if name == original && name.len() <= MAX {
+        return name;
+    }
+    // The parts are hashed with a separator that cannot be in them, so `a-b`+`c` and `a`+`b-c` differ.
+    with_hash(&name, &parts.join("\0"))
+}
+
+/// The parts joined, in the characters that every name may have.
+fn plain(parts: &[&str]) -> String {
+    let original = parts.join("-");
+    let name: String = original
         .to_lowercase()
         .chars()
         .map(|c| {
@@ -22,17 +33,12 @@ pub fn join(parts: &[&str]) -> String {
             }
         })
         .collect();
-    name = name.trim_matches('-').to_owned();
-    if name == original && name.len() <= MAX {
-        return name;
-    }
-    // The parts are hashed with a separator that cannot be in them, so `a-b`+`c` and `a`+`b-c` differ.
-    with_hash(&name, &parts.join("\0"))
+    name.trim_matches('-').to_owned()
 }
 
 /// As [`join`], always with a hash of `exact`, for a name that must not meet one made from plain words.
 pub fn join_exactly(parts: &[&str], exact: &str) -> String {
-    with_hash(&join(parts), exact)
+    with_hash(&plain(parts), exact)
 }
 
 fn with_hash(name: &str, hashed: &str) -> String {

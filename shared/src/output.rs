@@ -90,14 +90,23 @@ impl Table {
     }
 }
 
+/// Which columns a table has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// More of them (`-o wide`).
+    pub wide: bool,
+    /// The namespace first (`-A`).
+    pub namespace: bool,
+}
+
 /// Something a command lists or reports, in every form.
 pub trait Listed: Serialize {
     /// The `kind` of one in JSON and YAML.
     const KIND: &'static str;
     /// Headers of the table.
-    fn headers(wide: bool) -> Vec<&'static str>;
+    fn headers(columns: Columns) -> Vec<&'static str>;
     /// Cells of its row.
-    fn cells(&self, wide: bool) -> Vec<String>;
+    fn cells(&self, columns: Columns) -> Vec<String>;
     /// `resource/name`.
     fn name(&self) -> String;
 }
@@ -119,6 +128,20 @@ struct Single<'a, T> {
 /// # Errors
 /// When it cannot be written.
 pub fn list<T: Listed>(ui: &Ui, format: Option<Format>, items: &[T], empty: &str) -> Result<()> {
+    list_of(ui, format, items, empty, false)
+}
+
+/// As [`list`], of several namespaces or one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn list_of<T: Listed>(
+    ui: &Ui,
+    format: Option<Format>,
+    items: &[T],
+    empty: &str,
+    all_namespaces: bool,
+) -> Result<()> {
     match format {
         Some(Format::Json | Format::Yaml) => {
             let items: Vec<_> = items.iter().map(single).collect();
@@ -134,10 +157,13 @@ pub fn list<T: Listed>(ui: &Ui, format: Option<Format>, items: &[T], empty: &str
             Ok(())
         }
         None | Some(Format::Wide) => {
-            let wide = format.is_some();
-            let mut table = Table::new(&T::headers(wide));
+            let columns = Columns {
+                wide: format.is_some(),
+                namespace: all_namespaces,
+            };
+            let mut table = Table::new(&T::headers(columns));
             for item in items {
-                table.row(item.cells(wide));
+                table.row(item.cells(columns));
             }
             ui.result(table.render())
         }

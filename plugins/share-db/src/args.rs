@@ -32,7 +32,8 @@ Examples:
 
 /// Share a database of your namespace with colleagues, for a while
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-share_db", bin_name = "kubectl share-db", version, override_usage = USAGE, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "kubectl-share_db", bin_name = "kubectl share-db",
+    display_name = "kubectl share-db", version, override_usage = USAGE, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Args {
     #[command(flatten)]
     share: share::ShareArgs,

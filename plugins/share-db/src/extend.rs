@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
     with: Vec<subject::Typed>,
     /// For this time from now on, such as `90m`, `8h` or `2d`
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
+    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
     duration: Duration,
     /// Until you revoke it
     #[arg(long, conflicts_with = "duration")]

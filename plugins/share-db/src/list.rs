@@ -28,14 +28,25 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
             _ => error,
         })?;
     // Whoever may read shares may not always ask as a colleague; then it is unknown, and said so.
-    join_all(found.iter_mut().map(async |share| {
-        if let Some(pod) = share.pods.first() {
-            share.verified = may_forward(cluster, &share.namespace, &share.subject, pod)
+    let with_roles = found.with_roles;
+    join_all(found.shares.iter_mut().map(async |share| {
+        share.verified = match share.pods.first() {
+            Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)
                 .await
-                .ok();
-        }
+                .ok(),
+            // Without its Role a share gives nothing.
+            None => with_roles.then_some(false),
+        };
     }))
     .await;
+    shares::warn_of_unreadable(ui, &found);
+    let found = found.shares;
+    for share in found.iter().filter(|share| share.verified == Some(false)) {
+        ui.warning(format!(
+            "{} cannot connect to {}: something of the share is gone; share it again",
+            share.with, share.database
+        ));
+    }
     for share in found
         .iter()
         .filter(|share| share.timer == TimerState::Stopped)
@@ -46,5 +57,5 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         || "Nothing is shared.".into(),
         |namespace| format!("Nothing is shared from namespace {namespace}."),
     );
-    output::list(ui, args.output.output, &found, &empty)
+    output::list_of(ui, args.output.output, &found, &empty, args.all_namespaces)
 }

@@ -35,6 +35,9 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         with: args.with.clone(),
         all: args.all,
     };
+    if args.all && args.with.is_empty() && args.dry_run.dry_run == DryRun::None {
+        end_unreadable(cluster, ui).await?;
+    }
     let meant = shares::select(cluster, ui, &selection, "revoke").await?;
     let dry_run = args.dry_run.dry_run;
     if dry_run == DryRun::Client {
@@ -70,6 +73,21 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         }
     }
     tell_about_open_sessions(ui, &meant);
+    Ok(())
+}
+
+/// Ends what carries our label and cannot be read: it may give rights all the same.
+async fn end_unreadable(cluster: &Cluster, ui: &Ui) -> Result<()> {
+    let namespace = cluster.namespace();
+    for name in shares::all(cluster, Some(namespace)).await?.unreadable {
+        cluster
+            .delete::<RoleBinding>(namespace, &name, None, false)
+            .await?;
+        cluster.delete::<Job>(namespace, &name, None, false).await?;
+        ui.status(format!(
+            "Ended {name}, which does not say whose share it was."
+        ));
+    }
     Ok(())
 }
 

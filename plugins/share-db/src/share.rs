@@ -6,7 +6,7 @@ use commons::apply::{self, DryRun, DryRunFlags, Outcome, PlannedObject};
 use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
 use commons::database::{self, Database, Typed};
-use commons::error::rights_hint;
+use commons::error::{close_names, rights_hints};
 use commons::grant::{self, Term, Timer};
 use commons::output::{self, OutputFlags};
 use commons::subject::{self, Pattern};
@@ -32,7 +32,7 @@ pub struct ShareArgs {
     #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
     with: Vec<subject::Typed>,
     /// For this time, such as `90m`, `8h` or `2d`
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
+    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
     duration: Duration,
     /// Until you revoke it
     #[arg(long, conflicts_with = "duration")]
@@ -65,6 +65,15 @@ struct Existing {
 
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareArgs) -> Result<()> {
     let term = Term::new(args.duration, args.forever)?;
+    if args.with.is_empty()
+        && let Some(command) = args
+            .database
+            .as_ref()
+            .and_then(|typed| command_meant(&typed.name))
+    {
+        return Err(Error::usage("with whom? `--with USER` is missing")
+            .hint(format!("did you mean `kubectl share-db {command}`?")));
+    }
     if args.with.is_empty() {
         return Err(Error::usage("with whom? `--with USER` is missing").hint("for example: `kubectl share-db pg --with bob`; see what is shared: `kubectl share-db list`"));
     }
@@ -80,6 +89,21 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
         return print_plan(cluster, ui, &args, &resolved);
     }
     report(cluster, ui, &args, &resolved, &made)
+}
+
+/// The command that was meant by what was taken for a database.
+fn command_meant(typed: &str) -> Option<&'static str> {
+    match close_names(
+        typed,
+        ["list", "extend", "revoke", "help", "show", "ls", "delete"],
+    )
+    .first()?
+    {
+        &"ls" | &"show" | &"list" => Some("list"),
+        &"delete" | &"revoke" => Some("revoke"),
+        &"extend" => Some("extend"),
+        _ => Some("--help"),
+    }
 }
 
 /// Reads what is needed, all that is independent at once.
@@ -172,7 +196,8 @@ fn refuse_without_rights(namespace: &str, lacking: &[Right]) -> Result<()> {
         format!("your rights in namespace `{namespace}` do not allow sharing"),
     )
     .caused_by(format!("you may not create {}", missing.join(", ")))
-    .hint(format!("sharing needs the role `admin`; {}", rights_hint())))
+    .hint("sharing needs the role `admin` in that namespace; only its owner can share it")
+    .hints_from(rights_hints(Some(namespace))))
 }
 
 /// What people call the owner of a namespace.
@@ -308,7 +333,7 @@ async fn try_apply(
     .flatten()
     .collect();
     Err(if left.is_empty() {
-        failure
+        failure.caused_by("nothing is shared: what was made for it was taken back")
     } else {
         failure.hint(format!(
             "something of it is left; remove it: `kubectl delete {} -n {}`",
@@ -580,6 +605,10 @@ fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: jiff
                 duration::exact(args.duration)
             ));
         }
+    }
+    let everybody = ["system:authenticated", "system:serviceaccounts"];
+    if made.iter().any(|made| matches!(&made.share.subject, subject::Subject::Group { name } if everybody.contains(&name.as_str()))) {
+        ui.warning("that is everybody: each account of this cluster may now connect");
     }
     if args.plain_kubectl {
         ui.warning(format!("with --plain-kubectl they can also read the pod's definition, with every password that stands in its environment: `kubectl get pod {} -n {} -o yaml`", pod_to_prove(database), database.namespace));

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commons::apply::{MANAGED_BY, is_ours};
-use commons::database::Typed;
+use commons::database::{Typed, is_name};
 use commons::error::name_hint;
 use commons::grant::Timer;
-use commons::output::Listed;
+use commons::output::{Columns, Listed};
 use commons::subject::{self, Subject};
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ use crate::plan::{DATABASE, SUBJECT, WITH};
 
 /// A share as it is in the cluster.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Share {
     /// The database, as it was typed.
     pub database: String,
@@ -87,7 +89,7 @@ impl Share {
             });
         Some(
             Self {
-                database: annotation(DATABASE)?,
+                database: annotation(DATABASE).filter(|name| is_name(name))?,
                 namespace: job.namespace().unwrap_or_default(),
                 with: annotation(WITH).unwrap_or_default(),
                 subject: match annotation(SUBJECT)?.parse() {
@@ -101,6 +103,7 @@ impl Share {
                 verified: None,
                 pods: pods
                     .flat_map(|rule| rule.resource_names.iter().flatten())
+                    .filter(|pod| is_name(pod))
                     .cloned()
                     .collect(),
                 name: job.name_any(),
@@ -145,15 +148,22 @@ impl Share {
 impl Listed for Share {
     const KIND: &'static str = "Share";
 
-    fn headers(wide: bool) -> Vec<&'static str> {
-        let mut headers = vec!["DATABASE", "WITH", "UNTIL", "LEFT", "VERIFIED"];
-        if wide {
-            headers.extend(["NAMESPACE", "SUBJECT", "PODS", "NAME"]);
-        }
-        headers
+    fn headers(columns: Columns) -> Vec<&'static str> {
+        let namespace = columns.namespace.then_some("NAMESPACE");
+        let wide: &[&str] = if columns.wide {
+            &["SUBJECT", "PODS", "NAME"]
+        } else {
+            &[]
+        };
+        let always = ["DATABASE", "WITH", "UNTIL", "LEFT", "VERIFIED"];
+        namespace
+            .into_iter()
+            .chain(always)
+            .chain(wide.iter().copied())
+            .collect()
     }
 
-    fn cells(&self, wide: bool) -> Vec<String> {
+    fn cells(&self, columns: Columns) -> Vec<String> {
         let now = self.until.and_then(|until| {
             until
                 .checked_sub(jiff::SignedDuration::from_secs(
@@ -175,16 +185,19 @@ impl Listed for Share {
             Some(false) => "no",
             None => "unknown",
         };
-        let mut cells = vec![
+        let mut cells = Vec::new();
+        if columns.namespace {
+            cells.push(self.namespace.clone());
+        }
+        cells.extend([
             self.database.clone(),
             self.with.clone(),
             until,
             left,
             verified.into(),
-        ];
-        if wide {
+        ]);
+        if columns.wide {
             cells.extend([
-                self.namespace.clone(),
                 self.subject.to_string(),
                 self.pods.join(","),
                 self.name.clone(),
@@ -198,45 +211,72 @@ impl Listed for Share {
     }
 }
 
-/// All shares of a namespace (nothing: of every namespace) that have not ended, by database and colleague.
-pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Share>> {
+/// The shares that there are.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that have not ended, by database and colleague.
+    pub shares: Vec<Share>,
+    /// Jobs that carry our label but do not say whose share they are; whatever they own may still give rights.
+    pub unreadable: Vec<String>,
+    /// Whether the Roles could be read too; without them nothing can be said of pods.
+    pub with_roles: bool,
+}
+
+/// All shares of a namespace (nothing: of every namespace).
+pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
     let ours = format!("{MANAGED_BY}={MANAGER}");
-    let (jobs, roles) = match namespace {
-        Some(namespace) => futures::try_join!(
-            cluster.list::<Job>(namespace, &ours),
-            cluster.list::<Role>(namespace, &ours)
-        )?,
-        None => futures::try_join!(
-            cluster.list_everywhere::<Job>(&ours),
-            cluster.list_everywhere::<Role>(&ours)
-        )?,
+    let (jobs, roles) = if let Some(namespace) = namespace { futures::join!(
+        cluster.list::<Job>(namespace, &ours),
+        cluster.list::<Role>(namespace, &ours)
+    ) } else { futures::join!(
+        cluster.list_everywhere::<Job>(&ours),
+        cluster.list_everywhere::<Role>(&ours)
+    ) };
+    let jobs = jobs?;
+    let roles = match roles {
+        // Role `view` may read Jobs and no Roles.
+        Err(error) if error.kind() == Kind::Forbidden => None,
+        roles => Some(roles?),
     };
-    let roles: BTreeMap<(String, String), Role> = roles
-        .into_iter()
-        .map(|role| {
-            (
-                (role.namespace().unwrap_or_default(), role.name_any()),
-                role,
-            )
-        })
+    let key = |metadata: &ObjectMeta| {
+        (
+            metadata.namespace.clone().unwrap_or_default(),
+            metadata.name.clone().unwrap_or_default(),
+        )
+    };
+    let by_name: BTreeMap<_, &Role> = roles
+        .iter()
+        .flatten()
+        .map(|role| (key(&role.metadata), role))
         .collect();
     let now = cluster.now();
-    let mut shares: Vec<Share> = jobs
-        .iter()
-        .filter(|job| is_ours(&job.metadata, MANAGER))
-        .filter_map(|job| {
-            Share::of(
-                job,
-                roles.get(&(job.namespace().unwrap_or_default(), job.name_any())),
-                now,
-            )
-        })
-        .filter(|share| !share.clock.over)
-        .collect();
-    shares.sort_by(|a, b| {
+    let mut found = Found {
+        with_roles: roles.is_some(),
+        ..Found::default()
+    };
+    for job in jobs.iter().filter(|job| is_ours(&job.metadata, MANAGER)) {
+        match Share::of(job, by_name.get(&key(&job.metadata)).copied(), now) {
+            Some(share) if share.clock.over => {}
+            Some(share) => found.shares.push(share),
+            None => found.unreadable.push(job.name_any()),
+        }
+    }
+    found.shares.sort_by(|a, b| {
         (&a.namespace, &a.database, &a.with).cmp(&(&b.namespace, &b.database, &b.with))
     });
-    Ok(shares)
+    Ok(found)
+}
+
+/// Says that there are shares which cannot be read.
+pub fn warn_of_unreadable(ui: &Ui, found: &Found) {
+    if !found.unreadable.is_empty() {
+        ui.warning(format!(
+            "{} of the shares here cannot be read, though they may give rights: {}",
+            found.unreadable.len(),
+            printable::short(&found.unreadable.join(", "), 300)
+        ));
+        ui.hint("end them with all others: `kubectl share-db revoke --all`");
+    }
 }
 
 /// Which shares a command is about.
@@ -263,7 +303,9 @@ pub async fn select(
         .map_or(cluster.namespace(), |database| {
             database.namespace_in(cluster)
         });
-    let shares = all(cluster, Some(namespace)).await?;
+    let found = all(cluster, Some(namespace)).await?;
+    warn_of_unreadable(ui, &found);
+    let shares = found.shares;
     if shares.is_empty() {
         return Err(Error::of(
             Kind::NotFound,

@@ -94,7 +94,7 @@ pub async fn settled(
     };
     match tokio::time::timeout(SETTLE, asking).await {
         Ok(verdict) => verdict,
-        Err(_) => Err(Error::new(format!("{subject} still may not connect, though the rights were written"))
+        Err(_) => Err(Error::new(format!("{subject} may not connect, though the rights were written"))
             .caused_by("the API server answers no when it is asked as the colleague: another authorizer may forbid it")
             .hint("ask who runs the cluster")),
     }

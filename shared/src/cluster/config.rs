@@ -11,6 +11,9 @@ use crate::printable;
 
 /// Reads the kubeconfig that kubectl would read and lets the flags override it.
 pub(super) fn load(flags: &ConnectionFlags) -> Result<(Config, Connection)> {
+    if let Some(server) = &flags.server {
+        server_address(server)?;
+    }
     let kubeconfig = read(flags)?;
     let (mut config, context, credential) = match kubeconfig {
         Some(kubeconfig) => from_kubeconfig(kubeconfig, flags)?,
@@ -36,6 +39,11 @@ pub(super) fn load(flags: &ConnectionFlags) -> Result<(Config, Connection)> {
         server: printable::short(config.cluster_url.to_string().trim_end_matches('/'), 200),
         context: printable::short(&context, 200),
         credential: printable::short(&credential, 200),
+        proxy: config
+            .proxy_url
+            .as_ref()
+            .map(without_password)
+            .unwrap_or_default(),
         plugin: config
             .auth_info
             .exec
@@ -87,7 +95,10 @@ fn read(flags: &ConnectionFlags) -> Result<Option<Kubeconfig>> {
     Ok(merged.filter(|config| {
         !config.contexts.is_empty()
             || !config.clusters.is_empty()
-            || config.current_context.is_some()
+            || config
+                .current_context
+                .as_ref()
+                .is_some_and(|name| !name.is_empty())
     }))
 }
 
@@ -212,20 +223,13 @@ fn from_kubeconfig(
 
 fn override_with(config: &mut Config, flags: &ConnectionFlags) -> Result<()> {
     if let Some(server) = &flags.server {
-        config.cluster_url = server.parse().map_err(|_| {
-            Error::usage(format!(
-                "`{}` is not the address of a server",
-                printable::short(server, 80)
-            ))
-            .hint("write it like `https://host:6443`")
-        })?;
+        config.cluster_url = server_address(server)?;
     }
     if !matches!(config.cluster_url.scheme_str(), Some("http" | "https")) {
-        return Err(Error::new(format!(
-            "the server's address `{}` is not one",
-            printable::short(&config.cluster_url.to_string(), 80)
-        ))
-        .hint("write it like `https://host:6443`"));
+        return Err(no_address(
+            &config.cluster_url.to_string(),
+            "the kubeconfig's server address",
+        ));
     }
     if let Some(namespace) = &flags.namespace {
         config.default_namespace.clone_from(namespace);
@@ -300,6 +304,35 @@ fn override_with(config: &mut Config, flags: &ConnectionFlags) -> Result<()> {
     Ok(())
 }
 
+/// A proxy's address, to be shown.
+fn without_password(proxy: &http::Uri) -> String {
+    let authority = proxy
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    printable::short(
+        &format!("{}://{host}", proxy.scheme_str().unwrap_or("http")),
+        200,
+    )
+}
+
+/// The address of `--server`.
+fn server_address(server: &str) -> Result<http::Uri> {
+    let address: Option<http::Uri> = server.parse().ok();
+    address
+        .filter(|address| matches!(address.scheme_str(), Some("http" | "https")))
+        .ok_or_else(|| no_address(server, "`--server`"))
+}
+
+fn no_address(server: &str, what: &str) -> Error {
+    Error::usage(format!(
+        "{what} `{}` is not a URL",
+        printable::short(server, 80)
+    ))
+    .hint("write it like `https://host:6443`")
+}
+
 /// Puts a kubeconfig's fault into words.
 fn explain_kubeconfig(error: &KubeconfigError, file: &str) -> Error {
     use KubeconfigError as E;
@@ -330,9 +363,9 @@ fn explain_kubeconfig(error: &KubeconfigError, file: &str) -> Error {
             Error::new("the kubeconfig's cluster has no server address").hint(view)
         }
         E::ParseClusterUrl(_) => {
-            Error::new("the kubeconfig's server address is not one").hint(view)
+            Error::new("the kubeconfig's server address is not a URL").hint(view)
         }
-        E::ParseProxyUrl(_) | E::ParseNoProxy(_) => Error::new("the proxy's address is not one")
+        E::ParseProxyUrl(_) | E::ParseNoProxy(_) => Error::new("the proxy's address is not a URL")
             .hint("check `proxy-url` in the kubeconfig, HTTPS_PROXY and NO_PROXY"),
         E::LoadCertificateAuthority(error) => {
             Error::new("the kubeconfig's certificate authority cannot be loaded")

@@ -190,9 +190,10 @@ impl Cluster {
             .err()
             .map(|error| crate::printable::short(&error.to_string(), 200));
         tracing::debug!(
-            "{} {} {} in {}: {} ({} ms)",
+            "{} {}{}{} in {}: {} ({} ms)",
             request.verb,
             request.resource,
+            if request.name.is_empty() { "" } else { " " },
             request.name,
             request.namespace.unwrap_or("the cluster"),
             failed.as_deref().unwrap_or("ok"),

@@ -83,7 +83,7 @@ impl FromStr for Typed {
 }
 
 /// RFC 1123 subdomain, the form of the names of Services, StatefulSets and pods.
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     !text.is_empty()
         && text.len() <= 253

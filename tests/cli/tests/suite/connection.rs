@@ -210,6 +210,18 @@ fn a_proxy_that_is_away() {
     snapshot!(session.share_db(["list"]));
 }
 
+/// Addresses that are not to go through the proxy.
+#[test]
+fn no_proxy() {
+    let closed = odd::closed();
+    let authority = Authority::default();
+    let server = ApiServer::start_tls(authority.server("127.0.0.1"));
+    let mut session = trusting(&server, &authority);
+    session.env("HTTPS_PROXY", format!("http://{}", closed.address));
+    session.env("NO_PROXY", "localhost,127.0.0.1");
+    let _ = session.share_db(["list"]).success();
+}
+
 #[test]
 fn a_proxy_that_refuses() {
     let proxy =

@@ -44,6 +44,23 @@ fn kubeconfig_files() {
     assert!(!flag.requests().is_empty());
 }
 
+/// The pod that one works in counts only where there is no kubeconfig.
+#[test]
+fn kubeconfig_before_the_pod() {
+    let (home, pod) = (ApiServer::start(), ApiServer::start());
+    let mut session = Session::alice(&home);
+    let (host, port) = pod
+        .authority()
+        .split_once(':')
+        .map(|(host, port)| (host.to_owned(), port.to_owned()))
+        .unwrap();
+    session.env("KUBERNETES_SERVICE_HOST", host);
+    session.env("KUBERNETES_SERVICE_PORT", port);
+    let _ = session.share_db(["list"]).success();
+    assert!(pod.requests().is_empty());
+    listed(&home, "user-alice");
+}
+
 /// The first file that sets something wins, and the rest is added.
 #[test]
 fn kubeconfig_files_are_merged() {

@@ -1,0 +1,297 @@
+//! What an API server says when it refuses, and what that means for the person who asked.
+
+use kube::core::Status;
+
+use super::{Connection, Error, Kind, Request, transport};
+use crate::printable;
+
+/// Puts a failed request into words.
+pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connection) -> Error {
+    match error {
+        kube::Error::Api(status) => explain_status(status, request, connection),
+        kube::Error::Auth(error) => explain_auth(error, &connection.plugin),
+        kube::Error::SerdeError(_) => transport::unintelligible(connection).caused_by("it is not JSON of the form that was asked for"),
+        kube::Error::FromUtf8(_) => transport::unintelligible(connection).caused_by("it is not text"),
+        kube::Error::UpgradeConnection(error) => Error::new(format!("the API server at {} does not open a tunnel{}", connection.server, request.place()))
+            .caused_by(printable::short(&error.to_string(), 300))
+            .hint("a proxy between here and the API server may refuse WebSockets: ask who runs the cluster"),
+        other => transport::explain(other, connection),
+    }
+}
+
+fn explain_status(status: &Status, request: &Request<'_>, connection: &Connection) -> Error {
+    let message = status.message.as_str();
+    match status.code {
+        401 => explain_unauthorized(connection),
+        // kube makes a Status of its own where the answer holds none.
+        400..500 if status.reason.starts_with("Failed to parse") => {
+            transport::unintelligible(connection).caused_by(said(message))
+        }
+        // Gatekeeper's webhook refuses with 403, others with 400 or 422; a policy of the API server's own with 422.
+        400..500 if is_rule(message) => explain_rule(message, request),
+        403 => explain_forbidden(message, request),
+        404 => explain_not_found(status, request),
+        409 => explain_conflict(status, request),
+        413 => Error::new(format!("{} is too large for the cluster", request.object()))
+            .caused_by(said(message)),
+        429 => Error::of(
+            Kind::Unreachable,
+            format!("the API server at {} has too much to do", connection.server),
+        )
+        .caused_by(said(message))
+        .hint("try again in a moment"),
+        400 | 422 => Error::new(format!(
+            "the cluster does not accept {}{}",
+            request.object(),
+            request.place()
+        ))
+        .caused_by(said(message)),
+        500.. if message.contains("calling webhook ") => Error::new(format!(
+            "the cluster could not check {}{}",
+            request.object(),
+            request.place()
+        ))
+        .caused_by(format!(
+            "its admission webhook {} does not answer",
+            webhook(message).unwrap_or_default()
+        ))
+        .hint("this is for the cluster's administrators to repair; try again later"),
+        500.. => Error::of(
+            Kind::Unreachable,
+            format!(
+                "the API server at {} failed ({})",
+                connection.server, status.code
+            ),
+        )
+        .caused_by(said(message))
+        .hint("try again in a moment"),
+        code => Error::new(format!(
+            "the API server refused to {} {}{} ({code})",
+            request.verb,
+            request.object(),
+            request.place()
+        ))
+        .caused_by(said(message)),
+    }
+}
+
+/// The API server's own words, as one line with single spaces.
+fn said(message: &str) -> String {
+    if message.trim_start().starts_with('<') {
+        return "it answered with a web page: something stands between here and the API server"
+            .into();
+    }
+    let words: Vec<&str> = message.split_whitespace().collect();
+    if words.is_empty() {
+        "it did not say why".into()
+    } else {
+        printable::short(&words.join(" "), 600)
+    }
+}
+
+fn explain_unauthorized(connection: &Connection) -> Error {
+    let renew = "get a new kubeconfig (on Onyxia: My account, Kubernetes) or log in again";
+    let refused = |what: &str| {
+        Error::of(
+            Kind::Unauthorized,
+            format!(
+                "the API server at {} does not accept {what}",
+                connection.server
+            ),
+        )
+    };
+    if connection.credential.is_empty() {
+        return refused("requests without credentials")
+            .caused_by("the kubeconfig's context names no user")
+            .hint(renew);
+    }
+    match connection.expires {
+        Some(expires) => refused(&connection.credential)
+            .caused_by(format!("the token ended at {expires:.0}"))
+            .hint(renew),
+        None => {
+            refused(&connection.credential).hint(format!("the credentials may have ended: {renew}"))
+        }
+    }
+}
+
+fn explain_forbidden(message: &str, request: &Request<'_>) -> Error {
+    let place = request.place();
+    let forbidden = |text: String| Error::of(Kind::Forbidden, text);
+    if message.contains("exceeded quota") || message.contains("failed quota") {
+        return forbidden(format!(
+            "the quota{place} does not allow {}",
+            request.object()
+        ))
+        .caused_by(said(message))
+        .hint(format!(
+            "see what is used: `kubectl describe resourcequota{}`",
+            request.namespace_flag()
+        ));
+    }
+    if message.contains("unable to create new content in namespace") {
+        return forbidden(format!(
+            "namespace `{}` is being deleted",
+            printable::line(request.namespace.unwrap_or_default())
+        ))
+        .hint("use another one with `--namespace`");
+    }
+    if message.contains("attempting to grant RBAC permissions not currently held") {
+        return forbidden(format!(
+            "cannot give away rights that you do not have yourself{place}"
+        ))
+        .caused_by(said(message))
+        .hint(format!(
+            "see your own rights: `kubectl auth can-i --list{}`",
+            request.namespace_flag()
+        ));
+    }
+    if message.contains("cannot impersonate") {
+        return forbidden("not allowed to act as somebody else (`--as`)".into())
+            .caused_by(said(message));
+    }
+    if message.contains("is forbidden: User") || message.contains(" cannot ") {
+        return forbidden(format!(
+            "not allowed to {} {}{place}",
+            request.verb, request.resource
+        ))
+        .caused_by(said(message))
+        .hints_from(rights_hints(request.namespace));
+    }
+    forbidden(format!(
+        "the cluster refused to {} {}{place}",
+        request.verb,
+        request.object()
+    ))
+    .caused_by(said(message))
+}
+
+/// What to do about missing rights, on the platforms this is made for.
+pub fn rights_hints(namespace: Option<&str>) -> [String; 2] {
+    let there = namespace
+        .map(|namespace| format!(" -n {}", printable::line(namespace)))
+        .unwrap_or_default();
+    [
+        format!("see what you may do there: `kubectl auth can-i --list{there}`"),
+        "in an Onyxia service of your own, relaunch it with Kubernetes role `admin`, or use the kubeconfig of your account page".into(),
+    ]
+}
+
+fn explain_not_found(status: &Status, request: &Request<'_>) -> Error {
+    let missing = |text: String| Error::of(Kind::NotFound, text);
+    let message = status.message.as_str();
+    let place = request.place();
+    if message.contains("could not find the requested resource") {
+        return missing(format!("this cluster does not serve {}", request.resource))
+            .caused_by(said(message));
+    }
+    if message.starts_with("namespaces ") {
+        return missing(format!(
+            "namespace `{}` not found",
+            printable::line(request.namespace.unwrap_or_default())
+        ))
+        .hint("see which one you use: `kubectl config view --minify`");
+    }
+    // Not what was asked for may be missing, but something that it refers to.
+    let other = status.details.as_ref().filter(|details| {
+        !details.name.is_empty()
+            && (details.name != request.name || !request.resource.starts_with(&details.kind))
+    });
+    match other {
+        Some(other) => missing(format!(
+            "{} `{}`, which {} refers to, not found{place}",
+            printable::short(other.kind.trim_end_matches('s'), 80),
+            printable::short(&other.name, 253),
+            request.object()
+        )),
+        None => missing(format!("{} not found{place}", request.object())),
+    }
+}
+
+fn explain_conflict(status: &Status, request: &Request<'_>) -> Error {
+    let object = request.object();
+    let place = request.place();
+    if status.reason == "AlreadyExists" {
+        return Error::of(
+            Kind::AlreadyExists,
+            format!("{object} exists already{place}"),
+        )
+        .hint("run the command again");
+    }
+    // Server-side apply: another manager has set one of our fields.
+    if status.message.starts_with("Apply failed with") {
+        return Error::of(
+            Kind::Conflict,
+            format!("{object}{place} was changed by hand or by another program"),
+        )
+        .caused_by(said(&status.message))
+        .hint(format!(
+            "if that was not meant, delete it and run the command again: `kubectl delete {} {}{}`",
+            request.noun,
+            request.name,
+            request.namespace_flag()
+        ));
+    }
+    Error::of(
+        Kind::Conflict,
+        format!("{object}{place} was changed by somebody else at the same time"),
+    )
+    .caused_by(said(&status.message))
+    .hint("run the command again")
+}
+
+/// Whether it is a policy of the cluster that refuses.
+fn is_rule(message: &str) -> bool {
+    (message.contains("admission webhook ") && message.contains("denied the request"))
+        || message.contains("ValidatingAdmissionPolicy ")
+}
+
+fn explain_rule(message: &str, request: &Request<'_>) -> Error {
+    let cause = match (webhook(message), message.split_once("denied the request:")) {
+        (Some(name), Some((_, why))) => format!("admission webhook {name}: {}", said(why)),
+        (Some(name), None) => format!("admission webhook {name} denied it"),
+        (None, _) => said(message),
+    };
+    Error::new(format!(
+        "a rule of the cluster refuses {}{}",
+        request.object(),
+        request.place()
+    ))
+    .caused_by(cause)
+    .hint("the rule is the cluster's, not this command's: ask who runs it")
+}
+
+/// The name of the admission webhook in a message of the API server.
+fn webhook(message: &str) -> Option<String> {
+    let after = message
+        .split_once("admission webhook ")
+        .or_else(|| message.split_once("calling webhook "))?
+        .1;
+    let name = after.strip_prefix('"')?.split('"').next()?;
+    Some(format!("`{}`", printable::short(name, 100)))
+}
+
+fn explain_auth(error: &kube::client::AuthError, program: &str) -> Error {
+    use kube::client::AuthError as A;
+    let failed = Error::of(Kind::Unauthorized, "cannot get credentials for the cluster");
+    match error {
+        A::AuthExecStart(error) => failed
+            .caused_by(format!("its credential plugin `{program}` cannot be started: {error}"))
+            .hint("install it, or use another kubeconfig"),
+        A::AuthExecRun { out, .. } => {
+            let failed = failed.caused_by(format!("its credential plugin `{program}` ended with {}", out.status));
+            let text = String::from_utf8_lossy(&out.stderr);
+            match text.lines().rev().find(|line| !line.trim().is_empty()) {
+                Some(last) => failed.caused_by(printable::short(last, 300)),
+                None => failed,
+            }
+            .hint("log in again, then retry")
+        }
+        A::ReadTokenFile(error, path) => failed.caused_by(format!("cannot read the token file {}: {error}", path.display())),
+        A::AuthExec(_) if program.is_empty() => failed.caused_by("the kubeconfig names a way to log in that kubectl no longer has either (`auth-provider`)").hint("get a new kubeconfig (on Onyxia: My account, Kubernetes)"),
+        A::AuthExecParse(_) | A::ExecPluginFailed | A::AuthExec(_) => {
+            failed.caused_by(format!("its credential plugin `{program}` gave no usable answer")).hint("log in again, then retry")
+        }
+        other => failed.caused_by(printable::short(&other.to_string(), 300)),
+    }
+}
