@@ -106,6 +106,11 @@ impl Cluster {
         &self.admin
     }
 
+    /// The certificate (PEM) that the ingress of the own node answers with, to trust it by.
+    pub fn ingress_certificate(&self) -> PathBuf {
+        self.layout.path("pki/ingress.crt")
+    }
+
     /// kubectl: the one built for the node, or the one in PATH for another cluster.
     pub fn kubectl(&self) -> &Path {
         &self.kubectl

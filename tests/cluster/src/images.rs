@@ -119,7 +119,7 @@ pub fn references() -> Vec<&'static str> {
 /// containerd's content for a node: a directory of the cache to copy from.
 pub(crate) fn store(progress: &Progress) -> Result<PathBuf> {
     let recipes = recipes();
-    let containerd = external::run(Command::new("containerd").arg("--version"))?;
+    let containerd = external::run(external::command("containerd").arg("--version"))?;
     let mut key = Key::new()
         .with(REVISION)
         .with(containerd)
@@ -223,7 +223,7 @@ fn debian_layer(progress: &Progress) -> Result<PathBuf> {
         |scratch| {
             machine::ensure_image_packages(progress)?;
             progress.doing("images: installing Debian packages");
-            let mut command = Command::new("mmdebstrap");
+            let mut command = external::command("mmdebstrap");
             command.args(DEBIAN).arg(scratch.join("layer.tar"));
             command
                 .env("TMPDIR", scratch)

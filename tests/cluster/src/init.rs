@@ -162,7 +162,7 @@ link set node0 up
 route add blackhole 10.244.0.0/24
 "
     );
-    external::run_with_input(Command::new("ip").args(["-batch", "-"]), &commands)
+    external::run_with_input(external::command("ip").args(["-batch", "-"]), &commands)
         .context("the node's network cannot be made")?;
     fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("forwarding cannot be switched on")
 }

@@ -1,7 +1,7 @@
 //! From a developer's shell to a daemon: what starts the node lets go of the terminal and of every file the shell or a test harness had
 //! open (a lock, a pipe somebody waits on), then becomes `unshare`, which makes the namespaces.
 
-use std::{env, fs, os::unix::process::CommandExt as _, process::Command};
+use std::{env, fs, os::unix::process::CommandExt as _};
 
 use rustix::fs::Mode;
 
@@ -26,7 +26,7 @@ pub(crate) fn run(layout: &Layout) -> Result<()> {
     rustix::process::setsid().context("the terminal cannot be left")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let own = env::current_exe().context("the own program cannot be found")?;
-    let mut command = Command::new("unshare");
+    let mut command = external::command("unshare");
     command
         .args([
             "--pid",

@@ -1,6 +1,6 @@
 //! The one thing of a node that shows on the host: a virtual link, marked with whose it is.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::net::Ipv4Addr;
 
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ fn marked_state(layout: &Layout) -> String {
 }
 
 fn ip(arguments: &[&str]) -> Result<String> {
-    external::run(Command::new("ip").args(arguments))
+    external::run(external::command("ip").args(arguments))
 }
 
 /// A link of the host that has the node's name or an address of its network.
@@ -241,7 +241,7 @@ pub(crate) fn set(layout: &Layout, up: bool) -> Result<()> {
     } else {
         "link set eth0 down\n".to_owned()
     };
-    let mut command = Command::new("nsenter");
+    let mut command = external::command("nsenter");
     command.args([
         "--target",
         &init.pid.to_string(),
@@ -259,11 +259,11 @@ pub(crate) fn delay(layout: &Layout, milliseconds: u128) -> Result<()> {
     let link = layout.link();
     if milliseconds == 0 {
         // Without a delay there is nothing to delete.
-        let _ = external::run(Command::new("tc").args(["qdisc", "del", "dev", &link, "root"]));
+        let _ = external::run(external::command("tc").args(["qdisc", "del", "dev", &link, "root"]));
         return Ok(());
     }
     let time = format!("{milliseconds}ms");
-    external::run(Command::new("tc").args([
+    external::run(external::command("tc").args([
         "qdisc", "replace", "dev", &link, "root", "netem", "delay", &time,
     ]))
     .map(drop)

@@ -177,7 +177,7 @@ pub fn ensure_packages(packages: &[Package], progress: &Progress) -> Result<()> 
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
+    let mut command = external::command("apt-get");
     command
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")

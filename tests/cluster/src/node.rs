@@ -649,6 +649,9 @@ fn complaints(
     if !link::is_up(layout)? {
         complaints.push("its link is cut".to_owned());
     }
+    if !layout.path("kubectl").exists() {
+        complaints.push("its programs are no longer in the cache".to_owned());
+    }
     if complaints.is_empty() {
         let api = Api::of(&layout.kubeconfig("admin"))?;
         api.text("/readyz")?;
@@ -741,7 +744,7 @@ pub fn load_image(layout: &Layout, archive: &Path) -> Result<String> {
         started.ok_or_else(|| Error::new("the node is not up").hint("run `make cluster`"))?;
     let file =
         File::open(archive).with_context(|| format!("{} cannot be opened", archive.display()))?;
-    let mut command = Command::new("nsenter");
+    let mut command = external::command("nsenter");
     command.args([
         "--target",
         &started.init.pid.to_string(),

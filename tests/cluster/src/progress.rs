@@ -1,6 +1,9 @@
 //! What the developer sees while waiting: one moving line on a terminal, a few plain lines elsewhere.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -8,7 +11,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
+    said: Cell<Instant>,
 }
+
+/// Where there is no terminal, a long step says this often how far it is.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 impl Progress {
     /// A progress line if standard error is a terminal, plain lines otherwise.
@@ -20,14 +27,7 @@ impl Progress {
         Self {
             bar,
             started: Instant::now(),
-        }
-    }
-
-    /// A progress that says nothing, for library calls.
-    pub fn silent() -> Self {
-        Self {
-            bar: ProgressBar::hidden(),
-            started: Instant::now(),
+            said: Cell::new(Instant::now()),
         }
     }
 
@@ -35,10 +35,14 @@ impl Progress {
     pub fn doing(&self, what: &str) {
         self.bar.enable_steady_tick(Duration::from_millis(120));
         self.bar.set_message(what.to_owned());
+        if self.bar.is_hidden() && self.said.get().elapsed() > SIGN_OF_LIFE {
+            self.say(what);
+        }
     }
 
     /// Says something that stays on the screen.
     pub fn say(&self, what: &str) {
+        self.said.set(Instant::now());
         if self.bar.is_hidden() {
             say_plainly(what);
         } else {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use crate::{
 /// Fills a new containerd root with the images of an archive. It happens in namespaces of its own: nothing is left mounted.
 pub(crate) fn unpack(archive: &Path, root: &Path) -> Result<()> {
     let own = std::env::current_exe().context("the own program cannot be found")?;
-    let mut command = Command::new("unshare");
+    let mut command = external::command("unshare");
     command.args([
         "--pid",
         "--mount",
@@ -91,7 +91,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 "#;
     fs::write(configuration, text).context("containerd cannot be configured")?;
     let log_file = fs::File::create(log).context("containerd has no log")?;
-    let mut containerd = Command::new("containerd")
+    let mut containerd = external::command("containerd")
         .args(["--config", configuration, "--log-level", "warn"])
         .env("TMPDIR", "/run")
         .stdin(Stdio::null())
@@ -121,10 +121,10 @@ fn import_when_ready(containerd: &mut Child, socket: &str, archive: &Path) -> Re
         {
             return Err(Error::new("containerd ended").because(status));
         }
-        Ok(external::run(Command::new("ctr").args(["--address", socket, "version"])).ok())
+        Ok(external::run(external::command("ctr").args(["--address", socket, "version"])).ok())
     })?;
     external::run(
-        Command::new("ctr")
+        external::command("ctr")
             .args([
                 "--address",
                 socket,
@@ -142,7 +142,7 @@ fn import_when_ready(containerd: &mut Child, socket: &str, archive: &Path) -> Re
 pub(crate) fn copy(store: &Path, root: &Path) -> Result<()> {
     let from = store.join("containerd");
     let linked = external::run(
-        Command::new("cp")
+        external::command("cp")
             .args(["--archive", "--link", "--no-target-directory"])
             .arg(&from)
             .arg(root),
@@ -151,7 +151,7 @@ pub(crate) fn copy(store: &Path, root: &Path) -> Result<()> {
         // Another file system: copy in earnest.
         crate::cache::remove_all(root)?;
         external::run(
-            Command::new("cp")
+            external::command("cp")
                 .args(["--archive", "--reflink=auto", "--no-target-directory"])
                 .arg(&from)
                 .arg(root),

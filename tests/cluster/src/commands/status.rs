@@ -13,7 +13,9 @@ pub(super) fn run(layout: &Layout) -> Result<()> {
     if !status.exists {
         return Err(Error::new("no node is up").hint("run `make cluster`"));
     }
-    say(&format!("{:<20}{:<9}{}", "COMPONENT", "PID", "STATE"));
+    if !status.components.is_empty() {
+        say(&format!("{:<20}{:<9}{}", "COMPONENT", "PID", "STATE"));
+    }
     for (component, health) in &status.components {
         let (pid, state) = match health {
             Health::Running(pid) => (pid.to_string(), "running"),
