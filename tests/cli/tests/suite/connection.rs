@@ -228,6 +228,7 @@ fn a_proxy_that_refuses() {
         odd::saying(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
     let server = ApiServer::start_tls(Authority::default().server("127.0.0.1"));
     let mut session = Session::alice(&server);
+    session.hide(&proxy.address.to_string(), "127.0.0.1:3128");
     session.env("HTTPS_PROXY", format!("http://{}", proxy.address));
     snapshot!(session.share_db(["list"]));
 }

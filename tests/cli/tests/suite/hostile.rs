@@ -79,17 +79,16 @@ fn users() {
     refused!(each(names.map(|name| vec!["pg", "--with", name])));
 }
 
-/// Groups that hold everybody who has an account are shared with only on purpose, and these are not refused today.
+/// Groups that hold everybody who has an account.
 #[test]
 fn everybody_with_an_account() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
-    snapshot!(session.share_db([
-        "pg",
-        "--with",
-        "group:system:authenticated",
-        "--dry-run=client"
-    ]));
+    snapshot!(
+        session.share_db(["pg", "--with", "group:system:authenticated"]),
+        session.share_db(["pg", "--with", "group:system:serviceaccounts"]),
+        session.share_db(["list"]),
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `share-db`: a share made, made again, extended and revoked; and all that comes in between.
 
-use cli_tests::{ApiServer, Response, Session};
+use cli_tests::{ApiServer, Response, Session, fixtures};
 use serde_json::{Value, json};
 
 const SHARE: [&str; 3] = ["pg", "--with", "bob"];
@@ -322,6 +322,49 @@ fn refused_half_way() {
         writes
             .contains(&"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob".to_owned()),
         "{writes:?}"
+    );
+    snapshot!(run);
+}
+
+/// Somebody makes a Job of this name between the look and the leap: it is theirs, whoever they are.
+#[test]
+fn what_was_made_meanwhile_stays() {
+    let server = ApiServer::start();
+    let helm = json!({"app.kubernetes.io/managed-by": "Helm"});
+    server.put(foreign("Job", "batch/v1", &helm));
+    server.on("GET", "*/jobs/share-pg-bob", || {
+        let message = "jobs.batch \"share-pg-bob\" not found";
+        let details = json!({"name": "share-pg-bob", "group": "batch", "kind": "jobs"});
+        Response::status(404, "NotFound", message, &details)
+    });
+    let run = Session::alice(&server).share_db(SHARE);
+    assert!(
+        !server
+            .object("jobs", "user-alice", "share-pg-bob")
+            .is_null()
+    );
+    snapshot!(run);
+}
+
+/// Somebody has put a binding of their own in the place of the share's.
+#[test]
+fn revoking_leaves_what_is_not_ours() {
+    let server = ApiServer::start();
+    let session = Session::alice(&server);
+    let _ = session.share_db(SHARE).success();
+    server.remove("rolebindings", "user-alice", "share-pg-bob");
+    let carol = fixtures::user("oidc-carol");
+    server.put(fixtures::role_binding(
+        "user-alice",
+        "share-pg-bob",
+        "view",
+        &carol,
+    ));
+    let run = session.share_db(["revoke", "pg"]);
+    assert!(
+        !server
+            .object("rolebindings", "user-alice", "share-pg-bob")
+            .is_null()
     );
     snapshot!(run);
 }
