@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,12 +118,12 @@ impl Session {
     ) -> Running<'_> {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().into()).collect();
         let mut child = self.command(plugin, &args).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         Running {
             session: self,
             typed: self.typed(plugin, &args),
+            stdout: lines(child.stdout.take().expect("a pipe")),
+            stderr: lines(child.stderr.take().expect("a pipe")),
             child,
-            stdout,
             early: String::new(),
         }
     }
@@ -217,12 +218,13 @@ fn path_text(path: &Path) -> String {
     path.to_str().expect("a path that is text").to_owned()
 }
 
-/// A plugin that runs.
+/// A plugin that runs; it is killed when this is dropped before its end.
 pub struct Running<'a> {
     session: &'a Session,
     typed: String,
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
     /// What was read from standard output before the end.
     early: String,
 }
@@ -230,8 +232,7 @@ pub struct Running<'a> {
 impl Running<'_> {
     /// Waits for the next line of standard output.
     pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
+        let line = self.stdout.recv_timeout(DEADLINE).expect("a line");
         self.early += &line;
         line
     }
@@ -250,28 +251,43 @@ impl Running<'_> {
 
     /// Reads all it says until it ends.
     pub fn finish(mut self) -> Run {
-        let stdout = drain(self.stdout);
-        let stderr = drain(self.child.stderr.take().expect("a pipe"));
         let status = wait(&mut self.child, &self.typed);
-        let text = |drained: thread::JoinHandle<Vec<u8>>| {
-            String::from_utf8(drained.join().unwrap()).expect("UTF-8 on both outputs")
-        };
-        let stdout = self.early + &text(stdout);
+        let stdout: String = self.stdout.iter().collect();
+        let stderr: String = self.stderr.iter().collect();
         Run {
-            stdout: self.session.shown(&stdout),
-            stderr: self.session.shown(&text(stderr)),
-            typed: self.typed,
+            stdout: self.session.shown(&(self.early.clone() + &stdout)),
+            stderr: self.session.shown(&stderr),
+            typed: self.typed.clone(),
             status,
         }
     }
 }
 
-fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // Nothing happens to one that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads lines on a thread of their own, so that no full pipe holds the plugin back.
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let mut from = BufReader::new(from);
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).unwrap();
-        bytes
-    })
+        loop {
+            let mut line = Vec::new();
+            if from.read_until(b'\n', &mut line).unwrap() == 0 {
+                break;
+            }
+            let line = String::from_utf8(line).expect("UTF-8 on both outputs");
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }
 
 /// Waits for a process, but not for ever.

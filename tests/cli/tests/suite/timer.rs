@@ -1,6 +1,6 @@
 //! The Job that ends a share, on clusters that do not treat it as they should.
 
-use cli_tests::{ApiServer, JobController, Run, Session};
+use cli_tests::{ApiServer, JobController, Run, Session, http::Server};
 use serde_json::json;
 
 const SHARE: [&str; 3] = ["pg", "--with", "bob"];
@@ -82,11 +82,16 @@ fn terminated() {
 /// Ctrl-C while nothing is written yet.
 #[test]
 fn interrupted_while_reading() {
-    let server = cli_tests::odd::silent();
+    let (arrived, connections) = std::sync::mpsc::channel();
+    let server = Server::each_connection(move |stream| {
+        // Kept open and never answered.
+        let _ = arrived.send(stream);
+    });
     let session = Session::at(&format!("http://{}", server.address), "127.0.0.1:6443");
     let running = session.spawn("share-db", SHARE);
-    // Signals are listened for long before; a run that is not ready yet would end by the signal itself.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let _open = connections
+        .recv_timeout(std::time::Duration::from_secs(10))
+        .expect("a connection");
     running.interrupt();
     let run = running.finish();
     assert_eq!(run.code(), 130);
