@@ -12,10 +12,19 @@ build: ## the optimised binaries, in target/release
 dist: build ## what a user installs: an archive and a krew manifest per plugin
 	@$(CARGO) run --quiet --locked --package dist
 
+test: dist ## every test, on the real node (installs and builds what it needs)
+	@CARGO="$(CARGO)" tests/run
+
+demo: build cluster ## the main job on the real node, command by command (three minutes)
+	@$(CARGO) run --quiet --locked --package e2e --bin demo
+
+bench: build cluster ## measurements beside kubectl, as ratios
+	@$(CARGO) run --quiet --locked --package bench
+
 cluster: ## a real Kubernetes node on this machine, and how to use it
 	@$(CLUSTER) up
 
 cluster-down: ## take the node down
 	@$(CLUSTER) down
 
-.PHONY: help build dist cluster cluster-down
+.PHONY: help build dist test demo bench cluster cluster-down

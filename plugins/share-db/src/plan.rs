@@ -178,11 +178,20 @@ pub fn step(present: Option<&Timer>, term: Term, now: Timestamp) -> Step {
     match (timer.until(), term) {
         (None, _) => Step::Keep,
         (Some(_), Term::Forever) => Step::Extend,
-        // A second of rounding is no reason to write.
-        (Some(until), Term::For(duration)) => match now.checked_add(duration) {
-            Ok(asked) if asked.duration_since(until).as_secs() <= 1 => Step::Keep,
-            _ => Step::Extend,
-        },
+        // A hundredth of the time more or less is no reason to write: the same command typed again changes nothing.
+        (Some(until), Term::For(duration)) => {
+            let more = now
+                .checked_add(duration)
+                .map_or(i64::MAX, |asked| asked.duration_since(until).as_secs());
+            let matters = i64::try_from(duration.as_secs() / 100)
+                .unwrap_or(i64::MAX)
+                .max(1);
+            if more > matters {
+                Step::Extend
+            } else {
+                Step::Keep
+            }
+        }
     }
 }
 
@@ -238,9 +247,9 @@ mod tests {
         assert_eq!(step(Some(&lasts(1800)), hour, now), Step::Extend);
         assert_eq!(step(Some(&lasts(7200)), hour, now), Step::Keep);
         assert_eq!(
-            step(Some(&lasts(3599)), hour, now),
+            step(Some(&lasts(3570)), hour, now),
             Step::Keep,
-            "typed again at once"
+            "typed again half a minute later"
         );
         assert_eq!(
             step(Some(&started_now(Term::Forever)), hour, now),
