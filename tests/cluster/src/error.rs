@@ -56,6 +56,11 @@ impl Error {
         self
     }
 
+    /// The phrase alone.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The failure of something larger, of which this one is the cause. An interruption stays one.
     fn within(mut self, message: impl Into<String>) -> Self {
         if self.exit_code == 1 {

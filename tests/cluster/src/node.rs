@@ -585,7 +585,7 @@ pub fn status(layout: &Layout) -> Status {
         &mut status.components,
         &status.with,
     )
-    .unwrap_or_else(|error| vec![error.to_string()]);
+    .unwrap_or_else(|error| vec![error.message().to_owned()]);
     status
 }
 
