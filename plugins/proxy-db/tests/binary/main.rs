@@ -147,6 +147,14 @@ struct Running {
     _home: tempfile::TempDir,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless the test has failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Running {
     fn start(server: &Server, more: &[&str]) -> Self {
         let port = free_port();
