@@ -1,7 +1,7 @@
 # The developer's verbs. `make` alone lists them.
 .DEFAULT_GOAL := help
 CARGO ?= cargo
-CLUSTER = $(CARGO) run --quiet --package test-cluster --
+CLUSTER = tests/cluster/run
 
 help: ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24

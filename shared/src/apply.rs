@@ -3,6 +3,7 @@
 use kube::ResourceExt;
 use kube::core::ObjectMeta;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Result};
@@ -115,10 +116,13 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
     )))
 }
 
-/// Server-side apply, telling what became of the object; `existing` is what was read before.
+/// Makes an object what it is to be, and tells what became of it; `existing` is what was read before.
+///
+/// A new object is created. One of ours that is there gets our fields back as they are to be, whoever changed them, keeps
+/// what others added to its metadata, and is not written at all where nothing differs.
 ///
 /// # Errors
-/// [`refuse_foreign`]'s and those of [`Cluster::apply`].
+/// [`refuse_foreign`]'s; [`crate::Kind::Conflict`] when somebody changed it since it was read; the API server's refusals.
 pub async fn apply<K: Namespaced>(
     cluster: &Cluster,
     namespace: &str,
@@ -126,15 +130,46 @@ pub async fn apply<K: Namespaced>(
     existing: Option<&K>,
     dry_run: bool,
 ) -> Result<Outcome> {
-    refuse_foreign(existing, cluster.manager())?;
-    let applied = cluster.apply(namespace, object, dry_run).await?;
-    Ok(match existing {
-        None => Outcome::Created,
-        Some(before) if before.resource_version() == applied.resource_version() => {
-            Outcome::Unchanged
+    let Some(existing) = existing else {
+        cluster.create(namespace, object, dry_run).await?;
+        return Ok(Outcome::Created);
+    };
+    refuse_foreign(Some(existing), cluster.manager())?;
+    let before = to_json(existing)?;
+    let after = with_fields_of(&before, &to_json(object)?);
+    if before == after {
+        return Ok(Outcome::Unchanged);
+    }
+    let object: K = serde_json::from_value(after).map_err(|error| {
+        Error::new("cannot put an object together").caused_by(error.to_string())
+    })?;
+    cluster.replace(namespace, &object, dry_run).await?;
+    Ok(Outcome::Configured)
+}
+
+fn to_json<K: Serialize>(object: &K) -> Result<Value> {
+    serde_json::to_value(object)
+        .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))
+}
+
+/// What is there with the fields that are to be: whole ones outside the metadata, single labels and annotations in it.
+fn with_fields_of(there: &Value, wanted: &Value) -> Value {
+    let mut merged = there.clone();
+    for (field, value) in wanted.as_object().into_iter().flatten() {
+        if field == "metadata" {
+            for (field, value) in value.as_object().into_iter().flatten() {
+                match (&mut merged["metadata"][field], value) {
+                    (Value::Object(present), Value::Object(wanted)) => {
+                        present.extend(wanted.clone());
+                    }
+                    (present, value) => *present = value.clone(),
+                }
+            }
+        } else {
+            merged[field] = value.clone();
         }
-        Some(_) => Outcome::Configured,
-    })
+    }
+    merged
 }
 
 /// Prints the objects of a plan as kubectl would: as documents, or a line each.
@@ -227,6 +262,15 @@ mod tests {
             change_line::<ConfigMap>("pg", Outcome::Unchanged, DryRun::None),
             "configmap/pg unchanged"
         );
+    }
+
+    #[test]
+    fn our_fields_come_back_and_what_others_added_stays() {
+        let wanted = serde_json::json!({"metadata": {"name": "pg", "labels": {"a": "ours"}}, "data": {"until": "18:00"}});
+        let there = serde_json::json!({"metadata": {"name": "pg", "uid": "1", "labels": {"a": "theirs", "b": "theirs"}}, "data": {"until": "12:00", "old": "x"}});
+        let merged = serde_json::json!({"metadata": {"name": "pg", "uid": "1", "labels": {"a": "ours", "b": "theirs"}}, "data": {"until": "18:00"}});
+        assert_eq!(with_fields_of(&there, &wanted), merged);
+        assert_eq!(with_fields_of(&merged, &wanted), merged, "nothing to write");
     }
 
     #[test]

@@ -132,6 +132,16 @@ impl Timer {
     }
 }
 
+/// Whether an object goes with the timer of this UID.
+pub fn is_owned_by<K: kube::Resource>(object: &K, timer: &str) -> bool {
+    object
+        .meta()
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.uid == timer)
+}
+
 /// The Job that is a timer for `term`. It never runs its pod, but policies look at templates, so this one keeps to the Pod
 /// Security standard "restricted" and asks for next to nothing.
 pub fn timer_job(

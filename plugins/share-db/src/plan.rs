@@ -59,12 +59,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(database: &Database, colleague: Colleague, term: Term, plain_kubectl: bool) -> Self {
+    pub fn new(database: &str, colleague: Colleague, term: Term, plain_kubectl: bool) -> Self {
         Self {
-            name: share_name(&database.name, &colleague),
+            name: share_name(database, &colleague),
             labels: BTreeMap::from([(MANAGED_BY.into(), MANAGER.into())]),
             annotations: BTreeMap::from([
-                (DATABASE.into(), database.name.clone()),
+                (DATABASE.into(), database.to_owned()),
                 (SUBJECT.into(), colleague.subject.to_string()),
                 (WITH.into(), colleague.called.clone()),
             ]),

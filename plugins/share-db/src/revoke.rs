@@ -2,11 +2,13 @@
 
 use commons::apply::{self, DryRun, DryRunFlags, Outcome};
 use commons::database::Typed;
+use commons::grant::{Timer, is_owned_by};
 use commons::output::{self, OutputFlags};
 use commons::{Cluster, Result, Ui, subject};
 use futures::future::try_join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::ResourceExt;
 
 use crate::shares::{self, Selection, Share};
 use crate::verify;
@@ -79,27 +81,35 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
 /// Ends what carries our label and cannot be read: it may give rights all the same.
 async fn end_unreadable(cluster: &Cluster, ui: &Ui) -> Result<()> {
     let namespace = cluster.namespace();
-    for name in shares::all(cluster, Some(namespace)).await?.unreadable {
-        cluster
-            .delete::<RoleBinding>(namespace, &name, None, false)
-            .await?;
-        cluster.delete::<Job>(namespace, &name, None, false).await?;
+    for timer in shares::all(cluster, Some(namespace)).await?.unreadable {
+        end(cluster, namespace, &timer, false).await?;
         ui.status(format!(
-            "Ended {name}, which does not say whose share it was."
+            "Ended {}, which does not say whose share it was.",
+            timer.name
         ));
     }
     Ok(())
 }
 
-/// First the right itself, so that it ends at once, then the timer, with which the rest goes. True if the colleague is out.
+/// First the right itself, so that it ends at once, then the timer, with which the rest goes. Nothing but what this timer owns.
+async fn end(cluster: &Cluster, namespace: &str, timer: &Timer, dry: bool) -> Result<()> {
+    let name = &timer.name;
+    let binding: Option<RoleBinding> = cluster.find(namespace, name).await?;
+    if let Some(binding) = binding.filter(|binding| is_owned_by(binding, &timer.uid)) {
+        cluster
+            .delete::<RoleBinding>(namespace, name, binding.uid().as_deref(), dry)
+            .await?;
+    }
+    cluster
+        .delete::<Job>(namespace, name, Some(&timer.uid), dry)
+        .await?;
+    Ok(())
+}
+
+/// True if the colleague is out.
 async fn revoke(cluster: &Cluster, share: &Share, dry_run: DryRun) -> Result<bool> {
     let dry = dry_run == DryRun::Server;
-    cluster
-        .delete::<RoleBinding>(&share.namespace, &share.name, None, dry)
-        .await?;
-    cluster
-        .delete::<Job>(&share.namespace, &share.name, Some(&share.clock.uid), dry)
-        .await?;
+    end(cluster, &share.namespace, &share.clock, dry).await?;
     match share.pods.first() {
         Some(pod) if !dry => verify::ended(cluster, &share.namespace, &share.subject, pod).await,
         _ => Ok(true),

@@ -1,5 +1,6 @@
 //! `share-db DATABASE --with USER`: makes a share, proves it, and says what the colleague types.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags, Outcome, PlannedObject};
@@ -7,7 +8,7 @@ use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
 use commons::database::{self, Database, Typed};
 use commons::error::{close_names, rights_hints};
-use commons::grant::{self, Term, Timer};
+use commons::grant::{self, Term, Timer, is_owned_by};
 use commons::output::{self, OutputFlags};
 use commons::subject::{self, Pattern};
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
@@ -61,6 +62,8 @@ struct Existing {
     role: Option<Role>,
     binding: Option<RoleBinding>,
     card: Option<ConfigMap>,
+    /// The UID of the timer that this run has made, once it has.
+    created: OnceCell<String>,
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareArgs) -> Result<()> {
@@ -112,7 +115,26 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         Some(typed) => typed.clone(),
         None => choose(cluster, ui).await?,
     };
-    let namespace = typed.namespace_in(cluster);
+    let (people, database) = futures::join!(
+        people(cluster, args, &typed, term),
+        database::find(cluster, &typed)
+    );
+    let (owner, shares) = people?;
+    Ok(Resolved {
+        owner,
+        database: database?,
+        shares,
+    })
+}
+
+/// What people call the owner, and the shares to be, with what there is of them.
+async fn people(
+    cluster: &Cluster,
+    args: &ShareArgs,
+    database: &Typed,
+    term: Term,
+) -> Result<(String, Vec<Existing>)> {
+    let namespace = database.namespace_in(cluster);
     let needed = [
         Right::of("create", "batch", "jobs"),
         Right::of("create", RBAC, "roles"),
@@ -124,48 +146,45 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
             "localsubjectaccessreviews",
         ),
     ];
-    let (lacking, database, identity, bindings) = futures::join!(
+    let (lacking, identity, bindings) = futures::join!(
         cluster.lacks(namespace, &needed),
-        database::find(cluster, &typed),
         cluster.identity(),
-        cluster.list::<RoleBinding>(namespace, "")
+        cluster.list_as_cached::<RoleBinding>(namespace)
     );
     refuse_without_rights(namespace, &lacking?)?;
-    let database = database?;
     let identity = identity?;
-    let bindings = bindings.unwrap_or_default();
-    let pattern = Pattern::learn(namespace, &bindings, identity.as_ref());
-    let mut shares = Vec::new();
+    let pattern = Pattern::learn(namespace, &bindings.unwrap_or_default(), identity.as_ref());
+    let mut plans = Vec::new();
     for typed in &args.with {
         let subject = subject::resolve(typed, pattern.as_ref(), namespace)?;
-        if identity.as_ref().is_some_and(|identity| {
+        let is_me = |identity: &Identity| {
             matches!(&subject, subject::Subject::User { .. }) && subject.includes(identity)
-        }) {
+        };
+        if identity.as_ref().is_some_and(is_me) {
             return Err(
                 Error::usage(format!("`{subject}` is you: you may connect already"))
                     .hint(format!("connect: `kubectl proxy-db {}`", database.name)),
             );
         }
-        shares.push(Plan::new(
-            &database,
+        plans.push(Plan::new(
+            &database.name,
             Colleague::new(subject, pattern.as_ref()),
             term,
             args.plain_kubectl,
         ));
     }
-    shares.sort_by(|a, b| a.name.cmp(&b.name));
-    shares.dedup_by(|a, b| a.name == b.name);
+    plans.sort_by(|a, b| a.name.cmp(&b.name));
+    plans.dedup_by(|a, b| a.name == b.name);
     let shares = try_join_all(
-        shares
+        plans
             .into_iter()
-            .map(|plan| existing(cluster, &database, plan, &bindings)),
+            .map(|plan| existing(cluster, namespace, plan)),
     )
     .await?;
-    Ok(Resolved {
-        owner: owner_called(namespace, identity.as_ref(), pattern.as_ref()),
-        database,
+    Ok((
+        owner_called(namespace, identity.as_ref(), pattern.as_ref()),
         shares,
-    })
+    ))
 }
 
 async fn choose(cluster: &Cluster, ui: &Ui) -> Result<Typed> {
@@ -219,25 +238,16 @@ fn owner_called(namespace: &str, identity: Option<&Identity>, pattern: Option<&P
 }
 
 /// Reads what there is under a share's name, and refuses what is not ours. A share that is just ending is waited for.
-async fn existing(
-    cluster: &Cluster,
-    database: &Database,
-    plan: Plan,
-    bindings: &[RoleBinding],
-) -> Result<Existing> {
-    let namespace = &database.namespace;
+async fn existing(cluster: &Cluster, namespace: &str, plan: Plan) -> Result<Existing> {
     let manager = cluster.manager();
     let mut pause = Duration::from_millis(50);
     loop {
-        let (job, role, card) = futures::try_join!(
+        let (job, role, binding, card) = futures::try_join!(
             cluster.find::<Job>(namespace, &plan.name),
             cluster.find::<Role>(namespace, &plan.name),
+            cluster.find::<RoleBinding>(namespace, &plan.name),
             cluster.find::<ConfigMap>(namespace, &plan.name)
         )?;
-        let binding = bindings
-            .iter()
-            .find(|binding| binding.name_any() == plan.name)
-            .cloned();
         apply::refuse_foreign(job.as_ref(), manager)?;
         apply::refuse_foreign(role.as_ref(), manager)?;
         apply::refuse_foreign(card.as_ref(), manager)?;
@@ -283,6 +293,7 @@ async fn existing(
             role,
             binding,
             card,
+            created: OnceCell::new(),
         });
     }
 }
@@ -320,34 +331,47 @@ async fn try_apply(
     if dry_run == DryRun::Server {
         return Err(failure);
     }
-    let created = resolved
-        .shares
-        .iter()
-        .filter(|existing| existing.share.is_none());
-    let left: Vec<String> = join_all(
-        created
-            .map(|existing| take_back(cluster, &resolved.database.namespace, &existing.plan.name)),
-    )
-    .await
-    .into_iter()
-    .flatten()
-    .collect();
-    Err(if left.is_empty() {
-        failure.caused_by("nothing is shared: what was made for it was taken back")
-    } else {
-        failure.hint(format!(
+    let taken_back = resolved.shares.iter().filter_map(|existing| {
+        let uid = existing.created.get()?;
+        Some(take_back(
+            cluster,
+            &resolved.database.namespace,
+            &existing.plan.name,
+            uid,
+        ))
+    });
+    let taken_back = join_all(taken_back).await;
+    let left: Vec<&str> = taken_back.iter().flatten().map(String::as_str).collect();
+    if !left.is_empty() {
+        return Err(failure.hint(format!(
             "something of it is left; remove it: `kubectl delete {} -n {}`",
             left.join(" "),
             resolved.database.namespace
-        ))
+        )));
+    }
+    Err(match failure.kind() {
+        Kind::Signal(_) => Error::of(failure.kind(), "interrupted: nothing new is shared"),
+        _ if taken_back.is_empty() => failure,
+        _ => failure.caused_by("nothing new is shared: what was made before that was taken back"),
     })
 }
 
-/// Deletes what was created under a name; what could not be is returned as kubectl names it.
-async fn take_back(cluster: &Cluster, namespace: &str, name: &str) -> Option<String> {
+/// Deletes what this run has made under a name, known by its timer's UID; what could not be is returned as kubectl names it.
+async fn take_back(cluster: &Cluster, namespace: &str, name: &str, timer: &str) -> Option<String> {
+    // The cluster removes it after its owner; this is sooner.
+    let binding = async {
+        match cluster.find::<RoleBinding>(namespace, name).await? {
+            Some(binding) if is_owned_by(&binding, timer) => {
+                cluster
+                    .delete::<RoleBinding>(namespace, name, binding.uid().as_deref(), false)
+                    .await
+            }
+            _ => Ok(false),
+        }
+    };
     let (binding, job) = futures::join!(
-        cluster.delete::<RoleBinding>(namespace, name, None, false),
-        cluster.delete::<Job>(namespace, name, None, false)
+        binding,
+        cluster.delete::<Job>(namespace, name, Some(timer), false)
     );
     (binding.is_err() || job.is_err()).then(|| format!("job/{name} rolebinding/{name}"))
 }
@@ -364,6 +388,7 @@ async fn apply_one(
         role,
         binding,
         card,
+        created,
     } = existing;
     let database = &resolved.database;
     let namespace = &database.namespace;
@@ -372,46 +397,47 @@ async fn apply_one(
         plan.term,
         cluster.now(),
     );
-    let timer = match (step, share) {
+    let (timer, job) = match (step, share) {
         (Step::Create, _) | (_, None) => {
             let job = cluster.create(namespace, &plan.job(), dry).await?;
-            // Nothing has to run for a share without an end.
-            if dry || plan.term == Term::Forever {
-                Timer::of(&job)
-            } else {
-                grant::started(cluster, namespace, &job).await?
-            }
+            let timer = Timer::of(&job);
+            let _ = created.set(timer.uid.clone());
+            (timer, Some(job))
         }
         (Step::Extend, Some(share)) => {
-            grant::reset(
-                cluster,
-                namespace,
-                &share.clock,
-                plan.term,
-                cluster.now(),
-                dry,
+            let now = cluster.now();
+            (
+                grant::reset(cluster, namespace, &share.clock, plan.term, now, dry).await?,
+                None,
             )
-            .await?
         }
-        (Step::Keep, Some(share)) => share.clock.clone(),
+        (Step::Keep, Some(share)) => (share.clock.clone(), None),
     };
     let owner = timer.owner_reference();
+    // Nothing has to run for a share without an end.
+    let running = async {
+        match job {
+            Some(job) if !dry && plan.term != Term::Forever => {
+                grant::started(cluster, namespace, &job).await
+            }
+            _ => Ok(timer),
+        }
+    };
     let new_role = plan.role(database, Some(&owner));
-    let new_card = plan.card(database, &resolved.owner, timer.until(), Some(&owner));
-    futures::try_join!(
-        apply::apply(cluster, namespace, &new_role, role.as_ref(), dry),
-        apply::apply(cluster, namespace, &new_card, card.as_ref(), dry)
+    // A Role alone gives nothing to anybody, so it need not wait for the timer.
+    let (timer, _) = futures::try_join!(
+        running,
+        apply::apply(cluster, namespace, &new_role, role.as_ref(), dry)
     )?;
+    let new_card = plan.card(database, &resolved.owner, timer.until(), Some(&owner));
+    let new_binding = plan.role_binding(Some(&owner));
     // Last, so that nobody gets rights before their end is certain.
-    match apply::apply(
-        cluster,
-        namespace,
-        &plan.role_binding(Some(&owner)),
-        binding.as_ref(),
-        dry,
-    )
-    .await
-    {
+    let (card, binding) = futures::join!(
+        apply::apply(cluster, namespace, &new_card, card.as_ref(), dry),
+        apply::apply(cluster, namespace, &new_binding, binding.as_ref(), dry)
+    );
+    card?;
+    match binding {
         // In a dry run the Role that it refers to was not stored, so the server cannot check more.
         Err(error) if dry && error.kind() == Kind::NotFound => {}
         outcome => drop(outcome?),
@@ -463,6 +489,7 @@ fn print_plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &Resolved)
         role,
         binding,
         card,
+        ..
     } in &resolved.shares
     {
         let outcome = |exists: bool| {

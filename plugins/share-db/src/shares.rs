@@ -217,7 +217,7 @@ pub struct Found {
     /// Those that have not ended, by database and colleague.
     pub shares: Vec<Share>,
     /// Jobs that carry our label but do not say whose share they are; whatever they own may still give rights.
-    pub unreadable: Vec<String>,
+    pub unreadable: Vec<Timer>,
     /// Whether the Roles could be read too; without them nothing can be said of pods.
     pub with_roles: bool,
 }
@@ -262,7 +262,7 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
         match Share::of(job, by_name.get(&key(&job.metadata)).copied(), now) {
             Some(share) if share.clock.over => {}
             Some(share) => found.shares.push(share),
-            None => found.unreadable.push(job.name_any()),
+            None => found.unreadable.push(Timer::of(job)),
         }
     }
     found.shares.sort_by(|a, b| {
@@ -277,7 +277,15 @@ pub fn warn_of_unreadable(ui: &Ui, found: &Found) {
         ui.warning(format!(
             "{} of the shares here cannot be read, though they may give rights: {}",
             found.unreadable.len(),
-            printable::short(&found.unreadable.join(", "), 300)
+            printable::short(
+                &found
+                    .unreadable
+                    .iter()
+                    .map(|timer| timer.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                300
+            )
         ));
         ui.hint("end them with all others: `kubectl share-db revoke --all`");
     }

@@ -227,6 +227,7 @@ fn override_with(config: &mut Config, flags: &ConnectionFlags) -> Result<()> {
     }
     if !matches!(config.cluster_url.scheme_str(), Some("http" | "https")) {
         return Err(no_address(
+            Kind::Failed,
             &config.cluster_url.to_string(),
             "the kubeconfig's server address",
         ));
@@ -322,14 +323,14 @@ fn server_address(server: &str) -> Result<http::Uri> {
     let address: Option<http::Uri> = server.parse().ok();
     address
         .filter(|address| matches!(address.scheme_str(), Some("http" | "https")))
-        .ok_or_else(|| no_address(server, "`--server`"))
+        .ok_or_else(|| no_address(Kind::Usage, server, "`--server`"))
 }
 
-fn no_address(server: &str, what: &str) -> Error {
-    Error::usage(format!(
-        "{what} `{}` is not a URL",
-        printable::short(server, 80)
-    ))
+fn no_address(kind: Kind, server: &str, what: &str) -> Error {
+    Error::of(
+        kind,
+        format!("{what} `{}` is not a URL", printable::short(server, 80)),
+    )
     .hint("write it like `https://host:6443`")
 }
 

@@ -29,6 +29,33 @@ pub enum Workload {
     Pod,
 }
 
+/// Words that are kinds to everybody who types them, though a namespace might be called so (then `-n` names it).
+const OTHER_KINDS: &[&str] = &[
+    "cluster",
+    "clusters",
+    "cm",
+    "configmap",
+    "cronjob",
+    "daemonset",
+    "deploy",
+    "deployment",
+    "deployments",
+    "ds",
+    "ep",
+    "endpoints",
+    "ing",
+    "ingress",
+    "job",
+    "jobs",
+    "namespace",
+    "ns",
+    "pvc",
+    "replicaset",
+    "rs",
+    "secret",
+    "secrets",
+];
+
 /// A database as typed: `[NAMESPACE/][KIND/]NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Typed {
@@ -57,6 +84,11 @@ impl FromStr for Typed {
             match parts[..] {
                 [name] => (None, None, name),
                 [kind, name] if workload(kind).is_some() => (None, workload(kind), name),
+                [kind, _] if OTHER_KINDS.contains(&kind) => {
+                    return Err(format!(
+                        "a database is `svc/NAME`, `statefulset/NAME` or `pod/NAME`, not `{kind}/`"
+                    ));
+                }
                 [namespace, name] => (Some(namespace), None, name),
                 [namespace, kind, name] if workload(kind).is_some() => {
                     (Some(namespace), workload(kind), name)

@@ -27,6 +27,12 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
         400..500 if status.reason.starts_with("Failed to parse") => {
             transport::unintelligible(connection).caused_by(said(message))
         }
+        400 if message.contains("HTTP request to an HTTPS server") => {
+            transport::unintelligible(connection)
+                .without_hints()
+                .caused_by("it speaks TLS")
+                .hint("write `https://` in its address: `kubectl config view --minify`")
+        }
         // Gatekeeper's webhook refuses with 403, others with 400 or 422; a policy of the API server's own with 422.
         400..500 if is_rule(message) => explain_rule(message, request),
         403 => explain_forbidden(message, request),
@@ -107,11 +113,10 @@ fn explain_unauthorized(connection: &Connection) -> Error {
     }
     match connection.expires {
         Some(expires) => refused(&connection.credential)
-            .caused_by(format!("the token ended at {expires:.0}"))
+            .caused_by(format!("the token expired at {expires:.0}"))
             .hint(renew),
-        None => {
-            refused(&connection.credential).hint(format!("the credentials may have ended: {renew}"))
-        }
+        None => refused(&connection.credential)
+            .hint(format!("the credentials may have expired: {renew}")),
     }
 }
 

@@ -99,20 +99,15 @@ pub(super) fn explain(error: &kube::Error, connection: &Connection) -> Error {
     {
         return unintelligible(connection).caused_by("what answers there does not speak HTTP");
     }
-    match CAUSES
+    let found = CAUSES
         .iter()
-        .find(|(words, ..)| words.iter().any(|words| all.contains(words)))
-    {
-        Some((_, _, _)) if !connection.proxy.is_empty() && all.contains("Connection refused") => {
-            away("nothing listens at the proxy's address, or it refuses")
-                .hint("check `proxy-url` in the kubeconfig and HTTPS_PROXY")
-        }
-        Some((_, cause, hint)) => away(cause).hint(*hint),
-        None => away(&printable::short(
-            chain.last().map_or("", String::as_str),
-            300,
-        ))
-        .hint(VIEW),
+        .find(|(words, ..)| words.iter().any(|words| all.contains(words)));
+    let last = printable::short(chain.last().map_or("", String::as_str), 300);
+    let (cause, hint) = found.map_or((last.as_str(), VIEW), |(_, cause, hint)| (*cause, *hint));
+    if connection.proxy.is_empty() {
+        away(cause).hint(hint)
+    } else {
+        away(cause).hint("check `proxy-url` in the kubeconfig, HTTPS_PROXY and NO_PROXY")
     }
 }
 

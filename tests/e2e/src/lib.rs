@@ -2,7 +2,13 @@
 //!
 //! Every test has its own people, so tests run side by side. What a test made is removed when its stage goes, also when the
 //! test fails; then the state of its namespace is printed first.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, clippy::print_stderr, reason = "a harness that fails is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::print_stderr,
+    clippy::return_self_not_must_use,
+    reason = "a harness that fails is a failed test"
+)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,7 +20,7 @@ use std::time::{Duration, Instant};
 use test_cluster::Cluster;
 
 /// How long any command of a test may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The people of one test.
 pub struct Stage {
@@ -35,8 +41,16 @@ impl Stage {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let cluster = Cluster::for_tests().unwrap_or_else(|error| panic!("{error}"));
-        let tag = format!("{:x}{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { cluster, tag, names: Vec::new() }
+        let tag = format!(
+            "{:x}{:x}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        Self {
+            cluster,
+            tag,
+            names: Vec::new(),
+        }
     }
 
     /// A stage for people who live on the cluster: their names are plain, and they stay.
@@ -51,8 +65,15 @@ impl Stage {
 
     /// Somebody who lives on the cluster, under a plain name.
     pub fn resident(&mut self, name: &str) -> Person {
-        let kubeconfig = self.cluster.add_user(name, Some("admin"), &[]).unwrap_or_else(|error| panic!("{error}"));
-        Person { name: name.into(), kubeconfig, kubectl: self.cluster.kubectl().to_owned() }
+        let kubeconfig = self
+            .cluster
+            .add_user(name, Some("admin"), &[])
+            .unwrap_or_else(|error| panic!("{error}"));
+        Person {
+            name: name.into(),
+            kubeconfig,
+            kubectl: self.cluster.kubectl().to_owned(),
+        }
     }
 
     /// Somebody with a namespace of their own, of which they are admin.
@@ -63,14 +84,25 @@ impl Stage {
     /// Somebody with this ClusterRole in a namespace of their own, and in these groups.
     pub fn person_with(&mut self, name: &str, role: &str, groups: &[&str]) -> Person {
         let name = format!("{name}-{}", self.tag);
-        let kubeconfig = self.cluster.add_user(&name, Some(role), groups).unwrap_or_else(|error| panic!("{error}"));
+        let kubeconfig = self
+            .cluster
+            .add_user(&name, Some(role), groups)
+            .unwrap_or_else(|error| panic!("{error}"));
         self.names.push(name.clone());
-        Person { name, kubeconfig, kubectl: self.cluster.kubectl().to_owned() }
+        Person {
+            name,
+            kubeconfig,
+            kubectl: self.cluster.kubectl().to_owned(),
+        }
     }
 
     /// The cluster's administrator.
     pub fn admin(&self) -> Person {
-        Person { name: "admin".into(), kubeconfig: self.cluster.admin_kubeconfig().to_owned(), kubectl: self.cluster.kubectl().to_owned() }
+        Person {
+            name: "admin".into(),
+            kubeconfig: self.cluster.admin_kubeconfig().to_owned(),
+            kubectl: self.cluster.kubectl().to_owned(),
+        }
     }
 
     /// A name that is this test's own.
@@ -84,9 +116,25 @@ impl Drop for Stage {
         if std::thread::panicking() {
             let admin = self.admin();
             for name in &self.names {
-                let state = admin.kubectl(&["get", "all,endpoints,role,rolebinding,configmap,events", "-n", &format!("user-{name}"), "-o", "wide"]);
-                let logs = admin.kubectl(&["logs", "pod/pg-0", "-n", &format!("user-{name}"), "--tail=20"]);
-                eprintln!("--- state of user-{name} ---\n{}{}{}", state.stdout, state.stderr, logs.stdout);
+                let state = admin.kubectl(&[
+                    "get",
+                    "all,endpoints,role,rolebinding,configmap,events",
+                    "-n",
+                    &format!("user-{name}"),
+                    "-o",
+                    "wide",
+                ]);
+                let logs = admin.kubectl(&[
+                    "logs",
+                    "pod/pg-0",
+                    "-n",
+                    &format!("user-{name}"),
+                    "--tail=20",
+                ]);
+                eprintln!(
+                    "--- state of user-{name} ---\n{}{}{}",
+                    state.stdout, state.stderr, logs.stdout
+                );
             }
         }
         for name in &self.names {
@@ -125,7 +173,13 @@ impl Outcome {
     /// With all output otherwise.
     #[track_caller]
     pub fn ok(self) -> Self {
-        assert!(self.code == 0, "failed with {}:\n{}{}", self.code, self.stdout, self.stderr);
+        assert!(
+            self.code == 0,
+            "failed with {}:\n{}{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
@@ -135,7 +189,13 @@ impl Outcome {
     /// With all output otherwise.
     #[track_caller]
     pub fn fails(self, code: i32, saying: &str) -> Self {
-        assert!(self.code == code && self.stderr.contains(saying), "expected {code} and {saying:?}, got {}:\n{}{}", self.code, self.stdout, self.stderr);
+        assert!(
+            self.code == code && self.stderr.contains(saying),
+            "expected {code} and {saying:?}, got {}:\n{}{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }
@@ -152,14 +212,25 @@ impl Person {
     /// When it was not built.
     pub fn plugin(&self, plugin: &str) -> Command {
         let program = programs().join(format!("kubectl-{}", plugin.replace('-', "_")));
-        assert!(program.exists(), "{} is missing: run `make build`", program.display());
+        assert!(
+            program.exists(),
+            "{} is missing: run `make build`",
+            program.display()
+        );
         self.environment(Command::new(program))
     }
 
     fn environment(&self, mut command: Command) -> Command {
         // kubectl finds the plugins as it finds any: on PATH.
-        let path = std::env::join_paths(std::iter::once(programs()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()))).unwrap();
-        command.env("KUBECONFIG", &self.kubeconfig).env("PATH", path).env_remove("DATABASE_URL").stdin(Stdio::null());
+        let path = std::env::join_paths(std::iter::once(programs()).chain(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        )))
+        .unwrap();
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("PATH", path)
+            .env_remove("DATABASE_URL")
+            .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);
@@ -180,21 +251,45 @@ impl Person {
 
     /// One SQL statement through `kubectl proxy-db DATABASE -- psql`.
     pub fn sql(&self, database: &str, statement: &str) -> Outcome {
-        self.proxy_db(&[database, "--port", &free_port().to_string(), "--", "psql", "-XAtc", statement])
+        self.proxy_db(&[
+            database,
+            "--port",
+            &free_port().to_string(),
+            "--",
+            "psql",
+            "-XAtc",
+            statement,
+        ])
     }
 
     /// Starts `kubectl proxy-db DATABASE` on a free port and waits until it says that it is ready.
     pub fn proxy(&self, database: &str) -> Proxy {
         let port = free_port();
-        let mut child = self.plugin("proxy-db").args([database, "--port", &port.to_string(), "-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .plugin("proxy-db")
+            .args([database, "--port", &port.to_string(), "-o", "json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stderr = lines(child.stderr.take().unwrap());
         let stdout = lines(child.stdout.take().unwrap());
         let ready = stdout.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             let _ = child.kill();
-            panic!("proxy-db is not ready: {}", stderr.try_iter().collect::<Vec<_>>().join("\n"))
+            panic!(
+                "proxy-db is not ready: {}",
+                stderr.try_iter().collect::<Vec<_>>().join("\n")
+            )
         });
-        let ready = serde_json::from_str(&ready).unwrap_or_else(|error| panic!("not JSON: {ready}: {error}"));
-        Proxy { child, port, ready, stderr, said: String::new() }
+        let ready = serde_json::from_str(&ready)
+            .unwrap_or_else(|error| panic!("not JSON: {ready}: {error}"));
+        Proxy {
+            child,
+            port,
+            ready,
+            stderr,
+            said: String::new(),
+        }
     }
 
     /// Types `kubectl ARGS`.
@@ -204,27 +299,48 @@ impl Person {
 
     /// Starts `kubectl ARGS`.
     pub fn start_kubectl(&self, args: &[&str]) -> Child {
-        self.environment(Command::new(&self.kubectl)).args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+        self.environment(Command::new(&self.kubectl))
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     /// Deploys the PostgreSQL of `manifests/postgres.yaml` and waits until it is ready.
     pub fn deploys_postgres(&self) {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/postgres.yaml");
-        self.kubectl(&["apply", "-f", &manifest.display().to_string()]).ok();
+        self.kubectl(&["apply", "-f", &manifest.display().to_string()])
+            .ok();
         self.postgres_is_ready();
     }
 
     /// Waits until that PostgreSQL is ready.
     pub fn postgres_is_ready(&self) {
         eventually("PostgreSQL is ready", PATIENCE, || {
-            let endpoints = self.kubectl(&["get", "endpoints", "pg", "-o", "jsonpath={.subsets[*].addresses[*].targetRef.name}"]);
+            let endpoints = self.kubectl(&[
+                "get",
+                "endpoints",
+                "pg",
+                "-o",
+                "jsonpath={.subsets[*].addresses[*].targetRef.name}",
+            ]);
             endpoints.stdout.contains("pg-0")
         });
     }
 
     /// The names of the objects of a kind in their namespace that the suite manages.
     pub fn ours(&self, kinds: &str) -> Vec<String> {
-        let found = self.kubectl(&["get", kinds, "-l", "app.kubernetes.io/managed-by", "-o", "name"]).ok();
+        let found = self
+            .kubectl(&[
+                "get",
+                kinds,
+                "-l",
+                "app.kubernetes.io/managed-by",
+                "-o",
+                "name",
+            ])
+            .ok();
         found.stdout.lines().map(str::to_owned).collect()
     }
 }
@@ -249,8 +365,14 @@ impl Proxy {
     /// psql, about to run one statement over a new connection.
     pub fn psql(&self, statement: &str) -> Command {
         let mut psql = Command::new("psql");
-        let target = format!("host=127.0.0.1 port={} user=shop dbname=shop connect_timeout=20", self.port);
-        psql.args(["-XAtc", statement, &target]).stdin(Stdio::null()).env_remove("PGSERVICE").env_remove("PGHOSTADDR");
+        let target = format!(
+            "host=127.0.0.1 port={} user=shop dbname=shop connect_timeout=20",
+            self.port
+        );
+        psql.args(["-XAtc", statement, &target])
+            .stdin(Stdio::null())
+            .env_remove("PGSERVICE")
+            .env_remove("PGHOSTADDR");
         psql
     }
 
@@ -258,9 +380,12 @@ impl Proxy {
     pub fn says(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.said.contains(text) {
-            match self.stderr.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .stderr
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => self.said += &(line + "\n"),
-                Err(_) => panic!("proxy-db did not say {text:?} but:\n{}", self.said),
+                Err(why) => panic!("proxy-db did not say {text:?} ({why}) but:\n{}", self.said),
             }
         }
     }
@@ -294,7 +419,10 @@ impl Drop for Proxy {
 
 /// Where the built plugins are: the optimised ones, unless `COMMONS_BIN_DIR` names others.
 fn programs() -> PathBuf {
-    std::env::var_os("COMMONS_BIN_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release"), PathBuf::from)
+    std::env::var_os("COMMONS_BIN_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release"),
+        PathBuf::from,
+    )
 }
 
 /// The lines of a stream, as they come.
@@ -316,7 +444,11 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 /// When it cannot be started or takes more than a minute.
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     let mut stdout = child.stdout.take().unwrap();
     let mut stderr = child.stderr.take().unwrap();
     let read = |stream: &mut dyn Read| {
@@ -328,7 +460,11 @@ pub fn run(command: &mut Command) -> Outcome {
         let out = scope.spawn(move || read(&mut stdout));
         let err = scope.spawn(move || read(&mut stderr));
         let code = exit_code(&mut child, PATIENCE);
-        Outcome { stdout: out.join().unwrap(), stderr: err.join().unwrap(), code }
+        Outcome {
+            stdout: out.join().unwrap(),
+            stderr: err.join().unwrap(),
+            code,
+        }
     })
 }
 
@@ -339,7 +475,9 @@ fn exit_code(child: &mut Child, patience: Duration) -> i32 {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+            return status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         }
         if Instant::now() > deadline {
             let _ = child.kill();
@@ -364,5 +502,9 @@ pub fn eventually(what: &str, patience: Duration, mut holds: impl FnMut() -> boo
 
 /// A local port that nothing listens on at the moment.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

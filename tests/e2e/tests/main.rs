@@ -1,7 +1,7 @@
 //! Scenarios against a real cluster, one file a behaviour, each promise with its negative beside it.
 
-mod extending;
 mod expiry;
+mod extending;
 mod foreign_objects;
 mod idempotence;
 mod plain_kubectl;

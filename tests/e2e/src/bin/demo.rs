@@ -9,42 +9,101 @@ use e2e::{Outcome, Person, Stage, eventually};
 
 fn main() {
     let mut stage = Stage::named();
-    let (alice, bob, eve) = (stage.resident("alice"), stage.resident("bob"), stage.resident("eve"));
+    let (alice, bob, eve) = (
+        stage.resident("alice"),
+        stage.resident("bob"),
+        stage.resident("eve"),
+    );
     alice.share_db(&["revoke", "--all", "--quiet"]);
 
     say("Alice deploys a PostgreSQL in her namespace, user-alice.");
-    type_kubectl(&alice, &["apply", "-f", "tests/e2e/manifests/postgres.yaml"]).ok();
+    type_kubectl(
+        &alice,
+        &["apply", "-f", "tests/e2e/manifests/postgres.yaml"],
+    )
+    .ok();
     alice.postgres_is_ready();
     type_kubectl(&alice, &["get", "pods"]).ok();
 
     say("Bob cannot reach it.");
-    type_kubectl(&bob, &["proxy-db", "user-alice/pg", "--", "psql", "-c", "select 'hello Bob'"]).fails(1, "is yours or shared with you");
+    type_kubectl(
+        &bob,
+        &[
+            "proxy-db",
+            "user-alice/pg",
+            "--",
+            "psql",
+            "-c",
+            "select 'hello Bob'",
+        ],
+    )
+    .fails(1, "is yours or shared with you");
 
     say("Alice shares it with him for two minutes.");
     let start = Instant::now();
     type_kubectl(&alice, &["share-db", "pg", "--with", "bob", "--for", "2m"]).ok();
 
     say("Now he has a psql, and nothing else.");
-    let hello = type_kubectl(&bob, &["proxy-db", "user-alice/pg", "--", "psql", "-c", "select 'hello Bob' as greeting, current_user"]).ok();
-    assert!(hello.stdout.contains("hello Bob"), "Bob's select did not answer");
+    let hello = type_kubectl(
+        &bob,
+        &[
+            "proxy-db",
+            "user-alice/pg",
+            "--",
+            "psql",
+            "-c",
+            "select 'hello Bob' as greeting, current_user",
+        ],
+    )
+    .ok();
+    assert!(
+        hello.stdout.contains("hello Bob"),
+        "Bob's select did not answer"
+    );
     type_kubectl(&bob, &["get", "secrets", "-n", "user-alice"]).fails(1, "forbidden");
 
     say("Eve stays outside.");
-    type_kubectl(&eve, &["proxy-db", "user-alice/pg", "--", "psql", "-c", "select 1"]).fails(1, "is yours or shared with you");
+    type_kubectl(
+        &eve,
+        &["proxy-db", "user-alice/pg", "--", "psql", "-c", "select 1"],
+    )
+    .fails(1, "is yours or shared with you");
 
     say("Alice sees what she shares, and whether it is so.");
     let list = type_kubectl(&alice, &["share-db", "list"]).ok();
-    assert!(list.stdout.contains("bob") && list.stdout.contains("yes"), "the list does not show the share");
+    assert!(
+        list.stdout.contains("bob") && list.stdout.contains("yes"),
+        "the list does not show the share"
+    );
 
     say("Nobody does anything now. After two minutes the cluster itself ends the share ...");
-    eventually("the share ended by itself", Duration::from_secs(125).saturating_sub(start.elapsed()), || alice.share_db(&["list"]).stdout.is_empty());
-    assert!(start.elapsed() > Duration::from_secs(118), "the share ended too early");
-    println!("... {} seconds after it was made.", start.elapsed().as_secs());
+    eventually(
+        "the share ended by itself",
+        Duration::from_secs(125).saturating_sub(start.elapsed()),
+        || alice.share_db(&["list"]).stdout.is_empty(),
+    );
+    assert!(
+        start.elapsed() > Duration::from_secs(118),
+        "the share ended too early"
+    );
+    println!(
+        "... {} seconds after it was made.",
+        start.elapsed().as_secs()
+    );
     type_kubectl(&alice, &["share-db", "list"]).ok();
-    type_kubectl(&bob, &["proxy-db", "user-alice/pg", "--", "psql", "-c", "select 1"]).fails(1, "is yours or shared with you");
-    assert!(alice.ours("jobs,roles,rolebindings,configmaps").is_empty(), "something of the share is left");
+    type_kubectl(
+        &bob,
+        &["proxy-db", "user-alice/pg", "--", "psql", "-c", "select 1"],
+    )
+    .fails(1, "is yours or shared with you");
+    assert!(
+        alice.ours("jobs,roles,rolebindings,configmaps").is_empty(),
+        "something of the share is left"
+    );
 
-    alice.kubectl(&["delete", "-f", "tests/e2e/manifests/postgres.yaml"]).ok();
+    alice
+        .kubectl(&["delete", "-f", "tests/e2e/manifests/postgres.yaml"])
+        .ok();
     say("Everything happened as told.");
 }
 
@@ -54,7 +113,16 @@ fn say(text: &str) {
 
 /// Shows the command as it is typed, runs it through kubectl, and shows what it printed.
 fn type_kubectl(person: &Person, args: &[&str]) -> Outcome {
-    let quoted: Vec<String> = args.iter().map(|arg| if arg.contains(' ') { format!("\"{arg}\"") } else { (*arg).to_owned() }).collect();
+    let quoted: Vec<String> = args
+        .iter()
+        .map(|arg| {
+            if arg.contains(' ') {
+                format!("\"{arg}\"")
+            } else {
+                (*arg).to_owned()
+            }
+        })
+        .collect();
     let who = person.name.split('-').next().unwrap_or_default();
     println!("{who}$ kubectl {}", quoted.join(" "));
     let outcome = person.kubectl(args);
