@@ -125,7 +125,7 @@ impl ApiServer {
         let key = (namespace.into(), plural.into(), name.into());
         let inner = self.shared.inner();
         let stored = inner.state.objects.get(&key);
-        stored.map_or(Value::Null, |stored| stored.object.clone())
+        stored.cloned().unwrap_or_default()
     }
 
     /// Removes an object and nothing else.
@@ -143,7 +143,7 @@ impl ApiServer {
     pub fn ours(&self) -> Vec<String> {
         let inner = self.shared.inner();
         let ours = inner.state.objects.iter().filter(|(_, stored)| {
-            stored.object["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+            stored["metadata"]["labels"]["app.kubernetes.io/managed-by"]
                 .as_str()
                 .is_some_and(|by| by.starts_with("kubectl-"))
         });
@@ -165,6 +165,15 @@ impl ApiServer {
     ) {
         self.script(move |request| {
             let fits = (method == "*" || method == request.method) && matches(path, &request.path);
+            fits.then(&answer)
+        });
+    }
+
+    /// Answers in this way whatever would make or change an object of this type.
+    pub fn on_write(&self, plural: &'static str, answer: impl Fn() -> Response + Send + 'static) {
+        self.script(move |request| {
+            let writes = ["POST", "PUT", "PATCH"].contains(&request.method.as_str());
+            let fits = writes && request.segments().iter().any(|part| part == plural);
             fits.then(&answer)
         });
     }
@@ -238,6 +247,7 @@ impl Shared {
             ("GET", true) => "list",
             ("GET", false) => "get",
             ("POST", true) => "create",
+            ("PUT", false) => "update",
             ("PATCH", false) => "patch",
             ("DELETE", false) => "delete",
             _ => {
@@ -251,19 +261,17 @@ impl Shared {
         };
         state.authorize(&user, &target.action(verb))?;
         match verb {
-            "get" => Ok(Response::json(200, &state.find(&target)?.object)),
+            "get" => Ok(Response::json(200, state.find(&target)?)),
             "list" => Ok(Response::json(200, &state.list(&target, request))),
             "watch" => Ok(state.watch(&target, request)),
             "delete" => state.delete(&target, request),
+            "update" => state.update(&user, &target, request),
             "create" => {
                 let response = state.create(&user, &target, request)?;
                 if target.plural == "jobs" && !request.is_dry_run() {
                     Self::start_later(shared, &request.json(), &target);
                 }
                 Ok(response)
-            }
-            _ if request.header("content-type") == Some("application/apply-patch+yaml") => {
-                state.apply(&user, &target, request)
             }
             _ => state.merge(&target, request),
         }
@@ -281,10 +289,10 @@ impl Shared {
             let Some(stored) = state.objects.get(&key) else {
                 return;
             };
-            if state.jobs == JobController::Down || stored.object["spec"]["suspend"] == true {
+            if state.jobs == JobController::Down || stored["spec"]["suspend"] == true {
                 return;
             }
-            let mut job = stored.object.clone();
+            let mut job = stored.clone();
             job["status"]["startTime"] = now;
             state.store(&key, job);
         });

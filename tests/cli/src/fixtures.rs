@@ -33,7 +33,8 @@ pub fn postgres(namespace: &str, name: &str) -> Vec<Value> {
             }],
         }),
         json!({
-            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata,
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"namespace": namespace, "name": name, "labels": labels, "uid": format!("{name}-set")},
             "spec": {
                 "replicas": 1, "serviceName": name,
                 "selector": {"matchLabels": {"app.kubernetes.io/instance": name}},
@@ -44,7 +45,7 @@ pub fn postgres(namespace: &str, name: &str) -> Vec<Value> {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "namespace": namespace, "name": pod, "labels": labels,
-                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": "a-statefulset", "controller": true}],
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": format!("{name}-set"), "controller": true}],
             },
             "spec": pod_spec,
             "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},

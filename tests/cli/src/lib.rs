@@ -1,7 +1,7 @@
 //! What a user of the plugins reads, on every path: the real binaries run against an API server that is a part of the test.
 //!
 //! [`ApiServer`] is a small but honest one: it authenticates, authorizes by the Roles and `RoleBindings` that it stores,
-//! refuses with Kubernetes' own words, applies server-side, starts and ends Jobs, and collects what they owned. It also
+//! refuses with Kubernetes' own words, keeps versions, starts and ends Jobs, and collects what they owned. It also
 //! answers what a test tells it to, and remembers every request. [`odd`] has servers that are none. [`Session`] runs a
 //! binary with nothing of the machine around it and returns all it printed as one text.
 //!
@@ -17,9 +17,9 @@
 
 pub mod api;
 pub mod authority;
-mod fields;
 pub mod fixtures;
 pub mod http;
+mod merge_patch;
 pub mod odd;
 mod rbac;
 pub mod run;

@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::api::JobController;
-use crate::fields::{at, leaves, merge, remove, set};
 use crate::fixtures;
 use crate::http::{Request, Response};
+use crate::merge_patch::merge;
 use crate::rbac::{self, Action, User};
 use crate::target::{RBAC, SERVED, Target};
 
@@ -18,12 +18,6 @@ pub type Answer = Result<Response, Response>;
 
 /// Namespace, plural, name.
 pub type Key = (String, String, String);
-
-pub struct Stored {
-    pub object: Value,
-    /// The field managers (`NAME OPERATION`) with the paths that each owns.
-    owned: BTreeMap<String, Vec<Vec<String>>>,
-}
 
 pub struct Watch {
     namespace: String,
@@ -35,7 +29,7 @@ pub struct Watch {
 pub struct State {
     pub now: Timestamp,
     version: u64,
-    pub objects: BTreeMap<Key, Stored>,
+    pub objects: BTreeMap<Key, Value>,
     /// How often an object of this key was made, for its UID.
     made: BTreeMap<Key, u64>,
     watches: Vec<Watch>,
@@ -130,15 +124,12 @@ impl State {
             rules.extend(rbac::cluster_role("cluster-admin"));
         }
         for ((of, plural, _), stored) in &self.objects {
-            let subjects = stored.object["subjects"].as_array().into_iter().flatten();
+            let subjects = stored["subjects"].as_array().into_iter().flatten();
             if of == namespace
                 && plural == "rolebindings"
                 && subjects.into_iter().any(|subject| user.is(subject))
             {
-                rules.extend(
-                    self.role(namespace, &stored.object["roleRef"])
-                        .unwrap_or_default(),
-                );
+                rules.extend(self.role(namespace, &stored["roleRef"]).unwrap_or_default());
             }
         }
         rules
@@ -151,7 +142,7 @@ impl State {
             return Some(rbac::cluster_role(name));
         }
         let key = (namespace.to_owned(), "roles".to_owned(), name.to_owned());
-        let rules = self.objects.get(&key)?.object["rules"].as_array().cloned();
+        let rules = self.objects.get(&key)?["rules"].as_array().cloned();
         Some(rules.unwrap_or_default())
     }
 
@@ -187,7 +178,7 @@ impl State {
         Ok(Response::json(201, &answer))
     }
 
-    pub fn find(&self, target: &Target) -> Result<&Stored, Response> {
+    pub fn find(&self, target: &Target) -> Result<&Value, Response> {
         self.objects
             .get(&target.key(&target.name))
             .ok_or_else(|| self.not_found(target))
@@ -217,7 +208,7 @@ impl State {
                 *plural == target.plural
                     && (target.namespace.is_empty() || *namespace == target.namespace)
             })
-            .map(|(_, stored)| &stored.object)
+            .map(|(_, stored)| stored)
             .filter(|object| selected(object))
             .collect();
         json!({
@@ -237,7 +228,7 @@ impl State {
             .and_then(|version| version.parse().ok())
             .unwrap_or_default();
         for ((namespace, plural, of), stored) in &self.objects {
-            let version: u64 = stored.object["metadata"]["resourceVersion"]
+            let version: u64 = stored["metadata"]["resourceVersion"]
                 .as_str()
                 .and_then(|version| version.parse().ok())
                 .unwrap_or_default();
@@ -245,7 +236,7 @@ impl State {
                 && name.is_none_or(|name| name == of)
                 && version > since
             {
-                let event = json!({"type": "MODIFIED", "object": stored.object});
+                let event = json!({"type": "MODIFIED", "object": stored});
                 let _ = events.send(event.to_string());
             }
         }
@@ -268,7 +259,7 @@ impl State {
     }
 
     /// Stores an object as it is, under a new version, and tells who watches.
-    pub fn store(&mut self, key: &Key, mut object: Value) {
+    pub fn store(&mut self, key: &Key, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let new = !self.objects.contains_key(key);
@@ -283,13 +274,8 @@ impl State {
             metadata["creationTimestamp"] = json!(self.now.to_string());
         }
         self.notify(key, if new { "ADDED" } else { "MODIFIED" }, &object);
-        self.objects
-            .entry(key.clone())
-            .or_insert_with(|| Stored {
-                object: Value::Null,
-                owned: BTreeMap::new(),
-            })
-            .object = object;
+        self.objects.insert(key.clone(), object.clone());
+        object
     }
 
     pub fn put(&mut self, mut object: Value) {
@@ -308,27 +294,19 @@ impl State {
                 .to_owned()
         };
         let key = (text("namespace"), served.2.to_owned(), text("name"));
-        self.claim(&key, "kubectl-create Update", &mut object);
-        let owned = BTreeMap::from([("kubectl-create Update".to_owned(), leaves(&object))]);
+        self.claim("kubectl-create", &mut object);
         self.store(&key, object);
-        self.objects.get_mut(&key).expect("just stored").owned = owned;
     }
 
-    /// Writes into an object who manages it.
-    fn claim(&self, key: &Key, manager: &str, object: &mut Value) {
-        let stored = self.objects.get(key);
-        let mut managers: Vec<&str> = stored
-            .map(|stored| stored.owned.keys().map(String::as_str).collect())
-            .unwrap_or_default();
-        if !managers.contains(&manager) {
-            managers.push(manager);
+    /// Writes into an object who manages it, beside those who do so already.
+    fn claim(&self, manager: &str, object: &mut Value) {
+        let fields = &mut object["metadata"]["managedFields"];
+        let mut entries = fields.as_array().cloned().unwrap_or_default();
+        if !entries.iter().any(|entry| entry["manager"] == manager) {
+            let time = self.now.to_string();
+            entries.push(json!({"manager": manager, "operation": "Update", "time": time}));
         }
-        let entries: Vec<Value> = managers
-            .iter()
-            .filter_map(|manager| manager.split_once(' '))
-            .map(|(name, operation)| json!({"manager": name, "operation": operation, "time": self.now.to_string()}))
-            .collect();
-        object["metadata"]["managedFields"] = json!(entries);
+        *fields = json!(entries);
     }
 
     pub fn create(&mut self, user: &User, target: &Target, request: &Request) -> Answer {
@@ -343,93 +321,59 @@ impl State {
             return Err(target.refusal(409, "AlreadyExists", &name, message));
         }
         self.admit(user, target, &name, &mut object)?;
-        let manager = format!(
-            "{} Update",
-            request.query("fieldManager").unwrap_or("unknown")
-        );
-        self.claim(&key, &manager, &mut object);
-        let owned = leaves(&object);
+        let manager = request.query("fieldManager").unwrap_or("unknown");
+        self.claim(manager, &mut object);
         if request.is_dry_run() {
             object["metadata"]["uid"] = json!("a-uid-of-a-dry-run");
             return Ok(Response::json(201, &object));
         }
-        self.store(&key, object);
-        let stored = self.objects.get_mut(&key).expect("just stored");
-        stored.owned.insert(manager, owned);
-        Ok(Response::json(201, &stored.object))
+        let answer = Response::json(201, &self.store(&key, object));
+        if self.is_garbage(&key) && !self.keeps_garbage {
+            self.discard(&key);
+        }
+        Ok(answer)
     }
 
-    /// Server-side apply: what the manager names is set, what it named before and does not any more is removed, and what
-    /// another manager set to something else is a conflict. Lists are atomic, as those that the plugins write are.
-    pub fn apply(&mut self, user: &User, target: &Target, request: &Request) -> Answer {
-        let key = target.key(&target.name);
-        let applied = request.json();
-        let name = request.query("fieldManager").unwrap_or_default();
-        if name.is_empty() {
-            let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-            return Err(Response::status(422, "Invalid", message, &json!({})));
-        }
-        let manager = format!("{name} Apply");
-        let new = leaves(&applied);
-        let (mut object, mut owned) = if let Some(stored) = self.objects.get(&key) {
-            (stored.object.clone(), stored.owned.clone())
-        } else {
-            self.authorize(user, &target.action("create"))?;
-            let metadata = json!({"name": target.name, "namespace": target.namespace});
-            let object = json!({"apiVersion": target.api_version(), "kind": target.kind, "metadata": metadata});
-            (object, BTreeMap::new())
-        };
-        let others = |path: &Vec<String>| {
-            owned
-                .iter()
-                .find(|(other, paths)| **other != manager && paths.contains(path))
-        };
-        let conflicts: Vec<(String, String)> = new
-            .iter()
-            .filter(|path| at(&object, path) != at(&applied, path))
-            .filter_map(|path| {
-                let other = others(path)?.0.split(' ').next()?;
-                Some((other.to_owned(), format!(".{}", path.join("."))))
-            })
-            .collect();
-        if let Some((other, field)) = conflicts.first() {
-            let message = format!(
-                "Apply failed with {} conflict: conflict with {other:?} using {}: {field}",
-                conflicts.len(),
-                target.api_version()
-            );
-            return Err(Response::status(
-                409,
-                "Conflict",
-                message,
-                &json!({"causes": [{"reason": "FieldManagerConflict", "message": format!("conflict with {other:?}"), "field": field}]}),
-            ));
-        }
-        let before = object.clone();
-        for path in owned.get(&manager).into_iter().flatten() {
-            if !new.contains(path) && others(path).is_none() {
-                remove(&mut object, path);
-            }
-        }
-        for path in &new {
-            set(&mut object, path, at(&applied, path).clone());
+    /// Puts another object in the place of the one that was read.
+    pub fn update(&mut self, user: &User, target: &Target, request: &Request) -> Answer {
+        let stored = self.find(target)?.clone();
+        let mut object = request.json();
+        let version = &object["metadata"]["resourceVersion"];
+        if !version.is_null() && *version != stored["metadata"]["resourceVersion"] {
+            return Err(Self::modified(target));
         }
         self.admit(user, target, &target.name, &mut object)?;
-        owned.insert(manager.clone(), new);
-        let exists = self.objects.contains_key(&key);
-        let code = if exists { 200 } else { 201 };
-        if exists && object == before {
-            self.objects.get_mut(&key).expect("it exists").owned = owned;
-            return Ok(Response::json(code, &object));
+        // What is the server's own stays as it was, whatever was sent.
+        let mut of_server = json!({"metadata": {}});
+        for field in [
+            "uid",
+            "creationTimestamp",
+            "resourceVersion",
+            "managedFields",
+        ] {
+            of_server["metadata"][field] = stored["metadata"][field].clone();
         }
-        self.claim(&key, &manager, &mut object);
+        of_server["status"] = stored["status"].clone();
+        merge(&mut object, &of_server);
+        if object == stored {
+            return Ok(Response::json(200, &object));
+        }
+        let key = target.key(&target.name);
+        let manager = request.query("fieldManager").unwrap_or("unknown");
+        self.claim(manager, &mut object);
         if request.is_dry_run() {
-            return Ok(Response::json(code, &object));
+            return Ok(Response::json(200, &object));
         }
-        self.store(&key, object);
-        let stored = self.objects.get_mut(&key).expect("just stored");
-        stored.owned = owned;
-        Ok(Response::json(code, &stored.object))
+        Ok(Response::json(200, &self.store(&key, object)))
+    }
+
+    fn modified(target: &Target) -> Response {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {:?}: the object has been modified; please apply your changes to the latest version and try again",
+            target.qualified(),
+            target.name
+        );
+        target.refusal(409, "Conflict", &target.name, message)
     }
 
     /// A merge patch (RFC 7386).
@@ -437,27 +381,21 @@ impl State {
         let stored = self.find(target)?;
         let patch = request.json();
         let version = &patch["metadata"]["resourceVersion"];
-        let mut object = stored.object.clone();
+        let mut object = stored.clone();
         if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
-            let message = format!(
-                "Operation cannot be fulfilled on {} {:?}: the object has been modified; please apply your changes to the latest version and try again",
-                target.qualified(),
-                target.name
-            );
-            return Err(target.refusal(409, "Conflict", &target.name, message));
+            return Err(Self::modified(target));
         }
         merge(&mut object, &patch);
-        if request.is_dry_run() || object == stored.object {
+        if request.is_dry_run() || object == *stored {
             return Ok(Response::json(200, &object));
         }
         let key = target.key(&target.name);
-        self.store(&key, object);
-        Ok(Response::json(200, &self.objects[&key].object))
+        Ok(Response::json(200, &self.store(&key, object)))
     }
 
     pub fn delete(&mut self, target: &Target, request: &Request) -> Answer {
         let stored = self.find(target)?;
-        let uid = &stored.object["metadata"]["uid"];
+        let uid = &stored["metadata"]["uid"];
         let expected = &request.json()["preconditions"]["uid"];
         if !expected.is_null() && expected != uid {
             let message = format!(
@@ -479,25 +417,27 @@ impl State {
         ))
     }
 
+    /// Whether the owners of an object are all gone.
+    fn is_garbage(&self, key: &Key) -> bool {
+        let owners = self.objects[key]["metadata"]["ownerReferences"].as_array();
+        let exists = |owner: &Value| {
+            let mut objects = self.objects.values();
+            objects.any(|object| object["metadata"]["uid"] == owner["uid"])
+        };
+        owners.is_some_and(|owners| !owners.is_empty() && !owners.iter().any(exists))
+    }
+
     /// Removes an object and, as the garbage collector does, what it owned.
     fn discard(&mut self, key: &Key) {
         let Some(stored) = self.objects.remove(key) else {
             return;
         };
-        self.notify(key, "DELETED", &stored.object);
+        self.notify(key, "DELETED", &stored);
         if self.keeps_garbage {
             return;
         }
-        let uid = stored.object["metadata"]["uid"].clone();
-        let owned: Vec<Key> = self
-            .objects
-            .iter()
-            .filter(|(_, stored)| {
-                let owners = stored.object["metadata"]["ownerReferences"].as_array();
-                owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid))
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        let keys = self.objects.keys().cloned();
+        let owned: Vec<Key> = keys.filter(|key| self.is_garbage(key)).collect();
         for key in owned {
             self.discard(&key);
         }
@@ -514,9 +454,7 @@ impl State {
         let ended: Vec<Key> = self
             .objects
             .iter()
-            .filter(|((_, plural, _), stored)| {
-                plural == "jobs" && over(&stored.object) == Some(true)
-            })
+            .filter(|((_, plural, _), stored)| plural == "jobs" && over(stored) == Some(true))
             .map(|(key, _)| key.clone())
             .collect();
         for key in ended {
@@ -569,7 +507,7 @@ impl State {
                 spec["suspend"] = json!(self.jobs == JobController::Suspends);
                 spec["completionMode"] = json!("NonIndexed");
                 if self.jobs == JobController::StripsTtl {
-                    remove(spec, &["ttlSecondsAfterFinished".to_owned()]);
+                    merge(spec, &json!({"ttlSecondsAfterFinished": null}));
                 }
                 object["status"] = json!({});
             }
@@ -580,7 +518,7 @@ impl State {
             "rolebindings" => {
                 let role_ref = &object["roleRef"];
                 let stored = self.objects.get(&target.key(name));
-                if stored.is_some_and(|stored| stored.object["roleRef"] != *role_ref) {
+                if stored.is_some_and(|stored| stored["roleRef"] != *role_ref) {
                     return Err(invalid(
                         "roleRef",
                         &role_ref.to_string(),

@@ -162,8 +162,9 @@ fn not_found() {
 #[test]
 fn in_an_ide() {
     let server = ApiServer::start();
-    let session = Session::with_token(&server, "ide-token");
-    snapshot!(session.run("proxy-db", ["pg"]));
+    let mut session = Session::with_token(&server, "ide-token");
+    let port = shown_port(&mut session);
+    snapshot!(session.run("proxy-db", ["pg", "--port", &port]));
 }
 
 /// The tunnel is refused when it is opened.
@@ -182,8 +183,9 @@ fn without_a_ready_pod() {
     let mut endpoints = server.object("endpoints", "user-alice", "pg");
     endpoints["subsets"][0]["notReadyAddresses"] = endpoints["subsets"][0]["addresses"].take();
     server.put(endpoints);
-    let session = Session::alice(&server);
-    snapshot!(session.run("proxy-db", ["pg"]));
+    let mut session = Session::alice(&server);
+    let port = shown_port(&mut session);
+    snapshot!(session.run("proxy-db", ["pg", "--port", &port]));
 }
 
 /// A card is somebody else's text.

@@ -18,6 +18,15 @@ fn refused<const N: usize>(
     Session::alice(&server).share_db(args)
 }
 
+/// Shares while whatever would write an object of this type is refused so.
+fn write_refused(plural: &'static str, refusal: impl Fn() -> Response + Send + 'static) -> Run {
+    let server = ApiServer::start();
+    server.on_write(plural, refusal);
+    let run = Session::alice(&server).share_db(SHARE);
+    assert_eq!(server.ours(), [""; 0]);
+    run
+}
+
 fn status(code: u16, reason: &'static str, message: &'static str) -> impl Fn() -> Response {
     move || Response::status(code, reason, message, &Value::Null)
 }
@@ -49,10 +58,8 @@ fn unauthorized_without_any_credentials() {
 
 #[test]
 fn forbidden_by_quota() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             403,
             "Forbidden",
@@ -63,10 +70,8 @@ fn forbidden_by_quota() {
 
 #[test]
 fn forbidden_in_a_namespace_that_ends() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             403,
             "Forbidden",
@@ -77,12 +82,7 @@ fn forbidden_in_a_namespace_that_ends() {
 
 #[test]
 fn forbidden_without_saying_why() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
-        status(403, "Forbidden", "Forbidden")
-    ));
+    snapshot!(write_refused("jobs", status(403, "Forbidden", "Forbidden")));
 }
 
 /// Gateways in front of API servers answer without a Status.
@@ -97,10 +97,8 @@ fn forbidden_by_a_gateway() {
 
 #[test]
 fn refused_by_a_policy() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             400,
             "BadRequest",
@@ -111,10 +109,8 @@ fn refused_by_a_policy() {
 
 #[test]
 fn refused_by_a_policy_that_forbids() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             403,
             "Forbidden",
@@ -125,10 +121,8 @@ fn refused_by_a_policy_that_forbids() {
 
 #[test]
 fn refused_by_a_policy_with_422() {
-    snapshot!(refused(
-        SHARE,
-        "PATCH",
-        "*/roles/*",
+    snapshot!(write_refused(
+        "roles",
         status(
             422,
             "Invalid",
@@ -139,10 +133,8 @@ fn refused_by_a_policy_with_422() {
 
 #[test]
 fn refused_by_a_policy_of_the_api_server() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             422,
             "Invalid",
@@ -153,10 +145,8 @@ fn refused_by_a_policy_of_the_api_server() {
 
 #[test]
 fn a_policy_that_does_not_answer() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             500,
             "InternalError",
@@ -167,10 +157,8 @@ fn a_policy_that_does_not_answer() {
 
 #[test]
 fn invalid() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             422,
             "Invalid",
@@ -241,7 +229,7 @@ fn share_not_found() {
 /// Somebody else was quicker: the Job came to be between the look and the leap.
 #[test]
 fn exists_already() {
-    snapshot!(refused(SHARE, "POST", JOBS, || Response::status(
+    snapshot!(write_refused("jobs", || Response::status(
         409,
         "AlreadyExists",
         "jobs.batch \"share-pg-bob\" already exists",
@@ -254,28 +242,14 @@ fn changed_at_the_same_time() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    server.on("PATCH", "*/jobs/share-pg-bob", status(409, "Conflict", "Operation cannot be fulfilled on jobs.batch \"share-pg-bob\": the object has been modified; please apply your changes to the latest version and try again"));
+    server.on_write("jobs", status(409, "Conflict", "Operation cannot be fulfilled on jobs.batch \"share-pg-bob\": the object has been modified; please apply your changes to the latest version and try again"));
     snapshot!(session.share_db(["extend", "pg", "--for", "1h"]));
-}
-
-/// Another field manager has changed the share by hand.
-#[test]
-fn changed_by_hand() {
-    let server = ApiServer::start();
-    let session = Session::alice(&server);
-    let _ = session.share_db(SHARE).success();
-    let mut role = server.object("roles", "user-alice", "share-pg-bob");
-    role["rules"] = json!([]);
-    server.put(role);
-    snapshot!(session.share_db(SHARE));
 }
 
 #[test]
 fn too_large() {
-    snapshot!(refused(
-        SHARE,
-        "PATCH",
-        "*/configmaps/*",
+    snapshot!(write_refused(
+        "configmaps",
         status(
             413,
             "RequestEntityTooLarge",
@@ -323,10 +297,8 @@ fn internal_error() {
 
 #[test]
 fn timeout_of_the_server() {
-    snapshot!(refused(
-        SHARE,
-        "POST",
-        JOBS,
+    snapshot!(write_refused(
+        "jobs",
         status(
             504,
             "Timeout",
@@ -368,7 +340,7 @@ fn endless_text() {
 
 #[test]
 fn a_hostile_object_of_a_404() {
-    snapshot!(refused(SHARE, "PATCH", "*/rolebindings/*", || {
+    snapshot!(write_refused("rolebindings", || {
         Response::status(
             404,
             "NotFound",
