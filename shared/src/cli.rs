@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -178,22 +178,40 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
     }
 }
 
-/// Prints help, the version, or what was typed wrongly. clap repeats arguments as they are, so what could mislead a terminal
-/// is taken out of them, and the colours with it.
+/// Prints help, the version, or what was typed wrongly, in one write. clap repeats arguments as they are, so what could
+/// mislead a terminal is taken out of them, and the colours with it.
 fn usage(error: &clap::Error) -> ExitCode {
     let misleading = std::env::args_os().any(|arg| match arg.to_str() {
         Some(arg) => printable::line(arg) != arg,
         None => true,
     });
-    if misleading && error.use_stderr() {
-        let text = error.render().to_string();
-        let _ = writeln!(std::io::stderr(), "{}", printable::lines(text.trim_end()));
-    } else if let Err(error) = error.print()
-        && error.kind() != std::io::ErrorKind::BrokenPipe
-    {
-        return ExitCode::FAILURE;
+    let to_stderr = error.use_stderr();
+    let colored = if to_stderr {
+        std::io::stderr().is_terminal()
+    } else {
+        std::io::stdout().is_terminal()
+    };
+    let text = if misleading && to_stderr {
+        printable::lines(&error.render().to_string()).into_owned()
+    } else if colored {
+        error.render().ansi().to_string()
+    } else {
+        error.render().to_string()
+    };
+    let written = if to_stderr {
+        // As clap does; where it reads no colour, it is taken out here.
+        anstream::stderr().write_all(text.as_bytes())
+    } else if colored {
+        anstream::stdout().write_all(text.as_bytes())
+    } else {
+        std::io::stdout().write_all(text.as_bytes())
+    };
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe && !to_stderr => {
+            ExitCode::FAILURE
+        }
+        _ => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
     }
-    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// `-v` shows the requests, `-vv` all that the libraries tell.

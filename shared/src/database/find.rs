@@ -35,31 +35,36 @@ pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Database> {
         Some(Workload::StatefulSet) => {
             let set: StatefulSet = cluster.get(namespace, &typed.name).await?;
             let service = service_of(cluster, namespace, &set).await?;
-            behind(cluster, namespace, &typed.name, service, Some(set)).await
+            behind(cluster, namespace, &typed.name, service, Some(set), None).await
         }
         Some(Workload::Service) => {
             let service: Service = cluster.get(namespace, &typed.name).await?;
-            behind(cluster, namespace, &typed.name, Some(service), None).await
+            behind(cluster, namespace, &typed.name, Some(service), None, None).await
         }
         None => {
-            let (service, set) = futures::join!(
+            // The Endpoints of the most likely Service are read together with it.
+            let (service, set, endpoints) = futures::join!(
                 cluster.find::<Service>(namespace, &typed.name),
-                cluster.find::<StatefulSet>(namespace, &typed.name)
+                cluster.find::<StatefulSet>(namespace, &typed.name),
+                cluster.find::<Endpoints>(namespace, &typed.name)
             );
             match (service?, set) {
                 (Some(service), set) => {
+                    let set = set.ok().flatten();
+                    let endpoints = endpoints?.unwrap_or_default();
                     behind(
                         cluster,
                         namespace,
                         &typed.name,
                         Some(service),
-                        set.ok().flatten(),
+                        set,
+                        Some(endpoints),
                     )
                     .await
                 }
                 (None, Ok(Some(set))) => {
                     let service = service_of(cluster, namespace, &set).await?;
-                    behind(cluster, namespace, &typed.name, service, Some(set)).await
+                    behind(cluster, namespace, &typed.name, service, Some(set), None).await
                 }
                 (None, _) => by_label_or_pod(cluster, namespace, &typed.name).await,
             }
@@ -91,7 +96,7 @@ async fn by_label_or_pod(cluster: &Cluster, namespace: &str, name: &str) -> Resu
         of_release.into_iter().next()
     };
     if let Some(service) = cnpg.or_else(chart) {
-        return behind(cluster, namespace, name, Some(service.clone()), None).await;
+        return behind(cluster, namespace, name, Some(service.clone()), None, None).await;
     }
     if let Some(pod) = pod? {
         return behind_pod(namespace, name, &pod);
@@ -174,16 +179,22 @@ async fn service_of(
     {
         return Ok(Some(service));
     }
-    let labels = set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.metadata.as_ref())
-        .and_then(|metadata| metadata.labels.clone())
-        .unwrap_or_default();
+    let labels = template_labels(set);
     let services: Vec<Service> = cluster.list(namespace, "").await?;
     Ok(services
         .into_iter()
         .find(|service| selects(service, &labels)))
+}
+
+/// The labels that a StatefulSet's pods have.
+fn template_labels(set: &StatefulSet) -> BTreeMap<String, String> {
+    let template = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.metadata.as_ref());
+    template
+        .and_then(|metadata| metadata.labels.clone())
+        .unwrap_or_default()
 }
 
 fn selects(service: &Service, labels: &BTreeMap<String, String>) -> bool {
@@ -206,6 +217,7 @@ async fn behind(
     name: &str,
     service: Option<Service>,
     set: Option<StatefulSet>,
+    endpoints: Option<Endpoints>,
 ) -> Result<Database> {
     let Some(service) = service else {
         let set = set.unwrap_or_default();
@@ -219,13 +231,18 @@ async fn behind(
         return Ok(database);
     };
     let service_name = service.name_any();
-    let endpoints = cluster
-        .find::<Endpoints>(namespace, &service_name)
-        .await?
-        .unwrap_or_default();
+    let endpoints = match endpoints {
+        Some(endpoints) => endpoints,
+        None => cluster
+            .find(namespace, &service_name)
+            .await?
+            .unwrap_or_default(),
+    };
     let port = choose_port(&service)?;
     let seen = pods_of(&endpoints);
     let pod = match seen.first() {
+        // The pod of a StatefulSet that is known tells nothing more than its template does.
+        Some(pod) if set.as_ref().is_some_and(|set| set_pods(set).contains(pod)) => None,
         Some(pod) => cluster.find::<Pod>(namespace, pod).await?,
         None => None,
     };
@@ -237,6 +254,15 @@ async fn behind(
         }
         _ => None,
     };
+    // A StatefulSet of the same name that this Service does not lead to is another thing.
+    let set = set.filter(|set| {
+        let theirs = set_pods(set);
+        if seen.is_empty() {
+            selects(&service, &template_labels(set))
+        } else {
+            seen.iter().any(|pod| theirs.contains(pod))
+        }
+    });
     let cnpg = pod
         .as_ref()
         .and_then(|pod| pod.labels().get(CNPG_CLUSTER).cloned())
