@@ -64,6 +64,8 @@ struct Existing {
     card: Option<ConfigMap>,
     /// The UID of the timer that this run has made, once it has.
     created: OnceCell<String>,
+    /// The UID of the Role that this run has made, once it has.
+    created_role: OnceCell<String>,
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareArgs) -> Result<()> {
@@ -294,6 +296,7 @@ async fn existing(cluster: &Cluster, namespace: &str, plan: Plan) -> Result<Exis
             binding,
             card,
             created: OnceCell::new(),
+            created_role: OnceCell::new(),
         });
     }
 }
@@ -331,15 +334,14 @@ async fn try_apply(
     if dry_run == DryRun::Server {
         return Err(failure);
     }
-    let taken_back = resolved.shares.iter().filter_map(|existing| {
-        let uid = existing.created.get()?;
-        Some(take_back(
-            cluster,
-            &resolved.database.namespace,
-            &existing.plan.name,
-            uid,
-        ))
-    });
+    let made = |existing: &&Existing| {
+        existing.created.get().is_some() || existing.created_role.get().is_some()
+    };
+    let taken_back = resolved
+        .shares
+        .iter()
+        .filter(made)
+        .map(|existing| take_back(cluster, &resolved.database.namespace, existing));
     let taken_back = join_all(taken_back).await;
     let left: Vec<&str> = taken_back.iter().flatten().map(String::as_str).collect();
     if !left.is_empty() {
@@ -356,12 +358,28 @@ async fn try_apply(
     })
 }
 
-/// Deletes what this run has made under a name, known by its timer's UID; what could not be is returned as kubectl names it.
-async fn take_back(cluster: &Cluster, namespace: &str, name: &str, timer: &str) -> Option<String> {
-    // The cluster removes it after its owner; this is sooner.
+/// Deletes what this run has made of a share, and nothing else; what could not be is returned as kubectl names it.
+async fn take_back(cluster: &Cluster, namespace: &str, existing: &Existing) -> Option<String> {
+    let name = existing.plan.name.as_str();
+    let job = async {
+        match existing.created.get() {
+            Some(uid) => {
+                cluster
+                    .delete::<Job>(namespace, name, Some(uid), false)
+                    .await
+            }
+            None => Ok(false),
+        }
+    };
+    // The cluster removes what the timer owns after it; this is sooner.
     let binding = async {
         match cluster.find::<RoleBinding>(namespace, name).await? {
-            Some(binding) if is_owned_by(&binding, timer) => {
+            Some(binding)
+                if existing
+                    .created
+                    .get()
+                    .is_some_and(|timer| is_owned_by(&binding, timer)) =>
+            {
                 cluster
                     .delete::<RoleBinding>(namespace, name, binding.uid().as_deref(), false)
                     .await
@@ -369,11 +387,52 @@ async fn take_back(cluster: &Cluster, namespace: &str, name: &str, timer: &str) 
             _ => Ok(false),
         }
     };
-    let (binding, job) = futures::join!(
-        binding,
-        cluster.delete::<Job>(namespace, name, Some(timer), false)
-    );
-    (binding.is_err() || job.is_err()).then(|| format!("job/{name} rolebinding/{name}"))
+    let role = async {
+        match existing.created_role.get() {
+            Some(uid) => {
+                cluster
+                    .delete::<Role>(namespace, name, Some(uid), false)
+                    .await
+            }
+            None => Ok(false),
+        }
+    };
+    let (job, binding, role) = futures::join!(job, binding, role);
+    (job.is_err() || binding.is_err() || role.is_err())
+        .then(|| format!("job/{name} rolebinding/{name} role/{name}"))
+}
+
+/// Makes the timer, and remembers that this run did.
+async fn create_timer(
+    cluster: &Cluster,
+    namespace: &str,
+    existing: &Existing,
+    dry: bool,
+) -> Result<Job> {
+    let job = cluster.create(namespace, &existing.plan.job(), dry).await?;
+    let _ = existing.created.set(job.uid().unwrap_or_default());
+    Ok(job)
+}
+
+/// Makes the Role if there is none, and remembers that this run did; what there is then.
+async fn create_role(
+    cluster: &Cluster,
+    database: &Database,
+    existing: &Existing,
+    dry: bool,
+) -> Result<Option<Role>> {
+    if existing.role.is_some() {
+        return Ok(existing.role.clone());
+    }
+    let role = cluster
+        .create(
+            &database.namespace,
+            &existing.plan.role(database, None),
+            dry,
+        )
+        .await?;
+    let _ = existing.created_role.set(role.uid().unwrap_or_default());
+    Ok(Some(role))
 }
 
 async fn apply_one(
@@ -388,7 +447,7 @@ async fn apply_one(
         role,
         binding,
         card,
-        created,
+        ..
     } = existing;
     let database = &resolved.database;
     let namespace = &database.namespace;
@@ -397,23 +456,35 @@ async fn apply_one(
         plan.term,
         cluster.now(),
     );
-    let (timer, job) = match (step, share) {
+    let (timer, job, role) = match (step, share) {
         (Step::Create, _) | (_, None) => {
-            let job = cluster.create(namespace, &plan.job(), dry).await?;
-            let timer = Timer::of(&job);
-            let _ = created.set(timer.uid.clone());
-            (timer, Some(job))
+            // A Role alone gives nothing to anybody, so it need not wait for the timer that will own it.
+            let (job, role) = futures::join!(
+                create_timer(cluster, namespace, existing, dry),
+                create_role(cluster, database, existing, dry)
+            );
+            let job = job?;
+            (Timer::of(&job), Some(job), role?)
         }
         (Step::Extend, Some(share)) => {
             let now = cluster.now();
             (
                 grant::reset(cluster, namespace, &share.clock, plan.term, now, dry).await?,
                 None,
+                role.clone(),
             )
         }
-        (Step::Keep, Some(share)) => (share.clock.clone(), None),
+        (Step::Keep, Some(share)) => (share.clock.clone(), None, role.clone()),
     };
     let owner = timer.owner_reference();
+    let new_role = plan.role(database, Some(&owner));
+    let role = async {
+        match &role {
+            // It was not stored.
+            Some(_) if dry && existing.role.is_none() => Ok(Outcome::Created),
+            role => apply::apply(cluster, namespace, &new_role, role.as_ref(), dry).await,
+        }
+    };
     // Nothing has to run for a share without an end.
     let running = async {
         match job {
@@ -423,12 +494,7 @@ async fn apply_one(
             _ => Ok(timer),
         }
     };
-    let new_role = plan.role(database, Some(&owner));
-    // A Role alone gives nothing to anybody, so it need not wait for the timer.
-    let (timer, _) = futures::try_join!(
-        running,
-        apply::apply(cluster, namespace, &new_role, role.as_ref(), dry)
-    )?;
+    let (timer, _) = futures::try_join!(running, role)?;
     let new_card = plan.card(database, &resolved.owner, timer.until(), Some(&owner));
     let new_binding = plan.role_binding(Some(&owner));
     // Last, so that nobody gets rights before their end is certain.

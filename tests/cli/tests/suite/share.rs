@@ -458,7 +458,7 @@ fn how_many_requests() {
         server.requests().len()
     };
     assert_eq!(count(&SHARE), 22, "share");
-    assert_eq!(count(&SHARE), 17, "share again");
+    assert_eq!(count(&SHARE), 16, "share again");
     assert_eq!(count(&["list"]), 4, "list");
     assert_eq!(count(&["extend", "pg"]), 4, "extend");
     assert_eq!(count(&["revoke", "pg"]), 7, "revoke");
