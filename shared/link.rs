@@ -2,6 +2,8 @@
 //! thousand relocations less), and with the few functions of libgcc inside (a library less to look for).
 //! `make bench` measures it. The code is memory-safe throughout: `unsafe` is forbidden.
 
+#![expect(clippy::print_stdout, reason = "this is how cargo is told")]
+
 use std::path::PathBuf;
 
 fn main() {

@@ -44,7 +44,7 @@ pub struct Args {
     database: Option<Typed>,
 
     /// Listen on this port of this machine, or fail [default: the database's port if free, otherwise another]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = port, allow_hyphen_values = true)]
     port: Option<u16>,
 
     /// Let other users of this machine connect too (the database may take them for its administrator)
@@ -110,8 +110,14 @@ async fn choose(cluster: &Cluster, ui: &Ui) -> Result<Typed> {
         ));
         return Err(error.hint("a colleague's: `kubectl proxy-db NAMESPACE/DATABASE`"));
     }
-    let chosen = ui.choose("database", &names, instead)?;
+    let chosen = ui.choose("DATABASE", &names, instead)?;
     names.swap_remove(chosen).parse().map_err(Error::usage)
+}
+
+/// A port that can be listened on.
+fn port(text: &str) -> Result<u16, String> {
+    let port: Option<u16> = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| "a port is a number from 1 to 65535".into())
 }
 
 #[cfg(test)]

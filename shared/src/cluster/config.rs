@@ -29,7 +29,15 @@ pub(super) fn load(flags: &ConnectionFlags) -> Result<(Config, Connection)> {
                 String::new(),
             ),
             Err(_) => {
-                return Err(Error::new("no kubeconfig found").hint("put it at ~/.kube/config, or name it with `--kubeconfig FILE` or KUBECONFIG (on Onyxia: My account, Kubernetes)"));
+                let error = Error::new("no kubeconfig found");
+                let error = match std::env::var("KUBECONFIG") {
+                    Ok(named) if !named.is_empty() => error.caused_by(format!(
+                        "KUBECONFIG names {}, which does not exist or says nothing",
+                        printable::short(&named, 200)
+                    )),
+                    _ => error,
+                };
+                return Err(error.hint("put it at ~/.kube/config, or name it with `--kubeconfig FILE` or KUBECONFIG (on Onyxia: My account, Kubernetes)"));
             }
         },
     };
@@ -162,15 +170,18 @@ fn from_kubeconfig(
         .iter()
         .any(|named| named.name == cluster && named.cluster.is_some())
     {
-        return Err(Error::new(format!(
+        let error = Error::new(format!(
             "the kubeconfig has no cluster `{}`",
             printable::short(&cluster, 80)
-        ))
-        .caused_by(format!(
-            "context `{}` names it",
-            printable::short(&context, 80)
-        ))
-        .hint("see what it has: `kubectl config view`"));
+        ));
+        let error = match flags.cluster {
+            Some(_) => error,
+            None => error.caused_by(format!(
+                "context `{}` names it",
+                printable::short(&context, 80)
+            )),
+        };
+        return Err(error.hint("see what it has: `kubectl config view`"));
     }
     let user = flags
         .user
@@ -183,15 +194,18 @@ fn from_kubeconfig(
             .iter()
             .any(|named| &named.name == user)
     {
-        return Err(Error::new(format!(
+        let error = Error::new(format!(
             "the kubeconfig has no user `{}`",
             printable::short(user, 80)
-        ))
-        .caused_by(format!(
-            "context `{}` names it",
-            printable::short(&context, 80)
-        ))
-        .hint("see what it has: `kubectl config view`"));
+        ));
+        let error = match flags.user {
+            Some(_) => error,
+            None => error.caused_by(format!(
+                "context `{}` names it",
+                printable::short(&context, 80)
+            )),
+        };
+        return Err(error.hint("see what it has: `kubectl config view`"));
     }
     // An address on the command line wins, so the file need not have one.
     if flags.server.is_some() {

@@ -107,6 +107,11 @@ pub(super) fn explain(error: &kube::Error, connection: &Connection) -> Error {
     if connection.proxy.is_empty() {
         away(cause).hint(hint)
     } else {
+        let cause = if all.contains("Connection refused") {
+            "nothing listens at the proxy's address (connection refused)"
+        } else {
+            cause
+        };
         away(cause).hint("check `proxy-url` in the kubeconfig, HTTPS_PROXY and NO_PROXY")
     }
 }
