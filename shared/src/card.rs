@@ -10,8 +10,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::database::{Database, Protocol, Typed, is_name};
+use crate::database::{Database, Protocol, Typed};
 use crate::error::{Kind, Result};
+use crate::names::is_name;
 use crate::printable;
 use crate::tunnel::Endpoint;
 

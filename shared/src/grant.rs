@@ -61,6 +61,27 @@ impl Term {
     }
 }
 
+/// The flags `--for` and `--forever`, the same everywhere.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct TermFlags {
+    /// For this time from now on, such as `90m`, `8h` or `2d`
+    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = crate::duration::parse, default_value = "8h")]
+    pub duration: Duration,
+    /// Until you revoke it
+    #[arg(long, conflicts_with = "duration")]
+    pub forever: bool,
+}
+
+impl TermFlags {
+    /// The term that they mean.
+    ///
+    /// # Errors
+    /// See [`Term::new`].
+    pub fn term(&self) -> Result<Term> {
+        Term::new(self.duration, self.forever)
+    }
+}
+
 /// A Job that is only a clock, as it is in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer {

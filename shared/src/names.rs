@@ -1,4 +1,4 @@
-//! Names for the objects we create.
+//! Names of objects: which there can be, and those we give.
 
 use std::fmt::Write;
 
@@ -6,6 +6,19 @@ use sha2::{Digest, Sha256};
 
 /// The longest name that fits a label's value and a Job's name.
 const MAX: usize = 63;
+
+/// Whether a text is a name as most objects have it: an RFC 1123 subdomain.
+pub fn is_name(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    !text.is_empty()
+        && text.len() <= 253
+        && text
+            .chars()
+            .all(|c| alphanumeric(c) || c == '-' || c == '.')
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && !text.contains("..")
+}
 
 /// Joins parts to a name that Kubernetes accepts. Parts that have to be changed for it (other characters, too long) get a
 /// hash of what they were, so that two different ones never meet in one name.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cluster::Identity;
 use crate::error::{Error, Result};
+use crate::names::is_name;
 use crate::printable;
 
 /// A subject of RBAC.
@@ -146,37 +147,25 @@ impl std::str::FromStr for Typed {
             Some(("group" | "Group", name)) if usable(name) => {
                 Ok(Self::Exact(Subject::Group { name: name.into() }))
             }
-            Some(("serviceaccount" | "ServiceAccount" | "sa", account)) => match account
-                .split_once(['/', ':'])
-            {
-                Some((namespace, name)) if is_dns_label(namespace) && is_dns_subdomain(name) => {
-                    Ok(Self::Exact(Subject::ServiceAccount {
-                        namespace: namespace.into(),
-                        name: name.into(),
-                    }))
+            Some(("serviceaccount" | "ServiceAccount" | "sa", account)) => {
+                match account.split_once(['/', ':']) {
+                    Some((namespace, name)) if is_namespace(namespace) && is_name(name) => {
+                        Ok(Self::Exact(Subject::ServiceAccount {
+                            namespace: namespace.into(),
+                            name: name.into(),
+                        }))
+                    }
+                    _ => Err("a ServiceAccount is written `serviceaccount:NAMESPACE/NAME`".into()),
                 }
-                _ => Err("a ServiceAccount is written `serviceaccount:NAMESPACE/NAME`".into()),
-            },
+            }
             _ => Err(format!("not a user's name: {forms}")),
         }
     }
 }
 
-/// RFC 1123 label, the form of a namespace's name.
-fn is_dns_label(text: &str) -> bool {
-    text.len() <= 63 && is_dns_subdomain(text) && !text.contains('.')
-}
-
-/// RFC 1123 subdomain, the form of most names in Kubernetes.
-fn is_dns_subdomain(text: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty()
-        && text.len() <= 253
-        && text
-            .chars()
-            .all(|c| alphanumeric(c) || c == '-' || c == '.')
-        && text.starts_with(alphanumeric)
-        && text.ends_with(alphanumeric)
+/// Whether a text can be a namespace's name: an RFC 1123 label.
+fn is_namespace(text: &str) -> bool {
+    text.len() <= 63 && is_name(text) && !text.contains('.')
 }
 
 /// How this cluster makes user names out of what people call each other.

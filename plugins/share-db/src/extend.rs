@@ -1,14 +1,13 @@
 //! `share-db extend`: a new end for a share that exists, later or earlier.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::card::Card;
 use commons::database::Typed;
-use commons::grant::{self, Term};
+use commons::grant::{self, Term, TermFlags};
 use commons::output::{self, OutputFlags};
-use commons::{Cluster, Error, Result, Ui, duration, subject};
+use commons::{Cluster, Error, Result, Ui, subject};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,12 +23,8 @@ pub struct Args {
     /// Only the share with these colleagues
     #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
     with: Vec<subject::Typed>,
-    /// For this time from now on, such as `90m`, `8h` or `2d`
-    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
-    duration: Duration,
-    /// Until you revoke it
-    #[arg(long, conflicts_with = "duration")]
-    forever: bool,
+    #[command(flatten)]
+    term: TermFlags,
     #[command(flatten)]
     dry_run: DryRunFlags,
     #[command(flatten)]
@@ -37,7 +32,7 @@ pub struct Args {
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
-    let term = Term::new(args.duration, args.forever)?;
+    let term = args.term.term()?;
     let selection = Selection {
         database: args.database.clone(),
         with: args.with.clone(),
@@ -138,7 +133,7 @@ fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result
             share.with,
             share.database,
             share.namespace,
-            share.term(now, Some(args.duration))
+            share.term(now, Some(args.term.duration))
         ))
     })
 }

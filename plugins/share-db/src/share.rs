@@ -8,7 +8,7 @@ use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
 use commons::database::{self, Database, Typed};
 use commons::error::{close_names, rights_hints};
-use commons::grant::{self, Term, Timer, is_owned_by};
+use commons::grant::{self, Term, TermFlags, Timer, is_owned_by};
 use commons::output::{self, OutputFlags};
 use commons::subject::{self, Pattern};
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
@@ -32,12 +32,8 @@ pub struct ShareArgs {
     /// With these colleagues: `bob`, or exactly `user:NAME`, `group:NAME`, `serviceaccount:NAMESPACE/NAME`
     #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
     with: Vec<subject::Typed>,
-    /// For this time, such as `90m`, `8h` or `2d`
-    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse, default_value = "8h")]
-    duration: Duration,
-    /// Until you revoke it
-    #[arg(long, conflicts_with = "duration")]
-    forever: bool,
+    #[command(flatten)]
+    term: TermFlags,
     /// For colleagues without this plugin: let them read the pod too, as `kubectl port-forward` wants (it may show passwords)
     #[arg(long)]
     plain_kubectl: bool,
@@ -69,7 +65,7 @@ struct Existing {
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareArgs) -> Result<()> {
-    let term = Term::new(args.duration, args.forever)?;
+    let term = args.term.term()?;
     if args.with.is_empty()
         && let Some(command) = args
             .database
@@ -622,8 +618,8 @@ fn report(
     } in made
     {
         let (what, asked) = match step {
-            Step::Create => ("may connect", Some(args.duration)),
-            Step::Extend => ("may now connect longer", Some(args.duration)),
+            Step::Create => ("may connect", Some(args.term.duration)),
+            Step::Extend => ("may now connect longer", Some(args.term.duration)),
             Step::Keep => ("may already connect", None),
         };
         let real = if share.subject.to_string() == share.with {
@@ -683,9 +679,9 @@ fn report(
 fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: jiff::Timestamp) {
     for Made { share, .. } in made
         .iter()
-        .filter(|made| made.step == Step::Keep && !args.forever)
+        .filter(|made| made.step == Step::Keep && !args.term.forever)
     {
-        let asked = now.checked_add(args.duration).ok();
+        let asked = now.checked_add(args.term.duration).ok();
         if share
             .until
             .zip(asked)
@@ -695,7 +691,7 @@ fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: jiff
                 "to make it shorter: `kubectl share-db extend {} --with {} --for {}`",
                 database.name,
                 share.with,
-                duration::exact(args.duration)
+                duration::exact(args.term.duration)
             ));
         }
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commons::apply::{MANAGED_BY, is_ours};
-use commons::database::{Typed, is_name};
+use commons::database::Typed;
 use commons::error::name_hint;
 use commons::grant::Timer;
+use commons::names::is_name;
 use commons::output::{Columns, Listed};
 use commons::subject::{self, Subject};
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};

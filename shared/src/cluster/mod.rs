@@ -278,6 +278,14 @@ impl Cluster {
             .items)
     }
 
+    /// How we write: under our own name.
+    fn writing(&self, dry_run: bool) -> PostParams {
+        PostParams {
+            dry_run,
+            field_manager: Some(self.manager.into()),
+        }
+    }
+
     /// Replaces an object that was read before; its resource version keeps changes of others safe.
     ///
     /// # Errors
@@ -288,10 +296,7 @@ impl Cluster {
         object: &K,
         dry_run: bool,
     ) -> Result<K> {
-        let params = PostParams {
-            dry_run,
-            field_manager: Some(self.manager.into()),
-        };
+        let params = self.writing(dry_run);
         let name = object.name_any();
         self.send(
             request::<K>("update", namespace, &name),
@@ -310,10 +315,7 @@ impl Cluster {
         object: &K,
         dry_run: bool,
     ) -> Result<K> {
-        let params = PostParams {
-            dry_run,
-            field_manager: Some(self.manager.into()),
-        };
+        let params = self.writing(dry_run);
         let name = object.name_any();
         self.send(
             request::<K>("create", namespace, &name),

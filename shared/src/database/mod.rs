@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
+use crate::names::is_name;
 use crate::printable;
 use crate::tunnel::Endpoint;
 
@@ -112,19 +113,6 @@ impl FromStr for Typed {
             name: name.into(),
         })
     }
-}
-
-/// RFC 1123 subdomain, the form of the names of Services, StatefulSets and pods.
-pub fn is_name(text: &str) -> bool {
-    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    !text.is_empty()
-        && text.len() <= 253
-        && text
-            .chars()
-            .all(|c| alphanumeric(c) || c == '-' || c == '.')
-        && text.starts_with(alphanumeric)
-        && text.ends_with(alphanumeric)
-        && !text.contains("..")
 }
 
 impl Typed {

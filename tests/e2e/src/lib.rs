@@ -4,6 +4,7 @@
 //! test fails; then the state of its namespace is printed first.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::missing_panics_doc,
     clippy::print_stderr,
     clippy::return_self_not_must_use,
@@ -500,11 +501,14 @@ pub fn eventually(what: &str, patience: Duration, mut holds: impl FnMut() -> boo
     }
 }
 
-/// A local port that nothing listens on at the moment.
+/// A local port that nothing listens on and no other test is given, from below those that the system hands out.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mine = std::process::id() % 100 * 100;
+    (0..100)
+        .map(|_| {
+            u16::try_from(20_000 + (mine + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000).unwrap()
+        })
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
