@@ -218,10 +218,14 @@ fn alternatives(names: &[&str], addresses: &[IpAddr]) -> Result<Vec<SanType>> {
 
 /// Writes a file that only its owner reads.
 pub(crate) fn write_private(path: &Path, content: &str) -> Result<()> {
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    // Tests side by side write the same file: each has a scratch file of its own.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     let failed = || format!("{} cannot be written", path.display());
-    let scratch = path.with_extension("new");
-    // A scratch file of a killed run may have other permissions.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let scratch = path.with_extension(format!("{}-{count}.new", std::process::id()));
+    // One of a killed run may have other permissions.
     let _ = fs::remove_file(&scratch);
     let mut file = fs::File::options()
         .create_new(true)
