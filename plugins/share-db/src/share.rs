@@ -113,10 +113,13 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         Some(typed) => typed.clone(),
         None => choose(cluster, ui).await?,
     };
-    let (people, database) = futures::join!(
-        people(cluster, args, &typed, term),
-        database::find(cluster, &typed)
-    );
+    let database = async {
+        let mut database = database::find(cluster, &typed).await?;
+        // The colleague is told as whom and where to log in; the password stays here.
+        database::learn_names(cluster, &mut database).await?;
+        Ok::<_, Error>(database)
+    };
+    let (people, database) = futures::join!(people(cluster, args, &typed, term), database);
     let (owner, shares) = people?;
     Ok(Resolved {
         owner,

@@ -184,6 +184,19 @@ pub async fn credentials(cluster: &Cluster, database: &Database) -> Result<Crede
     Ok(found)
 }
 
+/// Fills in the user and the database of one's own database, where only a Secret tells them; the password is not kept.
+///
+/// # Errors
+/// As [`credentials`].
+pub async fn learn_names(cluster: &Cluster, database: &mut Database) -> Result<()> {
+    if database.username.is_none() || database.dbname.is_none() {
+        let found = credentials(cluster, database).await?;
+        database.username = found.username;
+        database.dbname = found.dbname;
+    }
+    Ok(())
+}
+
 /// A Secret, or nothing where there is none or it may not be read.
 async fn readable(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<Secret>> {
     match cluster.find(namespace, name).await {

@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use test_cluster::Cluster;
+use test_cluster::machine::{Package, ensure_packages};
+use test_cluster::{Cluster, Progress};
 
 /// How long any command of a test may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -41,6 +42,11 @@ impl Stage {
     /// Finds the cluster; a test without one fails.
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        let psql = Package {
+            name: "postgresql-client",
+            shows: "psql",
+        };
+        ensure_packages(&[psql], &Progress::new()).unwrap_or_else(|error| panic!("{error}"));
         let cluster = Cluster::for_tests().unwrap_or_else(|error| panic!("{error}"));
         let tag = format!(
             "{:x}{:x}",
