@@ -4,7 +4,6 @@
 //! the absence of a terminal are handled here once. Whatever is printed is stripped of control characters first.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
@@ -121,19 +120,17 @@ impl Ui {
         };
     }
 
-    /// A spinner on a terminal while something takes its time; nothing elsewhere. It goes away when dropped.
+    /// What is being done, on a terminal while it takes its time; nothing elsewhere. It goes away when dropped.
     pub fn progress(&self, text: impl AsRef<str>) -> Progress {
-        let text = printable::line(text.as_ref()).into_owned();
         if self.verbosity != Verbosity::Normal
             || !io::stderr().is_terminal()
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
         {
             return Progress(None);
         }
-        let bar = indicatif::ProgressBar::new_spinner();
-        bar.set_message(text);
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Progress(Some(bar))
+        let progress = Progress(Some(dialoguer::console::Term::stderr()));
+        progress.say(text);
+        progress
     }
 
     /// Lets the user choose one of `items` with the arrow keys; the position of the chosen one.
@@ -203,23 +200,25 @@ fn answered<T>(answer: dialoguer::Result<Option<T>>) -> Result<T> {
     }
 }
 
-/// A spinner; it is removed when this is dropped.
+/// A line that tells what is being done; it is removed when this is dropped.
 #[derive(Debug)]
-pub struct Progress(Option<indicatif::ProgressBar>);
+pub struct Progress(Option<dialoguer::console::Term>);
 
 impl Progress {
     /// Replaces its text.
     pub fn say(&self, text: impl AsRef<str>) {
-        if let Some(bar) = &self.0 {
-            bar.set_message(printable::line(text.as_ref()).into_owned());
+        if let Some(term) = &self.0 {
+            let width = usize::from(term.size().1).saturating_sub(2);
+            let _ = term.clear_line();
+            let _ = term.write_str(&format!("{}…", printable::short(text.as_ref(), width)));
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
+        if let Some(term) = &self.0 {
+            let _ = term.clear_line();
         }
     }
 }
