@@ -176,12 +176,7 @@ fn with_fields_of(there: &Value, wanted: &Value) -> Value {
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn print_objects(
-    ui: &Ui,
-    format: Option<Format>,
-    objects: &[PlannedObject],
-    dry_run: DryRun,
-) -> Result<()> {
+pub fn print_objects(ui: &Ui, format: Option<Format>, objects: &[PlannedObject]) -> Result<()> {
     match format {
         Some(Format::Json) => {
             let items: Vec<_> = objects.iter().map(|object| &object.document).collect();
@@ -203,12 +198,9 @@ pub fn print_objects(
         Some(Format::Name) => objects
             .iter()
             .try_for_each(|object| ui.result(object.line.split(' ').next().unwrap_or_default())),
-        None | Some(Format::Wide) => {
-            let _ = dry_run;
-            objects
-                .iter()
-                .try_for_each(|object| ui.result(&object.line))
-        }
+        None | Some(Format::Wide) => objects
+            .iter()
+            .try_for_each(|object| ui.result(&object.line)),
     }
 }
 

@@ -162,24 +162,6 @@ impl Ui {
             .interact_opt();
         answered(chosen)
     }
-
-    /// Asks a question whose answer is yes or no.
-    ///
-    /// # Errors
-    /// As [`Ui::choose`].
-    pub fn confirm(&self, question: &str, default: bool, instead: &str) -> Result<bool> {
-        if !can_ask() {
-            return Err(
-                Error::usage("this needs a yes, and there is no terminal to ask on").hint(instead),
-            );
-        }
-        answered(
-            dialoguer::Confirm::new()
-                .with_prompt(printable::line(question))
-                .default(default)
-                .interact_opt(),
-        )
-    }
 }
 
 /// Whether a question can be asked at all: somebody types and reads.

@@ -597,7 +597,7 @@ fn print_plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &Resolved)
             dry_run,
         )?);
     }
-    apply::print_objects(ui, args.output.output, &objects, dry_run)
+    apply::print_objects(ui, args.output.output, &objects)
 }
 
 /// Who may do what, until when, and what they type.
