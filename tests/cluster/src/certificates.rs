@@ -27,6 +27,15 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// What was written as `NAME` earlier, if it was.
+    pub(crate) fn read(directory: &Path, name: &str) -> Option<Self> {
+        let read = |kind| fs::read_to_string(directory.join(format!("{name}.{kind}"))).ok();
+        Some(Self {
+            certificate: read("crt")?,
+            key: read("key")?,
+        })
+    }
+
     /// Writes `NAME.crt` and `NAME.key`, the key for the owner alone.
     pub(crate) fn write(&self, directory: &Path, name: &str) -> Result<()> {
         write_private(&directory.join(format!("{name}.crt")), &self.certificate)?;
@@ -44,10 +53,7 @@ impl Authority {
     /// A new authority.
     pub(crate) fn create() -> Result<Self> {
         let key = new_key()?;
-        let certificate = Self::parameters()
-            .self_signed(&key)
-            .context("the authority's certificate cannot be made")?
-            .pem();
+        let certificate = self_signed_root(&Self::parameters(), &key)?;
         Ok(Self { certificate, key })
     }
 
@@ -80,15 +86,7 @@ impl Authority {
 
     /// Its name is all that a signature takes from these, so they are the same whenever the authority is read again.
     fn parameters() -> CertificateParams {
-        let mut parameters = validity(CertificateParams::default());
-        parameters.distinguished_name = name("kube-commons-node");
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::CrlSign,
-        ];
-        parameters
+        root_parameters("kube-commons-node")
     }
 
     /// A certificate for a client: user name and groups as Kubernetes reads them (CN and O).
@@ -140,6 +138,34 @@ impl Authority {
             key: key.serialize_pem(),
         })
     }
+}
+
+/// A root of its own, for an issuer inside the cluster to sign with.
+pub(crate) fn root(common_name: &str) -> Result<Identity> {
+    let key = new_key()?;
+    Ok(Identity {
+        certificate: self_signed_root(&root_parameters(common_name), &key)?,
+        key: key.serialize_pem(),
+    })
+}
+
+fn root_parameters(common_name: &str) -> CertificateParams {
+    let mut parameters = validity(CertificateParams::default());
+    parameters.distinguished_name = name(common_name);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::CrlSign,
+    ];
+    parameters
+}
+
+fn self_signed_root(parameters: &CertificateParams, key: &KeyPair) -> Result<String> {
+    Ok(parameters
+        .self_signed(key)
+        .context("the authority's certificate cannot be made")?
+        .pem())
 }
 
 /// A certificate that nobody signed but itself, for the ingress's names.

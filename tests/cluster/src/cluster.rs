@@ -2,16 +2,18 @@
 
 use std::{
     env, fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
 };
 
 use crate::{
+    additions::Addition,
     api::Api,
     error::{Context as _, Error, Result},
     external,
     fault::{self, Fault},
     foreign,
-    layout::Layout,
+    layout::{COMMAND, Layout},
     node, programs, users,
 };
 
@@ -101,6 +103,39 @@ impl Cluster {
         self.own
     }
 
+    /// Fails, and says how to add it, unless the own node has all of this: nobody knows what another cluster has.
+    pub fn require(&self, additions: &[Addition]) -> Result<()> {
+        let names = |additions: &[Addition]| {
+            additions
+                .iter()
+                .map(|addition| addition.name())
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        if !self.own {
+            return Err(
+                Error::new(format!("{} is on the own node only", names(additions)))
+                    .hint(format!("leave {CHOICE} out and run `make cluster`")),
+            );
+        }
+        let with = node::additions(&self.layout);
+        let missing: Vec<_> = additions
+            .iter()
+            .copied()
+            .filter(|addition| !with.contains(addition))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = names(&missing);
+        Err(
+            Error::new(format!("the test node has no {missing}")).hint(format!(
+                "run `{COMMAND} --node {} up --with {missing}`",
+                self.layout.number()
+            )),
+        )
+    }
+
     /// The kubeconfig of the cluster's admin.
     pub fn admin_kubeconfig(&self) -> &Path {
         &self.admin
@@ -109,6 +144,31 @@ impl Cluster {
     /// The certificate (PEM) that the ingress of the own node answers with, to trust it by.
     pub fn ingress_certificate(&self) -> PathBuf {
         self.layout.path("pki/ingress.crt")
+    }
+
+    /// The certificate (PEM) that the shared `Gateway` of the own node answers with, to trust it by.
+    pub fn gateway_certificate(&self) -> PathBuf {
+        self.layout.path("pki/gateway.crt")
+    }
+
+    /// The certificate (PEM) that the second ingress controller of the own node answers with, to trust it by.
+    pub fn second_certificate(&self) -> PathBuf {
+        self.layout.path("pki/haproxy.crt")
+    }
+
+    /// The certificate (PEM) of the root that the `ClusterIssuer` `ca` of the own node signs with.
+    pub fn issuer_certificate(&self) -> PathBuf {
+        self.layout.path("pki/issuer-ca.crt")
+    }
+
+    /// The address that the names below [`crate::INGRESS_DOMAIN`] and [`crate::GATEWAY_DOMAIN`] lead to on the own node; DNS answers there too.
+    pub fn address(&self) -> Ipv4Addr {
+        self.layout.address()
+    }
+
+    /// The address that the names below [`crate::SECOND_DOMAIN`] lead to on the own node.
+    pub fn second_address(&self) -> Ipv4Addr {
+        self.layout.second_address()
     }
 
     /// kubectl: the one built for the node, or the one in PATH for another cluster.

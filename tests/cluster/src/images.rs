@@ -23,6 +23,8 @@ use crate::{
 
 /// The image that holds a pod's namespaces.
 pub(crate) const PAUSE: &str = "docker.io/kube-commons/pause:1";
+/// The image of the whole Debian layer, for what needs its programs.
+pub(crate) const DEBIAN_SYSTEM: &str = "docker.io/kube-commons/debian:1";
 /// The image of the `CloudNativePG` operator.
 pub(crate) const CNPG_MANAGER: &str = "docker.io/kube-commons/cnpg-manager:1.27.0";
 
@@ -30,7 +32,7 @@ pub(crate) const CNPG_MANAGER: &str = "docker.io/kube-commons/cnpg-manager:1.27.
 const DEBIAN: &[&str] = &[
     "--quiet",
     "--variant=minbase",
-    "--include=postgresql-15,socat,busybox-static",
+    "--include=postgresql-15,socat,busybox-static,haproxy,lua-json",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -66,6 +68,7 @@ struct Recipe {
 enum LayerKind {
     Busybox,
     Debian,
+    Web,
 }
 
 fn recipes() -> Vec<Recipe> {
@@ -104,6 +107,17 @@ fn recipes() -> Vec<Recipe> {
             LayerKind::Debian,
             json!({"Entrypoint": ["/usr/bin/socat"]}),
         ),
+        recipe(
+            DEBIAN_SYSTEM,
+            LayerKind::Debian,
+            json!({"Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}),
+        ),
+        recipe(
+            "docker.io/library/web:1",
+            LayerKind::Web,
+            // A number, so that the kubelet sees that it is not root.
+            json!({"Entrypoint": ["/web"], "User": "1000", "ExposedPorts": {"8000/tcp": {}}}),
+        ),
     ]
 }
 
@@ -112,18 +126,20 @@ pub fn references() -> Vec<&'static str> {
     recipes()
         .iter()
         .map(|recipe| recipe.reference)
-        .filter(|&reference| reference != PAUSE)
+        .filter(|reference| !reference.contains("/kube-commons/"))
         .collect()
 }
 
 /// containerd's content for a node: a directory of the cache to copy from.
 pub(crate) fn store(progress: &Progress) -> Result<PathBuf> {
     let recipes = recipes();
+    let web = Program::Web.path(progress)?;
     let containerd = external::run(external::command("containerd").arg("--version"))?;
     let mut key = Key::new()
         .with(REVISION)
         .with(containerd)
-        .with(machine::architecture());
+        .with(machine::architecture())
+        .with(web.to_string_lossy().as_bytes());
     for part in DEBIAN {
         key = key.with(part);
     }
@@ -142,13 +158,17 @@ pub(crate) fn store(progress: &Progress) -> Result<PathBuf> {
             progress.doing("images: writing");
             let busybox_path = scratch.join("busybox.tar");
             busybox_layer(&debian_path, &busybox_path)?;
+            let web_path = scratch.join("web.tar");
+            program_layer(&web, "web", &web_path)?;
             let (busybox, debian) = (Layer::read(&busybox_path)?, Layer::read(&debian_path)?);
+            let web = Layer::read(&web_path)?;
             let images: Vec<Image> = recipes
                 .iter()
                 .map(|recipe| {
                     let layer = match recipe.layer {
                         LayerKind::Busybox => &busybox,
                         LayerKind::Debian => &debian,
+                        LayerKind::Web => &web,
                     };
                     Image {
                         reference: recipe.reference,
@@ -161,7 +181,7 @@ pub(crate) fn store(progress: &Progress) -> Result<PathBuf> {
             write_archive(&images, &archive)?;
             progress.doing("images: unpacking");
             crate::store::unpack(&archive, &scratch.join("containerd"))?;
-            for done in [&archive, &busybox_path] {
+            for done in [&archive, &busybox_path, &web_path] {
                 fs::remove_file(done)
                     .with_context(|| format!("{} cannot be removed", done.display()))?;
             }
@@ -295,15 +315,20 @@ fn busybox_layer(debian: &Path, output: &Path) -> Result<()> {
     layer.finish()
 }
 
+/// A static program and nothing else.
+fn program_layer(program: &Path, name: &str, output: &Path) -> Result<()> {
+    let mut layer = LayerFile::create(output)?;
+    layer.program(name, program)?;
+    layer.finish()
+}
+
 /// The operator's program where its releases have it.
 fn manager_layer(program: &Path, output: &Path) -> Result<()> {
     let mut layer = LayerFile::create(output)?;
     layer.directory("tmp/")?;
     layer.directory("operator/")?;
-    let bytes =
-        fs::read(program).with_context(|| format!("{} cannot be read", program.display()))?;
     let name = format!("operator/manager_{}", machine::architecture());
-    layer.file(&name, &bytes, 0o755)?;
+    layer.program(&name, program)?;
     layer.link("manager", &name)?;
     layer.finish()
 }
@@ -339,6 +364,12 @@ impl LayerFile {
 
     fn file(&mut self, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
         self.entry(name, tar::EntryType::Regular, mode, bytes)
+    }
+
+    fn program(&mut self, name: &str, program: &Path) -> Result<()> {
+        let bytes =
+            fs::read(program).with_context(|| format!("{} cannot be read", program.display()))?;
+        self.file(name, &bytes, 0o755)
     }
 
     fn link(&mut self, name: &str, target: &str) -> Result<()> {

@@ -149,11 +149,13 @@ fn make_mounts(layout: &Layout) -> Result<()> {
 
 fn make_network(layout: &Layout) -> Result<()> {
     let (host, address) = (layout.host_address(), layout.address());
+    let second = layout.second_address();
     // A bridge without ports holds the pods' gateway: kernels without the dummy driver have this one. The blackhole keeps packets for pods
     // that are gone from leaving by the default route.
     let commands = format!(
         "link set lo up
 addr add {address}/30 dev eth0
+addr add {second}/32 dev eth0
 link set eth0 up
 route add default via {host}
 link add node0 type bridge

@@ -20,6 +20,10 @@ pub const NODE_NAME: &str = "node1";
 pub(crate) const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 /// The domain whose every name leads to the ingress controller.
 pub const INGRESS_DOMAIN: &str = "kub.example.test";
+/// The domain whose every name leads to the shared `Gateway`, which is the same controller.
+pub const GATEWAY_DOMAIN: &str = "gw.example.test";
+/// The domain whose every name leads to the second ingress controller.
+pub const SECOND_DOMAIN: &str = "haproxy.example.test";
 
 /// Number, state directory and names of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,11 @@ impl Layout {
         Ipv4Addr::new(10, 254, self.number, 2)
     }
 
+    /// An address of the node outside the link's network: the second ingress controller answers here.
+    pub fn second_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 254, self.number, 5)
+    }
+
     /// The URL of the API server.
     pub fn server(&self) -> String {
         format!("https://{}:6443", self.address())
@@ -143,6 +152,7 @@ mod tests {
     fn nodes_side_by_side_share_no_name() {
         let (a, b) = (Layout::new(0, "/s/a"), Layout::new(1, "/s/b"));
         assert_ne!(a.address(), b.address());
+        assert_ne!(a.second_address(), b.second_address());
         assert_ne!(a.link(), b.link());
         assert_ne!(a.cgroup(), b.cgroup());
     }

@@ -3,7 +3,7 @@
 //!
 //! Tests start from [`Cluster::for_tests`]; the command `cluster` is what `make cluster` runs.
 
-mod addition;
+mod additions;
 mod api;
 mod archive;
 mod cache;
@@ -36,7 +36,7 @@ mod subject;
 pub mod users;
 mod wait;
 
-pub use addition::Addition;
+pub use additions::Addition;
 pub use cluster::{CHOICE, Cluster, NODE};
 pub use commands::main;
 pub use components::Component;
@@ -44,6 +44,6 @@ pub use control::Health;
 pub use error::{Error, Result};
 pub use fault::Fault;
 pub use images::references as image_references;
-pub use layout::{INGRESS_DOMAIN, Layout, NODE_NAME};
+pub use layout::{GATEWAY_DOMAIN, INGRESS_DOMAIN, Layout, NODE_NAME, SECOND_DOMAIN};
 pub use node::{Outcome, Status};
 pub use progress::Progress;

@@ -153,11 +153,11 @@ pub(crate) fn check_free(layout: &Layout) -> Result<()> {
     })
 }
 
-/// The node's network.
+/// The node's addresses: the link's network and the address beyond it.
 fn network(layout: &Layout) -> String {
     format!(
-        "{}/30",
-        Ipv4Addr::from(u32::from(layout.host_address()) & !3)
+        "{}/29",
+        Ipv4Addr::from(u32::from(layout.host_address()) & !7)
     )
 }
 
@@ -176,6 +176,10 @@ fn guard(layout: &Layout, action: &str) -> Result<String> {
 /// Makes the link between the host and the network namespace of process `init`.
 pub(crate) fn create(layout: &Layout, init: &ProcessIdentity) -> Result<()> {
     let (link, address) = (layout.link(), format!("{}/30", layout.host_address()));
+    let (second, node) = (
+        layout.second_address().to_string(),
+        layout.address().to_string(),
+    );
     let (pid, mark) = (init.pid.to_string(), Mark::of(init, layout).write());
     guard(layout, "replace")
         .and_then(|_| {
@@ -186,6 +190,7 @@ pub(crate) fn create(layout: &Layout, init: &ProcessIdentity) -> Result<()> {
         .and_then(|_| ip(&["link", "set", &link, "alias", &mark]))
         .and_then(|_| ip(&["address", "add", &address, "dev", &link]))
         .and_then(|_| ip(&["link", "set", &link, "up"]))
+        .and_then(|_| ip(&["route", "replace", &second, "via", &node, "dev", &link]))
         .map(drop)
         .context("the link to the node cannot be made")
 }

@@ -13,7 +13,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    addition::Addition,
+    additions::{self, Addition, Site},
     api::Api,
     cache,
     certificates::{self, Authority},
@@ -66,6 +66,7 @@ pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Out
         .with_context(|| format!("{} cannot be made", layout.state().display()))?;
     let _lock = lock(layout, progress)?;
     let found = status(layout);
+    let with = Addition::complete(with.iter().copied());
     if found.exists && found.complaints.is_empty() {
         let missing: Vec<_> = with
             .iter()
@@ -78,11 +79,8 @@ pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Out
         extend(layout, &found.with, &missing, progress)?;
         return Ok(Outcome::Extended);
     }
-    let mut wanted = with.to_vec();
     // A node that broke comes back with what it had.
-    wanted.extend(found.with);
-    wanted.sort_unstable();
-    wanted.dedup();
+    let wanted = Addition::complete(with.into_iter().chain(found.with));
     if found.exists {
         progress.say(&format!(
             "the node is not well ({}): making it anew",
@@ -135,6 +133,7 @@ fn build(with: &[Addition], progress: &Progress) -> Result<()> {
         Program::Kubectl,
         Program::Felix,
         Program::Coredns,
+        Program::Web,
     ];
     for &program in stock
         .iter()
@@ -149,8 +148,7 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
     progress.doing("starting the node");
     let setup = Setup { layout, progress };
     prepare_state(&setup, content)?;
-    let additions = with.iter().filter_map(|addition| addition.component());
-    for component in Component::STOCK.iter().copied().chain(additions) {
+    for &component in Component::STOCK {
         component.prepare(&setup)?.record(layout, component)?;
     }
     start_init(layout)?;
@@ -170,18 +168,26 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
     ] {
         start(layout, component)?;
     }
-    define_policies(&api, progress)?;
+    additions::define(&api, Program::Felix, progress)?;
+    for addition in with {
+        addition.define(&api, progress)?;
+    }
     storage::offer(&api)?;
     for &name in users::DEFAULT {
         add_user(layout, &api, name, Some("admin"), &[])?;
     }
     announce_policy_engine(layout, &api)?;
     start(layout, Component::Felix)?;
+    let site = Site {
+        layout,
+        api: &api,
+        progress,
+        with,
+    };
+    install(&site, with)?;
     progress.doing("waiting until the node is usable");
     prove(layout, &api)?;
-    for &addition in with {
-        put(layout, addition, &api, progress)?;
-    }
+    prove_additions(&site, with)?;
     Ready {
         with: with.to_vec(),
     }
@@ -197,33 +203,35 @@ fn extend(
 ) -> Result<()> {
     build(missing, progress)?;
     let api = Api::of(&layout.kubeconfig("admin"))?;
-    let setup = Setup { layout, progress };
-    let mut with = present.to_vec();
-    for &addition in missing {
-        if let Some(component) = addition.component() {
-            component.prepare(&setup)?.record(layout, component)?;
-        }
-        put(layout, addition, &api, progress)?;
-        with.push(addition);
-        Ready { with: with.clone() }.write(layout.state())?;
+    let with = Addition::complete(present.iter().chain(missing).copied());
+    for addition in missing {
+        addition.define(&api, progress)?;
+    }
+    let site = Site {
+        layout,
+        api: &api,
+        progress,
+        with: &with,
+    };
+    // What they rest on is installed again: it may be set up in another way for them.
+    let affected = Addition::complete(missing.iter().copied());
+    install(&site, &affected)?;
+    prove_additions(&site, &affected)?;
+    Ready { with }.write(layout.state())
+}
+
+fn install(site: &Site, additions: &[Addition]) -> Result<()> {
+    for addition in additions {
+        site.progress.doing(&format!("adding {addition}"));
+        addition.install(site)?;
     }
     Ok(())
 }
 
-fn put(layout: &Layout, addition: Addition, api: &Api, progress: &Progress) -> Result<()> {
-    progress.doing(&format!("adding {addition}"));
-    if let Some(component) = addition.component() {
-        start(layout, component)?;
-    }
-    if addition == Addition::Cnpg {
-        load_image(layout, &images::operator_archive(progress)?)?;
-    }
-    addition.install(api, progress)?;
-    if addition == Addition::Ingress {
-        let address = SocketAddr::from((layout.address(), 443));
-        until_works(layout, "the ingress controller listens", || {
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).context("no connection")
-        })?;
+fn prove_additions(site: &Site, additions: &[Addition]) -> Result<()> {
+    for addition in additions {
+        site.progress.doing(&format!("waiting for {addition}"));
+        addition.prove(site)?;
     }
     Ok(())
 }
@@ -421,17 +429,6 @@ fn log_end(log: &Path) -> String {
     format!("{}:\n{}", log.display(), external::last_lines(&text, 15))
 }
 
-/// The definitions that Calico's agent works with.
-fn define_policies(api: &Api, progress: &Progress) -> Result<()> {
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    let objects: Vec<_> = Program::Felix
-        .objects(progress)?
-        .into_iter()
-        .map(|object| (definitions.to_owned(), object))
-        .collect();
-    api.create_all(&objects)
-}
-
 /// Tells Calico's agent that its data is complete. The API server takes new kinds of objects only 2 s after their definition.
 fn announce_policy_engine(layout: &Layout, api: &Api) -> Result<()> {
     let information = json!({
@@ -526,6 +523,11 @@ fn is_node_ready(api: &Api) -> Result<bool> {
 
 /// Whether an address answers an HTTP request with a 2xx.
 fn answers_well(address: SocketAddr, path: &str) -> bool {
+    status_of(address, path).is_some_and(|status| (200..300).contains(&status))
+}
+
+/// The status that an address answers an HTTP request with; `None` when it does not answer.
+pub(crate) fn status_of(address: SocketAddr, path: &str) -> Option<u16> {
     let patience = Duration::from_secs(1);
     let ask = || -> std::io::Result<[u8; 12]> {
         let mut stream = TcpStream::connect_timeout(&address, patience)?;
@@ -535,7 +537,9 @@ fn answers_well(address: SocketAddr, path: &str) -> bool {
         stream.read_exact(&mut status)?;
         Ok(status)
     };
-    ask().is_ok_and(|status| status[8..].starts_with(b" 2"))
+    let line = ask().ok()?;
+    // HTTP/1.x NNN
+    std::str::from_utf8(line.get(9..)?).ok()?.parse().ok()
 }
 
 /// Whether a name server knows an address of a name.
@@ -562,6 +566,13 @@ fn dns_query(name: &str) -> Vec<u8> {
     }
     query.extend([0, 0, 1, 0, 1]);
     query
+}
+
+/// The additions that were proven to work on the node.
+pub(crate) fn additions(layout: &Layout) -> Vec<Addition> {
+    Ready::read(layout.state())
+        .map(|ready| ready.with)
+        .unwrap_or_default()
 }
 
 /// Looks at the node without changing anything.
@@ -637,12 +648,9 @@ fn complaints(
             Health::Ended(how) => complaints.push(format!("{component} {how}")),
         }
     }
-    let wanted = Component::STOCK
+    for component in Component::STOCK
         .iter()
-        .copied()
-        .chain(with.iter().filter_map(|addition| addition.component()));
-    for component in
-        wanted.filter(|wanted| !components.iter().any(|(component, _)| component == wanted))
+        .filter(|&wanted| !components.iter().any(|(component, _)| component == wanted))
     {
         complaints.push(format!("{component} was not started"));
     }
@@ -657,6 +665,9 @@ fn complaints(
         api.text("/readyz")?;
         if !is_node_ready(&api)? {
             complaints.push("the kubelet does not report".to_owned());
+        }
+        for addition in with {
+            complaints.extend(addition.complaints(&api)?);
         }
     }
     Ok(complaints)

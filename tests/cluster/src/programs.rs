@@ -43,6 +43,9 @@ static COREDNS: Module = module!("coredns": "go.mod", "go.sum", "main.go");
 static TRAEFIK: Module = module!("traefik": "go.mod", "go.sum");
 static KREW: Module = module!("krew": "go.mod", "go.sum");
 static CNPG: Module = module!("cnpg": "go.mod", "go.sum");
+static CERT_MANAGER: Module = module!("cert-manager": "go.mod", "go.sum", "main.go");
+static HAPROXY_INGRESS: Module = module!("haproxy-ingress": "go.mod", "go.sum");
+static WEB: Module = module!("web": "go.mod", "main.go", "app.go", "registry.go");
 
 /// A program that can be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +58,14 @@ pub enum Program {
     Coredns,
     /// The ingress controller.
     Traefik,
+    /// The controller that gets certificates.
+    CertManager,
+    /// The second ingress controller: it steers Debian's `HAProxy`.
+    HaproxyIngress,
     /// The `CloudNativePG` operator.
     CnpgManager,
+    /// An app to deploy, and an image registry: what the image `web:1` runs.
+    Web,
     /// The client of the same release as the node.
     Kubectl,
     /// The kubectl plugin manager.
@@ -72,6 +81,8 @@ struct Recipe {
     stamps: &'static [&'static str],
     /// Kubernetes objects that the module ships: module path, file or directory below it, name they are kept under.
     objects: Option<(&'static str, &'static str)>,
+    /// Files that the program reads: module path, directory below it, which is kept under its own name.
+    files: Option<(&'static str, &'static str)>,
     first_build: &'static str,
 }
 
@@ -94,7 +105,10 @@ impl Program {
         Self::Felix,
         Self::Coredns,
         Self::Traefik,
+        Self::CertManager,
+        Self::HaproxyIngress,
         Self::CnpgManager,
+        Self::Web,
         Self::Kubectl,
         Self::Krew,
         Self::ValidateKrewManifest,
@@ -107,7 +121,10 @@ impl Program {
             Self::Felix => "felix",
             Self::Coredns => "coredns",
             Self::Traefik => "traefik",
+            Self::CertManager => "cert-manager",
+            Self::HaproxyIngress => "haproxy-ingress",
             Self::CnpgManager => "cnpg-manager",
+            Self::Web => "web",
             Self::Kubectl => "kubectl",
             Self::Krew => "krew",
             Self::ValidateKrewManifest => "validate-krew-manifest",
@@ -120,6 +137,7 @@ impl Program {
             package,
             stamps: &[],
             objects: None,
+            files: None,
             first_build,
         };
         match self {
@@ -136,17 +154,33 @@ impl Program {
                 ..recipe(&NETPOL, ".", "5 min")
             },
             Self::Coredns => recipe(&COREDNS, ".", "1 min"),
-            Self::Traefik => recipe(
-                &TRAEFIK,
-                "github.com/traefik/traefik/v3/cmd/traefik",
-                "8 min",
-            ),
+            Self::Web => recipe(&WEB, ".", "20 s"),
+            Self::Traefik => Recipe {
+                objects: Some(("sigs.k8s.io/gateway-api", "config/crd/standard")),
+                ..recipe(
+                    &TRAEFIK,
+                    "github.com/traefik/traefik/v3/cmd/traefik",
+                    "8 min",
+                )
+            },
             Self::Krew => recipe(&KREW, "sigs.k8s.io/krew/cmd/krew", "1 min"),
             Self::ValidateKrewManifest => recipe(
                 &KREW,
                 "sigs.k8s.io/krew/cmd/validate-krew-manifest",
                 "1 min",
             ),
+            Self::CertManager => Recipe {
+                objects: Some(("github.com/cert-manager/cert-manager", "deploy/crds")),
+                ..recipe(&CERT_MANAGER, ".", "4 min")
+            },
+            Self::HaproxyIngress => Recipe {
+                files: Some(("github.com/jcmoraisjr/haproxy-ingress", "rootfs")),
+                ..recipe(
+                    &HAPROXY_INGRESS,
+                    "github.com/jcmoraisjr/haproxy-ingress/pkg",
+                    "3 min",
+                )
+            },
             Self::CnpgManager => Recipe {
                 objects: Some((
                     "github.com/cloudnative-pg/cloudnative-pg",
@@ -171,7 +205,7 @@ impl Program {
         for (name, content) in recipe.module.files {
             key = key.with(name).with(content);
         }
-        if let Some((module, path)) = recipe.objects {
+        for (module, path) in [recipe.objects, recipe.files].into_iter().flatten() {
             key = key.with(module).with(path);
         }
         Entry::new("programs", &format!("{}-{}", self.name(), key.short()))
@@ -254,12 +288,16 @@ impl Program {
                 readable(started.elapsed())
             ));
         })?;
+        let directory_of = |path: &str| -> Result<PathBuf> {
+            let mut list = go_command();
+            list.args(["list", "-m", "-f", "{{.Dir}}", path]);
+            Ok(PathBuf::from(self.run_go(&mut list, |_| ())?.trim()))
+        };
+        if let Some((path, below)) = recipe.files {
+            copy_files(&directory_of(path)?.join(below), &scratch.join(below))?;
+        }
         if let Some((path, below)) = recipe.objects {
-            let directory = self.run_go(
-                go_command().args(["list", "-m", "-f", "{{.Dir}}", path]),
-                |_| (),
-            )?;
-            let objects = read_objects(&Path::new(directory.trim()).join(below))?;
+            let objects = read_objects(&directory_of(path)?.join(below))?;
             fs::write(
                 scratch.join("objects.json"),
                 serde_json::to_vec(&objects).context("the module's objects cannot be kept")?,
@@ -335,7 +373,29 @@ fn link_flags(recipe: &Recipe) -> String {
         })
 }
 
-/// Reads the YAML documents of a file, or of every file of a directory.
+/// Copies a directory of a module. Modules have no modes: what starts as a script can be run, everything can be read.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let failed = || format!("{} cannot be copied", from.display());
+    if from.is_dir() {
+        fs::create_dir(to).with_context(failed)?;
+        for entry in fs::read_dir(from).with_context(failed)? {
+            let entry = entry.with_context(failed)?;
+            copy_files(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    let content = fs::read(from).with_context(failed)?;
+    fs::write(to, &content).with_context(failed)?;
+    let mode = if content.starts_with(b"#!") {
+        0o755
+    } else {
+        0o644
+    };
+    fs::set_permissions(to, fs::Permissions::from_mode(mode)).with_context(failed)
+}
+
+/// Reads the YAML documents of a file, or of every YAML file of a directory.
 fn read_objects(path: &Path) -> Result<Vec<serde_json::Value>> {
     let failed = || format!("{} cannot be read", path.display());
     let files: BTreeSet<PathBuf> = if path.is_dir() {
@@ -343,6 +403,7 @@ fn read_objects(path: &Path) -> Result<Vec<serde_json::Value>> {
             .with_context(failed)?
             .flatten()
             .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"))
             .collect()
     } else {
         BTreeSet::from([path.to_owned()])
@@ -367,6 +428,11 @@ fn read_objects(path: &Path) -> Result<Vec<serde_json::Value>> {
 /// kubectl of the node's own release, built if needed.
 pub fn kubectl() -> Result<PathBuf> {
     Program::Kubectl.path(&Progress::new())
+}
+
+/// The app and registry of the image `web:1`, built if needed.
+pub fn web() -> Result<PathBuf> {
+    Program::Web.path(&Progress::new())
 }
 
 /// krew, built if needed.
@@ -414,6 +480,25 @@ mod tests {
     }
 
     #[test]
+    fn scripts_of_a_module_can_be_run() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::create_dir_all(from.join("etc")).unwrap();
+        for (name, content) in [("run.sh", "#!/bin/sh\n"), ("etc/template", "text\n")] {
+            fs::write(from.join(name), content).unwrap();
+            fs::set_permissions(from.join(name), fs::Permissions::from_mode(0o444)).unwrap();
+        }
+        copy_files(&from, &to).unwrap();
+        let mode = |name: &str| to.join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("run.sh"), mode("etc/template")), (0o755, 0o644));
+        assert_eq!(
+            fs::read_to_string(to.join("etc/template")).unwrap(),
+            "text\n"
+        );
+    }
+
+    #[test]
     fn documents_that_are_no_object_are_left_out() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(
@@ -421,6 +506,7 @@ mod tests {
             "---\n# nothing\n---\nkind: A\n---\nkind: B\n",
         )
         .unwrap();
+        fs::write(directory.path().join("README.md"), "kind: C\n").unwrap();
         let kinds: Vec<_> = read_objects(directory.path())
             .unwrap()
             .iter()

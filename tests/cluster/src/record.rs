@@ -22,7 +22,7 @@ pub(crate) struct Started {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ready {
     /// The additions that are on it.
-    pub(crate) with: Vec<crate::addition::Addition>,
+    pub(crate) with: Vec<crate::additions::Addition>,
 }
 
 impl Started {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use test_cluster::{Cluster, Component, Fault, Layout};
+use test_cluster::{Addition, Cluster, Component, Fault, Layout};
 
 /// One test at a time: each says how fast things are, and memory holds two nodes, not six.
 static MACHINE: Mutex<()> = Mutex::new(());
@@ -363,11 +363,13 @@ fn faults_happen_and_end() {
     until("the link is restored", answers);
 
     cluster.fault(Fault::Delay(Duration::ZERO)).unwrap();
+    cluster.fault(Fault::Kill(Component::Scheduler)).unwrap();
     let error = cluster
-        .fault(Fault::Kill(Component::Traefik))
+        .fault(Fault::Stop(Component::Scheduler))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("traefik does not run"), "{error}");
+    assert!(error.contains("scheduler does not run"), "{error}");
+    cluster.fault(Fault::Start(Component::Scheduler)).unwrap();
     until("the node is well", || {
         node.run(&["status"]).status.success()
     });
@@ -475,6 +477,51 @@ fn current(node: &Node) {
         "{output:?}"
     );
     fs::remove_file(here.join(path)).unwrap();
+}
+
+#[test]
+fn additions_come_to_a_node_and_come_back_with_it() {
+    let node = Node::new();
+    node.up();
+    let first = node.init_pid();
+    assert!(
+        node.ok(&["up", "--with", "gateway"])
+            .contains("has what was missing")
+    );
+    assert!(node.ok(&["up", "--with", "ingress"]).contains("up already"));
+    let cluster = node.cluster();
+    cluster
+        .require(&[Addition::Ingress, Addition::Gateway])
+        .unwrap();
+    let error = cluster
+        .require(&[Addition::Gateway, Addition::Haproxy])
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("up --with haproxy`"), "{error}");
+    assert_eq!(node.init_pid(), first);
+    assert!(node.ok(&["status"]).contains("ingress, gateway"));
+    // What an addition defines is for admins of a namespace too, and its controllers are not for users.
+    good(
+        &node.kubectl("alice", &["get", "httproutes"]),
+        &["httproutes"],
+    );
+    let controller = ["get", "pods", "-n", "ingress-controller"];
+    assert!(!node.kubectl("alice", &controller).status.success());
+
+    let scale = [
+        "scale",
+        "deployment/traefik",
+        "-n",
+        "ingress-controller",
+        "--replicas=0",
+    ];
+    good(&node.kubectl("admin", &scale), &scale);
+    until("a node without its controller is not well", || {
+        !node.run(&["status"]).status.success()
+    });
+    node.up();
+    assert_ne!(node.init_pid(), first);
+    assert!(node.ok(&["status"]).contains("ingress, gateway"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ enum Name {
     Kubectl,
     Krew,
     ValidateKrewManifest,
+    Web,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
@@ -24,6 +25,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         Name::Kubectl => Program::Kubectl,
         Name::Krew => Program::Krew,
         Name::ValidateKrewManifest => Program::ValidateKrewManifest,
+        Name::Web => Program::Web,
     };
     interrupt::watch()?;
     let progress = Progress::new();

@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::{say, short};
 use crate::{
-    addition::Addition,
+    additions::Addition,
     error::Result,
     images,
-    layout::{INGRESS_DOMAIN, Layout},
+    layout::{GATEWAY_DOMAIN, INGRESS_DOMAIN, Layout, SECOND_DOMAIN},
     node::{self, Outcome},
     progress::{Progress, readable},
     users,
@@ -64,15 +64,21 @@ fn usage(layout: &Layout) -> String {
         format!("images      {}", images::references().join(", ")),
         format!("API server  {}", layout.server()),
     ];
+    let leads = |name: &str, domain: &str, address| {
+        format!("{name:<12}http(s)://{address} for every name below {domain}")
+    };
     if with.contains(&Addition::Ingress) {
-        lines.push(format!(
-            "ingress     http(s)://{} for every name below {INGRESS_DOMAIN}",
-            layout.address()
-        ));
+        lines.push(leads("ingress", INGRESS_DOMAIN, layout.address()));
     } else {
         lines.push(format!(
             "ingress     none; `cargo run -p test-cluster --{number} up --with ingress` adds it"
         ));
+    }
+    if with.contains(&Addition::Gateway) {
+        lines.push(leads("gateway", GATEWAY_DOMAIN, layout.address()));
+    }
+    if with.contains(&Addition::Haproxy) {
+        lines.push(leads("haproxy", SECOND_DOMAIN, layout.second_address()));
     }
     lines.push(format!("down        {down}"));
     lines.join("\n")

@@ -9,7 +9,6 @@ mod felix;
 mod kubelet;
 mod proxy;
 mod scheduler;
-mod traefik;
 
 use std::{fmt, fs, path::Path};
 
@@ -53,8 +52,6 @@ pub enum Component {
     Felix,
     /// DNS for pods.
     Coredns,
-    /// Ingresses; only with the addition `ingress`.
-    Traefik,
 }
 
 impl Component {
@@ -83,7 +80,6 @@ impl Component {
             Self::Proxy => "proxy",
             Self::Felix => "felix",
             Self::Coredns => "coredns",
-            Self::Traefik => "traefik",
         }
     }
 
@@ -99,7 +95,6 @@ impl Component {
             Self::Proxy => proxy::prepare(setup),
             Self::Felix => felix::prepare(setup),
             Self::Coredns => coredns::prepare(setup),
-            Self::Traefik => traefik::prepare(setup),
         }
     }
 }
