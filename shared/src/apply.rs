@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::output::{self, Format};
 use crate::printable;
 use crate::ui::Ui;
@@ -140,15 +141,74 @@ pub async fn apply<K: Namespaced>(
     if before == after {
         return Ok(Outcome::Unchanged);
     }
-    let object: K = serde_json::from_value(after).map_err(|error| {
+    let object: K = json::from_value(&after).map_err(|error| {
         Error::new("cannot put an object together").caused_by(error.to_string())
     })?;
     cluster.replace(namespace, &object, dry_run).await?;
     Ok(Outcome::Configured)
 }
 
+/// As [`apply`], for kinds whose empty fields the API server fills in: such fields are no difference, unless they are ours.
+/// The object as it is then comes back too.
+///
+/// # Errors
+/// Those of [`apply`].
+pub async fn apply_defaulted<K: Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &K,
+    existing: Option<&K>,
+    dry_run: bool,
+) -> Result<(Outcome, K)> {
+    let Some(existing) = existing else {
+        return Ok((
+            Outcome::Created,
+            cluster.create(namespace, object, dry_run).await?,
+        ));
+    };
+    refuse_foreign(Some(existing), cluster.manager())?;
+    if is_as_wanted(existing, object)? {
+        return Ok((Outcome::Unchanged, existing.clone()));
+    }
+    let after = with_fields_of(&to_json(existing)?, &to_json(object)?);
+    let object: K = json::from_value(&after).map_err(|error| {
+        Error::new("cannot put an object together").caused_by(error.to_string())
+    })?;
+    Ok((
+        Outcome::Configured,
+        cluster.replace(namespace, &object, dry_run).await?,
+    ))
+}
+
+/// Whether an object has every field that it is to have, whatever else it has.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn is_as_wanted<K: Serialize>(existing: &K, wanted: &K) -> Result<bool> {
+    Ok(holds(&to_json(existing)?, &to_json(wanted)?))
+}
+
+/// Whether `there` has all that is `wanted`. An empty list and none are the same; lists are compared whole, item by item.
+fn holds(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(field, wanted)| holds(there.get(field).unwrap_or(&Value::Null), wanted)),
+        (Value::Null, Value::Array(wanted)) => wanted.is_empty(),
+        (Value::Null, Value::Object(wanted)) => wanted.is_empty(),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len()
+                && there
+                    .iter()
+                    .zip(wanted)
+                    .all(|(there, wanted)| holds(there, wanted))
+        }
+        _ => there == wanted,
+    }
+}
+
 fn to_json<K: Serialize>(object: &K) -> Result<Value> {
-    serde_json::to_value(object)
+    json::to_value(object)
         .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))
 }
 
@@ -223,7 +283,7 @@ impl PlannedObject {
         outcome: Outcome,
         dry_run: DryRun,
     ) -> Result<Self> {
-        let mut document = serde_json::to_value(object)
+        let mut document = json::to_value(object)
             .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?;
         if let Some(fields) = document.as_object_mut() {
             fields
@@ -263,6 +323,19 @@ mod tests {
         let merged = serde_json::json!({"metadata": {"name": "pg", "uid": "1", "labels": {"a": "ours", "b": "theirs"}}, "data": {"until": "18:00"}});
         assert_eq!(with_fields_of(&there, &wanted), merged);
         assert_eq!(with_fields_of(&merged, &wanted), merged, "nothing to write");
+    }
+
+    #[test]
+    fn what_the_server_fills_in_is_no_difference() {
+        let wanted = serde_json::json!({"metadata": {"name": "web", "ownerReferences": []}, "spec": {"ports": [{"port": 80}], "selector": {"app": "web"}}});
+        let there = serde_json::json!({"metadata": {"name": "web", "uid": "1"}, "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}], "selector": {"app": "web"}}});
+        assert!(holds(&there, &wanted));
+        let another_port = serde_json::json!({"spec": {"ports": [{"port": 81}]}});
+        assert!(!holds(&there, &another_port));
+        let two_ports = serde_json::json!({"spec": {"ports": [{"port": 80}, {"port": 81}]}});
+        assert!(!holds(&there, &two_ports));
+        let owned = serde_json::json!({"metadata": {"ownerReferences": [{"uid": "2"}]}});
+        assert!(!holds(&there, &owned));
     }
 
     #[test]

@@ -303,6 +303,20 @@ impl Interrupt {
     }
 }
 
+/// Does what may block for as long as somebody else pleases (reading standard input, a pipe, the keyboard) on a thread of its
+/// own, so that a signal ends the command all the same; the thread goes with the process.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Error::new("cannot go on").caused_by(error.to_string())),
+    }
+}
+
 /// Keeps a signal from ending the command at once.
 #[derive(Debug)]
 pub struct Shield(Interrupt);

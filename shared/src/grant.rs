@@ -258,7 +258,7 @@ pub async fn started(cluster: &Cluster, namespace: &str, created: &Job) -> Resul
         Ok(outcome) => outcome,
         Err(_) => Err(Error::new(format!("the cluster does not start the timer (job `{name}`)"))
             .caused_by(format!("no start time after {} s: its Job controller does not run, or something holds Jobs back", START_DEADLINE.as_secs()))
-            .hint("without a timer the share would never end; `--forever` shares until you revoke it")),
+            .hint("without a timer it would never end by itself; `--forever` says that this is meant")),
     }
 }
 
@@ -270,7 +270,7 @@ fn check_running(timer: &Timer, ttl: Option<i32>) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(format!("the timer (job `{}`) does not run", timer.name)).caused_by(fault).hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` shares until you revoke it"))
+    Err(Error::new(format!("the timer (job `{}`) does not run", timer.name)).caused_by(fault).hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
 }
 
 /// What of a Job its watch is about. (The whole Job would bring code for every field of a pod's definition into the plugin
@@ -379,7 +379,7 @@ pub async fn reset(
         (Term::For(_), None) => {
             return Err(
                 Error::new(format!("the timer (job `{}`) has not started", timer.name))
-                    .hint("revoke it and share again"),
+                    .hint("end it and make it again"),
             );
         }
     };

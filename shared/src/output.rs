@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::json;
 use crate::printable;
 use crate::ui::Ui;
 
@@ -189,7 +190,7 @@ pub fn document<T: Serialize>(ui: &Ui, format: Option<Format>, value: &T) -> Res
             .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?
     } else {
         // Through JSON, so that fields keep one order and one spelling in both.
-        let value = serde_json::to_value(value)
+        let value = json::to_value(value)
             .map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?;
         serde_saphyr::to_string(&value)
             .map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?

@@ -102,6 +102,9 @@ impl Ui {
         for cause in error.causes() {
             self.say(None, &format!("caused by: {}", printable::line(cause)));
         }
+        for line in error.quoted() {
+            self.say(None, &format!("  {}", printable::line(line)));
+        }
         if !error.hints().is_empty() {
             self.say(None, "");
         }
@@ -162,6 +165,77 @@ impl Ui {
             .interact_opt();
         answered(chosen)
     }
+
+    /// Lets the user type a secret, which is not shown.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] naming `instead` where nobody can be asked; [`Kind::Signal`] when the user leaves with Ctrl-C.
+    pub fn secret(&self, question: &str, instead: &str) -> Result<secrecy::SecretString> {
+        let question = printable::line(question);
+        if !can_ask() {
+            return Err(Error::usage(format!(
+                "the value of {question} is missing and there is no terminal to ask on"
+            ))
+            .hint(instead));
+        }
+        let mut stderr = io::stderr().lock();
+        let typed = write!(stderr, "{question}: ")
+            .and_then(|()| stderr.flush())
+            .and_then(|()| hidden_line());
+        answered(typed.map_err(dialoguer::Error::IO)).map(Into::into)
+    }
+}
+
+/// One line from the terminal, not shown while it is typed; nothing when the user leaves with Ctrl-C or Ctrl-D. While this
+/// waits nobody else runs who could see a signal, so Ctrl-C is read as a character that ends the line.
+#[cfg(unix)]
+fn hidden_line() -> io::Result<Option<String>> {
+    use io::Read;
+    use rustix::termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    };
+
+    const CTRL_C: u8 = 3;
+
+    struct Restore(Termios);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+        }
+    }
+
+    let mut mode = tcgetattr(io::stdin())?;
+    let restore = Restore(mode.clone());
+    mode.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
+    mode.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+    tcsetattr(io::stdin(), OptionalActions::Flush, &mode)?;
+    let mut line = Vec::new();
+    let mut buffer = [0; 1024];
+    let mut stdin = io::stdin().lock();
+    while !line.ends_with(b"\n") && !line.ends_with(&[CTRL_C]) {
+        match stdin.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => line.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    drop(restore);
+    writeln!(io::stderr())?;
+    if !line.ends_with(b"\n") {
+        return Ok(None);
+    }
+    line.pop();
+    String::from_utf8(line)
+        .map(Some)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
+}
+
+#[cfg(not(unix))]
+fn hidden_line() -> io::Result<Option<String>> {
+    dialoguer::console::Term::stderr()
+        .read_secure_line()
+        .map(Some)
 }
 
 /// Whether a question can be asked at all: somebody types and reads.

@@ -6,7 +6,10 @@
 
 mod client;
 mod config;
+pub mod documents;
+mod logs;
 mod rights;
+mod watch;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -26,6 +29,7 @@ use crate::cli::ConnectionFlags;
 use crate::error::{Connection, Error, Kind, Request, Result, explain};
 
 pub use rights::Right;
+pub use watch::{Change, Seen, Selection};
 
 /// How long an ordinary request may take when `--request-timeout` says nothing.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,6 +57,8 @@ impl<K> Namespaced for K where
 pub struct Cluster {
     client: kube::Client,
     namespace: String,
+    /// Whether the namespace was given by `-n`, so that commands in hints need it too.
+    is_named: bool,
     manager: &'static str,
     connection: Arc<Connection>,
     timeout: Option<Duration>,
@@ -87,7 +93,9 @@ impl Cluster {
     /// A kubeconfig that is absent, unreadable or names what it does not hold.
     pub fn connect(flags: &ConnectionFlags, manager: &'static str) -> Result<Self> {
         let (config, connection) = config::load(flags)?;
-        Self::with(config, connection, flags.request_timeout, manager)
+        let mut cluster = Self::with(config, connection, flags.request_timeout, manager)?;
+        cluster.is_named = flags.namespace.is_some();
+        Ok(cluster)
     }
 
     fn with(
@@ -107,6 +115,7 @@ impl Cluster {
         Ok(Self {
             client,
             namespace: config.default_namespace.clone(),
+            is_named: false,
             manager,
             connection: Arc::new(connection),
             timeout,
@@ -134,12 +143,22 @@ impl Cluster {
         if self.timeout.is_none() {
             cluster.timeout = None;
         }
+        cluster.is_named = self.is_named;
         Ok(cluster)
     }
 
     /// The namespace that is meant when none is named.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// What a command in a hint needs to be about the same namespace: ` -n NAMESPACE` if it was given so, else nothing.
+    pub fn here(&self) -> String {
+        if self.is_named {
+            format!(" -n {}", crate::printable::line(&self.namespace))
+        } else {
+            String::new()
+        }
     }
 
     /// The kubeconfig's context; `the pod's ServiceAccount` inside a cluster.
@@ -150,6 +169,15 @@ impl Cluster {
     /// The field manager of this plugin, which is also its value of the label `app.kubernetes.io/managed-by`.
     pub fn manager(&self) -> &'static str {
         self.manager
+    }
+
+    /// The same connection writing as another plugin: what two plugins make must be one's to list and remove.
+    #[must_use]
+    pub fn under(&self, manager: &'static str) -> Self {
+        Self {
+            manager,
+            ..self.clone()
+        }
     }
 
     /// The client itself, for the tunnel.

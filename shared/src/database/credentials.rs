@@ -38,14 +38,92 @@ pub(crate) enum Source {
 
 /// The value of an environment variable, as a container declares it.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Value {
+pub enum Value {
     /// It is not set, or not in a way that can be followed.
     #[default]
     Absent,
     /// It stands in the pod's spec.
     Plain(SecretString),
     /// It is a key of a Secret.
-    Key { secret: String, key: String },
+    Key {
+        /// The Secret's name.
+        secret: String,
+        /// The key.
+        key: String,
+    },
+}
+
+/// Where the credentials of a database stand, so that an app can be given them without a copy.
+#[derive(Clone, Debug, Default)]
+pub struct References {
+    /// The user.
+    pub username: Value,
+    /// The database.
+    pub dbname: Value,
+    /// The password.
+    pub password: Value,
+    /// All of it as a URL, where somebody keeps one.
+    pub uri: Value,
+}
+
+/// Where the credentials of a database of one's own stand; what only the database's finding tells (a default user) is plain.
+///
+/// # Errors
+/// When the API server does not answer. Secrets that may not be read or do not exist are not referred to.
+pub async fn references(cluster: &Cluster, database: &Database) -> Result<References> {
+    let known = |text: &Option<String>| {
+        text.as_ref()
+            .map_or(Value::Absent, |text| Value::Plain(text.clone().into()))
+    };
+    let mut found = References {
+        username: known(&database.username),
+        dbname: known(&database.dbname),
+        ..References::default()
+    };
+    match &database.source {
+        Source::Unknown => {}
+        Source::Environment {
+            username,
+            dbname,
+            password,
+        } => {
+            for (to, from) in [
+                (&mut found.username, username),
+                (&mut found.dbname, dbname),
+                (&mut found.password, password),
+            ] {
+                if !matches!(from, Value::Absent) {
+                    *to = from.clone();
+                }
+            }
+            // The images' own rule: the database is called like the user.
+            if matches!(found.dbname, Value::Absent) {
+                found.dbname = found.username.clone();
+            }
+        }
+        Source::Secrets(names) => {
+            for name in names {
+                if let Some(secret) = readable(cluster, &database.namespace, name).await? {
+                    let whole = text(&secret, "dbname").is_some_and(|dbname| dbname != "*");
+                    for (to, key, usable) in [
+                        (&mut found.username, "username", true),
+                        (&mut found.dbname, "dbname", whole),
+                        (&mut found.password, "password", true),
+                        (&mut found.uri, "uri", whole),
+                    ] {
+                        if usable && text(&secret, key).is_some() {
+                            *to = Value::Key {
+                                secret: name.clone(),
+                                key: key.into(),
+                            };
+                        }
+                    }
+                    break;
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl Value {

@@ -16,7 +16,7 @@ use crate::names::is_name;
 use crate::printable;
 use crate::tunnel::Endpoint;
 
-pub use credentials::{Credentials, credentials, learn_names};
+pub use credentials::{Credentials, References, Value, credentials, learn_names, references};
 pub use find::{candidates, find};
 
 /// The kind that a database was typed with.

@@ -46,6 +46,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     causes: Vec<String>,
+    quoted: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -61,6 +62,7 @@ impl Error {
             kind,
             message: message.into(),
             causes: Vec::new(),
+            quoted: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -81,6 +83,14 @@ impl Error {
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
+        self
+    }
+
+    /// Lines of somebody else's words that the last cause announces, such as the end of a log.
+    #[must_use]
+    pub fn quoting<'a>(mut self, lines: impl IntoIterator<Item = &'a str>) -> Self {
+        self.quoted
+            .extend(lines.into_iter().map(|line| printable::short(line, 300)));
         self
     }
 
@@ -119,6 +129,11 @@ impl Error {
     /// The causes, outermost first.
     pub fn causes(&self) -> &[String] {
         &self.causes
+    }
+
+    /// The lines quoted.
+    pub fn quoted(&self) -> &[String] {
+        &self.quoted
     }
 
     /// The hints.

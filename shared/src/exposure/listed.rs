@@ -1,0 +1,439 @@
+//! The exposures that there are, and their removal.
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Endpoints, Secret, Service};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use serde::Serialize;
+
+use super::gateway::{HttpRoute, ListenerSet};
+use super::plan::{APP, HOST, TLS};
+use super::tls::Tls;
+use super::visit::{Visitor, two_randoms};
+use super::{MANAGER, certificate};
+use crate::apply::{DryRun, MANAGED_BY, Outcome, change_line, is_ours};
+use crate::cluster::Cluster;
+use crate::duration;
+use crate::error::{Kind, Result};
+use crate::grant::Timer;
+use crate::output::{Columns, Listed};
+use crate::web::Trouble;
+
+/// Whether an address answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// True if something answers there that is not the controller's refusal.
+    pub answers: bool,
+    /// What: a status, or why there is no answer.
+    pub detail: String,
+    /// Until when the certificate is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_until: Option<Timestamp>,
+}
+
+/// One exposure.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exposure {
+    /// The address.
+    pub url: String,
+    /// The app, as kubectl names it.
+    pub app: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The name of its objects.
+    pub object: String,
+    /// `ingresses.networking.k8s.io` or `httproutes.gateway.networking.k8s.io`.
+    pub resource: String,
+    /// The class, of an Ingress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// How its certificate is had, as `--tls` has it.
+    pub tls: String,
+    /// When it ends by itself; never where there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What was found when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// What is left of its time, in words.
+    #[serde(skip)]
+    pub left: Option<String>,
+    #[serde(skip)]
+    service: Option<String>,
+    #[serde(skip)]
+    host: String,
+    #[serde(skip)]
+    scheme: &'static str,
+}
+
+impl Exposure {
+    fn of(
+        metadata: &ObjectMeta,
+        host: Option<String>,
+        service: Option<String>,
+        resource: &str,
+        class: Option<String>,
+        jobs: &[Job],
+        now: Timestamp,
+    ) -> Option<Self> {
+        if !is_ours(metadata, MANAGER) || metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let annotation = |name: &str| {
+            metadata
+                .annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(name))
+                .cloned()
+        };
+        let host = host.or_else(|| annotation(HOST))?;
+        let tls = annotation(TLS).unwrap_or_else(|| "wildcard".into());
+        let scheme = tls.parse::<Tls>().map_or("https", |tls| tls.scheme());
+        let object = metadata.name.clone()?;
+        let timer = jobs
+            .iter()
+            .find(|job| job.name_any() == object)
+            .map(Timer::of);
+        Some(Self {
+            url: format!("{scheme}://{host}"),
+            app: annotation(APP).unwrap_or_default(),
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            object,
+            resource: resource.to_owned(),
+            class,
+            tls,
+            until: timer.as_ref().and_then(Timer::until),
+            left: timer
+                .as_ref()
+                .and_then(|timer| timer.left(now))
+                .map(duration::rough),
+            state: None,
+            service,
+            host,
+            scheme,
+        })
+    }
+
+    /// Whether it is meant by what was typed: the app, bare or as kubectl names it, its host, or its URL.
+    pub fn is_called(&self, typed: &str) -> bool {
+        let app = self.app.rsplit('/').next().unwrap_or_default();
+        let typed = typed.trim_end_matches('/');
+        let same_kind = || {
+            let (kind, name) = typed.split_once('/').unwrap_or_default();
+            name == app
+                && typed
+                    .parse::<crate::workload::Typed>()
+                    .ok()
+                    .and_then(|typed| typed.kind)
+                    .is_some_and(|kind| self.app == format!("{}/{name}", kind.as_str()))
+                && !kind.is_empty()
+        };
+        [self.app.as_str(), app, &self.host, &self.url, &self.object].contains(&typed)
+            || same_kind()
+    }
+
+    /// Asks whether it answers; where it does not, whether there is a pod to answer.
+    async fn look(&mut self, cluster: &Cluster) {
+        let visitor = Visitor::new(self.scheme, "/");
+        let (answer, nobody) = futures::join!(
+            visitor.answer(&self.host),
+            visitor.nobody(&self.host, two_randoms())
+        );
+        self.state = Some(match answer {
+            Ok(answer) => {
+                let unknown = nobody.is_ok_and(|nobody| nobody.likeness.fits(&answer));
+                let broken = matches!(answer.status, 502..=504);
+                State {
+                    answers: !unknown && !broken,
+                    detail: if unknown {
+                        "controller does not know it".into()
+                    } else {
+                        answer.status.to_string()
+                    },
+                    certificate_until: answer.certificate.map(|certificate| certificate.not_after),
+                }
+            }
+            Err(trouble) => State {
+                answers: false,
+                detail: match trouble {
+                    Trouble::Name { .. } => "no such name".into(),
+                    Trouble::Tls { .. } => "certificate not valid".into(),
+                    Trouble::Timeout => "no answer in time".into(),
+                    _ => "no connection".into(),
+                },
+                certificate_until: None,
+            },
+        });
+        if let (Some(state), Some(service)) = (&mut self.state, &self.service)
+            && !state.answers
+            && let Ok(endpoints) = cluster.find::<Endpoints>(&self.namespace, service).await
+        {
+            let ready = endpoints
+                .iter()
+                .flat_map(|endpoints| endpoints.subsets.iter().flatten())
+                .any(|subset| {
+                    subset
+                        .addresses
+                        .as_ref()
+                        .is_some_and(|addresses| !addresses.is_empty())
+                });
+            if !ready {
+                "no pod is ready".clone_into(&mut state.detail);
+            }
+        }
+    }
+}
+
+impl Listed for Exposure {
+    const KIND: &'static str = "Exposure";
+
+    fn headers(columns: Columns) -> Vec<&'static str> {
+        let mut headers = vec!["URL", "APP", "ANSWERS", "CERTIFICATE UNTIL", "ENDS IN"];
+        if columns.wide {
+            headers.extend(["CLASS", "TLS", "OBJECT"]);
+        }
+        if columns.namespace {
+            headers.insert(0, "NAMESPACE");
+        }
+        headers
+    }
+
+    fn cells(&self, columns: Columns) -> Vec<String> {
+        let answers = match &self.state {
+            None => "<unknown>".into(),
+            Some(state) => format!(
+                "{} ({})",
+                if state.answers { "yes" } else { "no" },
+                state.detail
+            ),
+        };
+        let until = self
+            .state
+            .as_ref()
+            .and_then(|state| state.certificate_until);
+        let mut cells = vec![
+            self.url.clone(),
+            self.app.clone(),
+            answers,
+            until
+                .map(|until| until.strftime("%Y-%m-%d").to_string())
+                .unwrap_or_default(),
+            self.left.clone().unwrap_or_else(|| "never".into()),
+        ];
+        if columns.wide {
+            cells.extend([
+                self.class.clone().unwrap_or_default(),
+                self.tls.clone(),
+                self.name(),
+            ]);
+        }
+        if columns.namespace {
+            cells.insert(0, self.namespace.clone());
+        }
+        cells
+    }
+
+    fn name(&self) -> String {
+        let (resource, group) = self
+            .resource
+            .split_once('.')
+            .unwrap_or((&self.resource, ""));
+        let kind = if resource == "ingresses" {
+            "ingress"
+        } else {
+            "httproute"
+        };
+        format!("{kind}.{group}/{}", self.object)
+    }
+}
+
+/// All exposures of a namespace, or of all.
+///
+/// # Errors
+/// Those of listing Ingresses and Jobs.
+pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Exposure>> {
+    let ours = format!("{MANAGED_BY}={MANAGER}");
+    let (ingresses, routes, jobs) = if let Some(namespace) = namespace {
+        futures::join!(
+            cluster.list::<Ingress>(namespace, &ours),
+            cluster.list::<HttpRoute>(namespace, &ours),
+            cluster.list::<Job>(namespace, &ours)
+        )
+    } else {
+        futures::join!(
+            cluster.list_everywhere::<Ingress>(&ours),
+            cluster.list_everywhere::<HttpRoute>(&ours),
+            cluster.list_everywhere::<Job>(&ours)
+        )
+    };
+    let routes = match routes {
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Vec::new(),
+        routes => routes?,
+    };
+    let (ingresses, jobs, now) = (ingresses?, jobs?, cluster.now());
+    let of_ingresses = ingresses.iter().filter_map(|ingress| {
+        let spec = ingress.spec.as_ref();
+        let rule = spec.and_then(|spec| spec.rules.as_ref()?.first());
+        let host = rule.and_then(|rule| rule.host.clone());
+        let service = rule.and_then(|rule| {
+            Some(
+                rule.http
+                    .as_ref()?
+                    .paths
+                    .first()?
+                    .backend
+                    .service
+                    .as_ref()?
+                    .name
+                    .clone(),
+            )
+        });
+        Exposure::of(
+            &ingress.metadata,
+            host,
+            service,
+            "ingresses.networking.k8s.io",
+            spec.and_then(|spec| spec.ingress_class_name.clone()),
+            &jobs,
+            now,
+        )
+    });
+    let of_routes = routes.iter().filter_map(|route| {
+        let service = route
+            .spec
+            .rules
+            .first()
+            .and_then(|rule| Some(rule.backend_refs.first()?.name.clone()));
+        Exposure::of(
+            &route.metadata,
+            route.spec.hostnames.first().cloned(),
+            service,
+            "httproutes.gateway.networking.k8s.io",
+            None,
+            &jobs,
+            now,
+        )
+    });
+    let mut all: Vec<Exposure> = of_ingresses.chain(of_routes).collect();
+    all.sort_by(|a, b| (&a.namespace, &a.url).cmp(&(&b.namespace, &b.url)));
+    Ok(all)
+}
+
+/// Removes what an exposure of this object name consists of, if it is ours: a line for each object, as kubectl prints them.
+///
+/// # Errors
+/// The API server's refusals.
+pub async fn remove(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &str,
+    dry_run: DryRun,
+) -> Result<Vec<String>> {
+    let cluster = &cluster.under(MANAGER);
+    // What leads to the app first, so that it is closed at once.
+    let (ingress, route, policy) = futures::join!(
+        remove_one::<Ingress>(cluster, namespace, object, dry_run),
+        remove_one::<HttpRoute>(cluster, namespace, object, dry_run),
+        remove_one::<NetworkPolicy>(cluster, namespace, object, dry_run),
+    );
+    let (listeners, service, job, secret) = futures::join!(
+        remove_one::<ListenerSet>(cluster, namespace, object, dry_run),
+        remove_one::<Service>(cluster, namespace, object, dry_run),
+        remove_one::<Job>(cluster, namespace, object, dry_run),
+        remove_certificate(cluster, namespace, object, dry_run),
+    );
+    let removed: Result<Vec<Option<String>>> = [
+        ingress,
+        unserved(route),
+        policy,
+        unserved(listeners),
+        service,
+        job,
+        secret,
+    ]
+    .into_iter()
+    .collect();
+    Ok(removed?.into_iter().flatten().collect())
+}
+
+/// A kind that the cluster does not serve, or not to us, has no object of ours.
+fn unserved(outcome: Result<Option<String>>) -> Result<Option<String>> {
+    match outcome {
+        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Ok(None),
+        outcome => outcome,
+    }
+}
+
+async fn remove_one<K: crate::cluster::Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    dry_run: DryRun,
+) -> Result<Option<String>> {
+    let Some(object) = cluster
+        .find::<K>(namespace, name)
+        .await?
+        .filter(|object| is_ours(object.meta(), MANAGER))
+    else {
+        return Ok(None);
+    };
+    if dry_run != DryRun::Client {
+        cluster
+            .delete::<K>(
+                namespace,
+                name,
+                object.uid().as_deref(),
+                dry_run == DryRun::Server,
+            )
+            .await?;
+    }
+    Ok(Some(change_line::<K>(name, Outcome::Deleted, dry_run)))
+}
+
+/// The Secret that cert-manager filled for an exposure.
+async fn remove_certificate(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &str,
+    dry_run: DryRun,
+) -> Result<Option<String>> {
+    let name = format!("{object}-tls");
+    // Who may not read Secrets cannot have had one made either.
+    let Ok(Some(secret)) = cluster.find::<Secret>(namespace, &name).await else {
+        return Ok(None);
+    };
+    let issued = secret
+        .annotations()
+        .get("cert-manager.io/certificate-name")
+        .is_some_and(|certificate| *certificate == name);
+    if !issued {
+        return Ok(None);
+    }
+    if dry_run != DryRun::Client {
+        // First what would have it issued again.
+        certificate::withdraw(cluster, namespace, &name, dry_run == DryRun::Server).await;
+        cluster
+            .delete::<Secret>(
+                namespace,
+                &name,
+                secret.uid().as_deref(),
+                dry_run == DryRun::Server,
+            )
+            .await?;
+    }
+    Ok(Some(change_line::<Secret>(
+        &name,
+        Outcome::Deleted,
+        dry_run,
+    )))
+}
+
+/// Asks all of them at once whether they answer.
+pub async fn look_at(cluster: &Cluster, exposures: &mut [Exposure]) {
+    join_all(exposures.iter_mut().map(|exposure| exposure.look(cluster))).await;
+}

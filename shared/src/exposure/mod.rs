@@ -1,0 +1,87 @@
+//! An HTTPS address for an app: learned from what is in the namespace, made, and proven.
+
+mod apply;
+mod certificate;
+mod danger;
+pub mod gateway;
+mod host;
+mod judge;
+mod listed;
+mod neighbours;
+mod plan;
+mod pods;
+mod port;
+mod prove;
+mod resolve;
+mod sameness;
+mod tls;
+mod visit;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Service};
+
+use crate::grant::Term;
+
+pub use apply::{Applied, apply, objects, take_back, write};
+pub use danger::reason as reason_against;
+pub use gateway::ParentRef;
+pub use host::parse as parse_host;
+pub use listed::{Exposure, State, all, look_at, remove};
+pub use neighbours::Way;
+pub use plan::{Plan, object_name};
+pub use pods::listening;
+pub use port::Typed as TypedPort;
+pub use prove::{App, Outcome, Proof, ask_app, find_port, prove};
+pub use resolve::{Resolved, refuse_if_taken, resolve};
+pub use tls::Tls;
+pub use visit::who_answers;
+
+/// The manager of exposures, whoever makes them: `expose-app` and `deploy-app --expose`.
+pub const MANAGER: &str = "kubectl-expose-app";
+
+/// What is to be exposed; it may not exist yet.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Namespace.
+    pub namespace: String,
+    /// The app, as kubectl names it: `deployment/web`.
+    pub reference: String,
+    /// The app's name, from which the host is made.
+    pub name: String,
+    /// Labels of its pods.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Its containers.
+    pub containers: Vec<Container>,
+    /// Services that lead to it, or will; empty when one is to be made.
+    pub services: Vec<Service>,
+    /// By what a Service made here selects the pods.
+    pub selector: BTreeMap<String, String>,
+}
+
+/// What the user wants of an exposure; everything else is learned.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The host, whole or one label.
+    pub host: Option<String>,
+    /// The port, of the Service or of the pods.
+    pub port: Option<TypedPort>,
+    /// A port of the pods that was found by looking, where nothing declares one.
+    pub found_port: Option<u16>,
+    /// The Ingress's class.
+    pub class: Option<String>,
+    /// Through a Gateway.
+    pub gateway: bool,
+    /// Through this Gateway.
+    pub parent: Option<ParentRef>,
+    /// How the certificate is had.
+    pub tls: Option<Tls>,
+    /// The namespace of the ingress controller, to be let in.
+    pub controller: Option<String>,
+    /// Also where somebody else answers.
+    pub take: bool,
+    /// Until when; nothing leaves it as it is, which is for ever when new.
+    pub term: Option<Term>,
+    /// The path by which the address is proven; `/`.
+    pub path: Option<String>,
+}

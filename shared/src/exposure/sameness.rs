@@ -1,0 +1,195 @@
+//! Whether two answers come from the same app.
+//!
+//! The pods are asked twice through the tunnel. What both answers have in common (an app may put the time or a token into
+//! each) must be in an answer at the address too, all of it: a course's apps differ by one word of the page.
+
+use std::collections::BTreeSet;
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, LOCATION};
+
+use crate::web::Answer;
+
+/// What an app answers, as far as it does so every time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Likeness {
+    /// The status.
+    pub status: u16,
+    kind: String,
+    location: String,
+    parts: BTreeSet<u64>,
+}
+
+impl Likeness {
+    /// From one answer.
+    pub fn of(answer: &Answer) -> Self {
+        Self {
+            status: answer.status,
+            kind: kind(&answer.headers),
+            location: location(&answer.headers),
+            parts: parts(&answer.body),
+        }
+    }
+
+    /// What two answers of the same app have in common.
+    #[must_use]
+    pub fn common(self, other: &Self) -> Self {
+        Self {
+            parts: self.parts.intersection(&other.parts).copied().collect(),
+            ..self
+        }
+    }
+
+    /// Whether an answer is like this one.
+    pub fn fits(&self, answer: &Answer) -> bool {
+        let other = Self::of(answer);
+        (self.status, &self.kind, &self.location) == (other.status, &other.kind, &other.location)
+            && self.parts.is_subset(&other.parts)
+    }
+}
+
+/// The media type, without its parameters.
+fn kind(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+/// Where a redirect leads, without scheme and host, which the app knows or does not know through the controller.
+fn location(headers: &HeaderMap) -> String {
+    let value = headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    match value.split_once("://") {
+        Some((_, rest)) => rest
+            .find('/')
+            .map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
+        None => value.to_owned(),
+    }
+}
+
+/// A page in parts that are small enough for one of them to change alone: lines, tags, items.
+fn parts(body: &[u8]) -> BTreeSet<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let separates = |byte: &u8| matches!(byte, b'\n' | b'>' | b'<' | b',' | b';' | b'{' | b'}');
+    body.split(separates)
+        .map(<[u8]>::trim_ascii)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let mut hasher = DefaultHasher::new();
+            part.hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect()
+}
+
+/// The title of a page, or the first words of another answer, to say who answers.
+pub fn title(answer: &Answer) -> Option<String> {
+    let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(64 * 1024)]);
+    let lower = text.to_ascii_lowercase();
+    let titled = lower.find("<title").and_then(|start| {
+        let start = start + lower[start..].find('>')? + 1;
+        let end = start + lower[start..].find("</title")?;
+        text.get(start..end)
+    });
+    let words = titled.or_else(|| {
+        (!lower.contains('<'))
+            .then(|| text.lines().next())
+            .flatten()
+    })?;
+    let words = crate::printable::short(words.trim(), 80);
+    (!words.is_empty()).then_some(words)
+}
+
+/// An answer as a test has it.
+#[cfg(test)]
+pub(super) fn answered(status: u16, headers: HeaderMap, body: &str) -> Answer {
+    Answer {
+        status,
+        headers,
+        body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+        truncated: false,
+        certificate: None,
+        address: None,
+        proxy: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            "text/html; charset=utf-8".parse().expect("a header"),
+        );
+        answered(status, headers, body)
+    }
+
+    fn redirect(to: &str) -> Answer {
+        let mut headers = HeaderMap::new();
+        headers.insert(LOCATION, to.parse().expect("a header"));
+        answered(302, headers, "")
+    }
+
+    #[test]
+    fn what_changes_each_time_does_not_count() {
+        let page = |token: &str| {
+            answer(
+                200,
+                &format!("<html><title>Shop</title><p>Welcome</p><input value={token}></html>"),
+            )
+        };
+        let own = Likeness::of(&page("a1")).common(&Likeness::of(&page("b2")));
+        assert!(own.fits(&page("c3")));
+        assert!(
+            !own.fits(&answer(
+                200,
+                "<html><title>Shop 2</title><p>Welcome</p><input value=d4></html>"
+            )),
+            "one word"
+        );
+        assert!(!own.fits(&answer(
+            404,
+            "<html><title>Shop</title><p>Welcome</p><input value=x></html>"
+        )));
+    }
+
+    #[test]
+    fn a_redirect_is_told_by_where_it_leads() {
+        let own = Likeness::of(&redirect("/login"));
+        assert!(own.fits(&redirect("https://web.example.test/login")));
+        assert!(!own.fits(&redirect("/elsewhere")));
+        assert!(Likeness::of(&redirect("http://pod")).fits(&redirect("https://web.example.test/")));
+    }
+
+    #[test]
+    fn an_answer_without_a_body_is_told_by_its_status() {
+        let empty = Likeness::of(&answer(204, ""));
+        assert!(empty.fits(&answer(204, "")) && !empty.fits(&answer(200, "")));
+    }
+
+    #[test]
+    fn who_answers_is_told_by_the_title() {
+        assert_eq!(
+            title(&answer(200, "<HTML><Title lang=en> Shop\u{1b}[2J </title>")).as_deref(),
+            Some("Shop[2J")
+        );
+        assert_eq!(
+            title(&answer(404, "404 page not found\n")).as_deref(),
+            Some("404 page not found")
+        );
+        assert_eq!(title(&answer(200, "<p>no title")), None);
+        assert_eq!(title(&answer(200, "")), None);
+    }
+}
