@@ -1,0 +1,442 @@
+//! `expose-app APP`: finds the app, asks it whether it answers, makes its address, and proves it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use commons::apply::{self, DryRun, DryRunFlags};
+use commons::cli::Interrupt;
+use commons::error::close_names;
+use commons::exposure::{
+    self, Applied, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, TypedPort,
+};
+use commons::grant::Term;
+use commons::output::{self, OutputFlags};
+use commons::workload::{self, App, Kind as AppKind, Typed};
+use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+
+#[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line are what they are"
+)]
+pub struct ExposeArgs {
+    /// The app: a Service, a Deployment, a StatefulSet or a pod, such as `web` or `deployment/web`
+    #[arg(value_name = "APP")]
+    app: Option<Typed>,
+    /// At this host: a whole name, or one label that the platform's domain is added to [default: APP-YOU.DOMAIN]
+    #[arg(long, allow_hyphen_values = true, value_name = "HOST", value_parser = exposure::parse_host)]
+    host: Option<String>,
+    /// To this port of the app, of its Service or its pods, by number or name
+    #[arg(long, allow_hyphen_values = true, value_name = "PORT")]
+    port: Option<TypedPort>,
+    /// For this time from now on, such as `90m`, `8h` or `2d`; then it closes by itself
+    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// Until you remove it: takes the end from an address that has one
+    #[arg(long, conflicts_with = "duration")]
+    forever: bool,
+    /// Where the certificate comes from: `wildcard` (the controller's own), `issuer=NAME` (cert-manager), `secret=NAME`, or `off`
+    #[arg(long, value_name = "SOURCE")]
+    tls: Option<Tls>,
+    /// Through the ingress controller of this class [default: as your other addresses, else the cluster's]
+    #[arg(long, value_name = "CLASS", conflicts_with_all = ["gateway", "parent"], value_parser = name)]
+    class: Option<String>,
+    /// By a route of the Gateway API instead of an Ingress, on the Gateway that your other routes use
+    #[arg(long)]
+    gateway: bool,
+    /// By a route on this Gateway
+    #[arg(long, value_name = "NAMESPACE/GATEWAY")]
+    parent: Option<ParentRef>,
+    /// Where the ingress controller runs, to let it in past the network policies of the app
+    #[arg(long, value_name = "NAMESPACE", value_parser = name)]
+    controller: Option<String>,
+    /// Also where somebody else answers already
+    #[arg(long)]
+    take: bool,
+    /// The page by which the address is proven
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
+    path: String,
+    /// Make it without waiting for the app and without proof
+    #[arg(long)]
+    no_wait: bool,
+    #[command(flatten)]
+    dry_run: DryRunFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if commons::names::is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{}` cannot be a name in Kubernetes",
+            printable::short(text, 60)
+        ))
+    }
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let plain = |c: char| {
+        c.is_ascii_graphic()
+            && !matches!(
+                c,
+                '#' | '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}'
+            )
+    };
+    if text.starts_with('/') && text.chars().all(plain) && text.len() <= 1000 {
+        Ok(text.to_owned())
+    } else {
+        Err("a path starts with `/` and has no spaces".into())
+    }
+}
+
+pub async fn run(
+    cluster: &Cluster,
+    ui: &Ui,
+    interrupt: &Interrupt,
+    args: ExposeArgs,
+) -> Result<()> {
+    let options = options(&args)?;
+    let Some(typed) = &args.app else {
+        return Err(Error::usage("which app? APP is missing").hint("for example: `kubectl expose-app web`; see what there is: `kubectl get deployments,statefulsets,services`"));
+    };
+    let progress = ui.progress("Looking at the app");
+    let app = workload::find(cluster, cluster.namespace(), typed)
+        .await
+        .map_err(|error| meant_a_command(error, typed))?;
+    if app.kind == AppKind::Service {
+        return Err(leads_nowhere(cluster, &app).await);
+    }
+    let backend = backend(&app);
+    let mut resolved = exposure::resolve(cluster, &backend, &options).await?;
+    exposure::find_port(cluster, &mut resolved, &app.pods).await?;
+    if args.dry_run.dry_run == DryRun::Client {
+        drop(progress);
+        return print_plan(ui, &args, &resolved, None);
+    }
+    let answering = if args.no_wait || args.dry_run.dry_run == DryRun::Server {
+        None
+    } else {
+        progress.say("Asking the app");
+        Some(ask(cluster, &app, &mut resolved).await?)
+    };
+    drop(progress);
+    let shield = interrupt.shield();
+    let applied = exposure::apply(cluster, &resolved, &shield, args.dry_run.dry_run).await?;
+    if args.dry_run.dry_run == DryRun::Server {
+        return print_plan(ui, &args, &resolved, Some(&applied));
+    }
+    for learned in &resolved.learned {
+        ui.status(learned);
+    }
+    for line in applied.lines() {
+        ui.status(line);
+    }
+    for warning in &resolved.warnings {
+        ui.warning(warning);
+    }
+    if let Some(reason) = exposure::reason_against(
+        &backend.containers,
+        answering.as_ref().map(exposure::App::answer),
+    ) {
+        ui.warning(format!(
+            "everybody can open this address, without an account of the cluster: {reason}"
+        ));
+        ui.hint(format!("for yourself alone: `kubectl port-forward {} {}`; to close it: `kubectl expose-app remove {}`", backend.reference, resolved.plan.target, backend.name));
+    }
+    let Some(answering) = answering else {
+        return report(cluster, ui, &args, &resolved, None).await;
+    };
+    let proven = shield
+        .race(async { Ok(exposure::prove(cluster, ui, &resolved, &applied, &answering).await) })
+        .await;
+    drop(shield);
+    match proven {
+        Err(error) => Err(match error.kind() {
+            Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {}`", backend.name)),
+            _ => error,
+        }),
+        Ok(exposure::Outcome::Proven(proof)) => report(cluster, ui, &args, &resolved, Some(&proof)).await,
+        Ok(exposure::Outcome::Lost(error)) => {
+            let left = exposure::take_back(cluster, &resolved, &applied).await;
+            let error = error.context(format!("{} is not yours: it was taken at the same moment", resolved.plan.host));
+            Err(match left {
+                Some(left) => error.hint(left),
+                None => error.hint("nothing of this command is left; take another host: `--host NAME`"),
+            })
+        }
+        Ok(exposure::Outcome::Failed(error)) => Err(error.hint(format!(
+            "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}`",
+            backend.name
+        ))),
+    }
+}
+
+fn options(args: &ExposeArgs) -> Result<Options> {
+    let term = match (args.duration, args.forever) {
+        (None, false) => None,
+        (duration, forever) => Some(Term::new(duration.unwrap_or_default(), forever)?),
+    };
+    Ok(Options {
+        host: args.host.clone(),
+        port: args.port.clone(),
+        class: args.class.clone(),
+        gateway: args.gateway,
+        parent: args.parent.clone(),
+        tls: args.tls.clone(),
+        controller: args.controller.clone(),
+        take: args.take,
+        term,
+        path: Some(args.path.clone()),
+        ..Options::default()
+    })
+}
+
+/// What was taken for an app may have been a command.
+fn meant_a_command(error: Error, typed: &Typed) -> Error {
+    let command = match typed.name.as_str() {
+        "ls" | "show" | "get" => "list",
+        "delete" | "rm" | "revoke" | "unexpose" | "close" => "remove",
+        "help" => "--help",
+        _ => return error,
+    };
+    if error.kind() != Kind::NotFound || typed.kind.is_some() {
+        return error;
+    }
+    error
+        .without_hints()
+        .hint(format!("did you mean `kubectl expose-app {command}`?"))
+}
+
+/// What there is to expose of an app.
+fn backend(app: &App) -> Backend {
+    let spec = app
+        .template
+        .as_ref()
+        .and_then(|template| template.spec.as_ref());
+    Backend {
+        namespace: app.namespace.clone(),
+        reference: format!("{}/{}", app.kind.as_str(), app.name),
+        name: app.name.clone(),
+        pod_labels: app.pod_labels.clone(),
+        containers: spec.map(|spec| spec.containers.clone()).unwrap_or_default(),
+        services: app.services.clone(),
+        selector: app.selector.clone(),
+    }
+}
+
+/// A Service with nothing behind it, and what its selector should most likely be.
+async fn leads_nowhere(cluster: &Cluster, app: &App) -> Error {
+    let selector = app
+        .services
+        .first()
+        .and_then(|service| service.spec.as_ref()?.selector.clone())
+        .unwrap_or_default();
+    let name = printable::line(&app.name);
+    let namespace = printable::line(&app.namespace);
+    if selector.is_empty() {
+        return Error::new(format!(
+            "service `{name}` has no selector: no pods of this namespace are behind it"
+        ))
+        .hint("expose the app itself: `kubectl expose-app deployment/NAME`");
+    }
+    let error = Error::new(format!("service `{name}` leads to no pods")).caused_by(format!(
+        "its `spec.selector` is {}, and no app here has pods with these labels",
+        labels(&selector)
+    ));
+    let deployments: Vec<Deployment> = cluster.list(&app.namespace, "").await.unwrap_or_default();
+    let templates = deployments.iter().filter_map(|deployment| {
+        let labels = deployment
+            .spec
+            .as_ref()?
+            .template
+            .metadata
+            .as_ref()?
+            .labels
+            .clone()?;
+        Some((deployment.name_any(), labels))
+    });
+    match likely(&app.name, &selector, templates) {
+        Some((deployment, right)) => error
+            .caused_by(format!("the pods of deployment/{} carry {}", printable::line(&deployment), labels(&right)))
+            .hint(format!("set it right: `kubectl set selector service {name} {} -n {namespace}`", labels(&right))),
+        None => error.hint(format!("compare with the labels of your pods: `kubectl get pods --show-labels -n {namespace}`; then: `kubectl edit service {name} -n {namespace}`")),
+    }
+}
+
+/// The app that a selector most likely means: the one called like the Service, or else the one with a label of that name and
+/// nearly that value. With what the selector should be.
+fn likely(
+    service: &str,
+    selector: &Labels,
+    templates: impl Iterator<Item = (String, Labels)>,
+) -> Option<(String, Labels)> {
+    let near = |labels: &Labels| {
+        selector.iter().any(|(key, value)| {
+            labels
+                .get(key)
+                .is_some_and(|theirs| !close_names(value, [theirs.as_str()]).is_empty())
+        })
+    };
+    let (name, labels) = templates
+        .filter(|(name, labels)| name == service || near(labels))
+        .max_by_key(|(name, _)| name == service)?;
+    let same_keys: Labels = labels
+        .iter()
+        .filter(|(key, _)| selector.contains_key(*key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let right = if same_keys.is_empty() {
+        labels
+    } else {
+        same_keys
+    };
+    Some((name, right))
+}
+
+type Labels = BTreeMap<String, String>;
+
+fn labels(labels: &Labels) -> String {
+    let labels: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    printable::short(&labels.join(","), 200)
+}
+
+/// Asks the app itself. If it does not run, why not.
+async fn ask(cluster: &Cluster, app: &App, resolved: &mut Resolved) -> Result<exposure::App> {
+    match exposure::ask_app(cluster, resolved, &app.pods).await {
+        Err(error) if error.kind() == Kind::NotFound => {
+            let rollout = workload::Rollout {
+                namespace: app.namespace.clone(),
+                kind: app.kind,
+                name: app.name.clone(),
+            };
+            let why = workload::diagnose(cluster, &rollout)
+                .await
+                .unwrap_or_default();
+            Err(why
+                .into_iter()
+                .next()
+                .map_or(error, |finding| finding.error)
+                .hint("or make the address now, without waiting for the app: `--no-wait`"))
+        }
+        outcome => outcome,
+    }
+}
+
+fn print_plan(
+    ui: &Ui,
+    args: &ExposeArgs,
+    resolved: &Resolved,
+    checked: Option<&Applied>,
+) -> Result<()> {
+    for learned in &resolved.learned {
+        ui.status(learned);
+    }
+    for warning in &resolved.warnings {
+        ui.warning(warning);
+    }
+    if let (Some(checked), None) = (checked, args.output.output) {
+        return checked.lines().iter().try_for_each(|line| ui.result(line));
+    }
+    apply::print_objects(
+        ui,
+        args.output.output,
+        &exposure::objects(resolved, args.dry_run.dry_run)?,
+    )
+}
+
+/// The address alone goes to standard output.
+async fn report(
+    cluster: &Cluster,
+    ui: &Ui,
+    args: &ExposeArgs,
+    resolved: &Resolved,
+    proof: Option<&Proof>,
+) -> Result<()> {
+    let plan = &resolved.plan;
+    let now = cluster.now();
+    if let Some(proof) = proof {
+        for warning in &proof.warnings {
+            ui.warning(warning);
+        }
+        let certificate = match proof.certificate_until {
+            Some(until) => format!(
+                "its certificate is valid until {}, ",
+                until.strftime("%Y-%m-%d")
+            ),
+            None => String::new(),
+        };
+        let login = if proof.asks_for_login {
+            "; it asks for a login"
+        } else {
+            ""
+        };
+        ui.status(format!(
+            "Checked: {} resolves, {certificate}and {} answers there ({}{login}).",
+            plan.host, plan.app, proof.answer
+        ));
+    }
+    let all = exposure::all(cluster, Some(&plan.namespace)).await?;
+    let own: Vec<Exposure> = all
+        .into_iter()
+        .filter(|exposure| exposure.object == plan.name)
+        .collect();
+    if args.output.output.is_some() {
+        return output::list(ui, args.output.output, &own, "");
+    }
+    if let Some(exposure) = own.first()
+        && let (Some(until), Some(left)) = (exposure.until, &exposure.left)
+    {
+        let left = args.duration.map_or_else(|| left.clone(), duration::rough);
+        ui.status(format!(
+            "It closes by itself in {left} ({}).",
+            duration::moment(until, now)
+        ));
+    }
+    ui.status(format!(
+        "To close it: kubectl expose-app remove {}",
+        plan.app
+    ));
+    ui.result(plan.url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_selector_is_set_right() {
+        let one = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
+        let templates = || {
+            [
+                ("api".to_owned(), one("app", "api")),
+                ("web".to_owned(), one("app", "web")),
+            ]
+            .into_iter()
+        };
+        assert_eq!(
+            likely("front", &one("app", "webb"), templates()),
+            Some(("web".into(), one("app", "web")))
+        );
+        assert_eq!(
+            likely("api", &one("name", "x"), templates()),
+            Some(("api".into(), one("app", "api"))),
+            "called like the Service"
+        );
+        assert_eq!(likely("front", &one("app", "shop"), templates()), None);
+    }
+
+    #[test]
+    fn paths_are_those_of_urls() {
+        assert_eq!(path("/a?b=c"), Ok("/a?b=c".into()));
+        for wrong in ["a", "", "/a b", "/\u{1b}", "/a\r\nHost: x", "/#"] {
+            assert!(path(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
