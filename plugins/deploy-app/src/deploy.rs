@@ -1,0 +1,554 @@
+//! `deploy-app NAME --image IMAGE`: makes an app or changes it, waits until it runs, and says how to reach it.
+
+use std::collections::BTreeMap;
+
+use commons::apply::{self, DryRun, Outcome, PlannedObject};
+use commons::cli::{Interrupt, blocking};
+use commons::cluster::Right;
+use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
+use commons::error::rights_hints;
+use commons::exposure::Backend;
+use commons::output::Format;
+use commons::{Cluster, Error, Kind, Result, Ui, printable};
+use k8s_openapi::api::apps::v1::Deployment;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::args::MANAGER_OF_FILES;
+use crate::expose::{self, Exposure};
+use crate::flags::{ByName, Way};
+use crate::inputs::Inputs;
+use crate::lint::around::look_up;
+use crate::lint::{self, ImageFacts};
+use crate::plan::{Keep, Plan, files_name};
+use crate::print;
+use crate::report::report;
+use crate::resources::{self, Asked, Proposal, Resources};
+use crate::settings::{Change, Present, Settings, Wanted};
+use crate::uses::{self, UseInput};
+use crate::write::{self, Write, Writer, Written};
+
+/// What was read before anything is written.
+pub struct Resolved {
+    pub plan: Plan,
+    /// What was there.
+    documents: Documents,
+    pub now: Option<Settings>,
+    pub exposure: Option<Exposure>,
+}
+
+/// The objects of an app as they are, by name of their place in it.
+#[derive(Default)]
+struct Documents {
+    deployment: Option<Value>,
+    service: Option<Value>,
+    config: Option<Value>,
+    files: Option<Value>,
+    secret: Option<Value>,
+}
+
+pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByName) -> Result<()> {
+    let inputs = {
+        let (flags, ui) = (by_name.args.inputs.clone(), ui.clone());
+        blocking(move || flags.read(&ui)).await?
+    };
+    let progress = ui.progress(format!("Looking at {}", by_name.name));
+    let resolved = resolve(cluster, ui, &by_name, inputs).await?;
+    drop(progress);
+    let way = by_name.way;
+    if way.dry_run == DryRun::Client {
+        return print_plan(ui, &way, &resolved);
+    }
+    let writer = Writer::new(cluster, cluster.namespace(), way.dry_run);
+    let shield = interrupt.shield();
+    let written = writer
+        .all_or_nothing(interrupt, apply(cluster, &writer, &resolved))
+        .await;
+    let written = match (written, &resolved.exposure) {
+        (Err(error), Some(exposure)) => {
+            let left = exposure.take_back(cluster).await;
+            return Err(error.hints_from(left));
+        }
+        (written, _) => written?,
+    };
+    drop(shield);
+    let exposure = resolved.exposure.as_ref();
+    if way.dry_run == DryRun::Server {
+        let address = exposure.map(|exposure| exposure.objects(way.dry_run));
+        return print::written(ui, &way, &written, address.transpose()?);
+    }
+    if let Some(exposure) = exposure {
+        exposure.tell(ui);
+    }
+    report(cluster, ui, interrupt, &by_name, &resolved, &written).await
+}
+
+/// Reads what is needed, all that is independent at once.
+async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -> Result<Resolved> {
+    let ByName { name, args, .. } = by_name;
+    let namespace = cluster.namespace();
+    let uses = async {
+        match &args.uses {
+            Some(UseInput::Database(typed)) => uses::find(cluster, name, typed).await.map(Some),
+            _ => Ok(None),
+        }
+    };
+    let image = async {
+        match args.image.first() {
+            Some(image) => look_up(image).await,
+            None => ImageFacts::default(),
+        }
+    };
+    let (documents, rules, uses, image) = futures::join!(
+        documents_of(cluster, name),
+        resources::rules(cluster, namespace),
+        uses,
+        image
+    );
+    let documents = match documents {
+        Ok(documents) => documents,
+        // Whoever may look and not write (`view`) may not even see Secrets; that is the lesser matter.
+        Err(error) if error.kind() == Kind::Forbidden => {
+            let deployments = [Right::of("create", "apps", "deployments")];
+            refuse_lacking(namespace, &cluster.lacks(namespace, &deployments).await?)?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    let uses = uses?;
+    let present = present(&documents)?;
+    for refusal in [
+        refuse_foreign_app(cluster, name, &present),
+        apply::refuse_foreign(present.service.as_ref(), cluster.manager()),
+        apply::refuse_foreign(present.config.as_ref(), cluster.manager()),
+        apply::refuse_foreign(present.files.as_ref(), cluster.manager()),
+        apply::refuse_foreign(present.secret.as_ref(), cluster.manager()),
+    ] {
+        refusal?;
+    }
+    let now = Settings::of(&present);
+    let (mut inputs, mut notes) = (inputs, Vec::new());
+    let uses = match (uses, &args.uses) {
+        (Some(found), _) => {
+            notes.extend(found.notes);
+            if let Some(password) = found.copied {
+                inputs
+                    .secrets
+                    .entry("PGPASSWORD".into())
+                    .or_insert(password);
+            }
+            Change::Set(found.uses)
+        }
+        (None, Some(UseInput::None)) => Change::Remove,
+        (None, _) => Change::Keep,
+    };
+    let wanted = Wanted {
+        image: args.image.first().cloned(),
+        port: args
+            .port
+            .clone()
+            .unwrap_or_else(|| told_port(&image, now.as_ref())),
+        replicas: args.replicas,
+        command: (!args.words.is_empty()).then(|| {
+            if args.command {
+                (args.words.clone(), Vec::new())
+            } else {
+                let now = now.as_ref().map(|now| now.command.clone());
+                (now.unwrap_or_default(), args.words.clone())
+            }
+        }),
+        inputs,
+        uses,
+        allow_root: args.allow_root,
+        run_as: args.run_as,
+    };
+    let mut settings = Settings::wanted(name, now.clone(), wanted)?;
+    let asked = Asked {
+        cpu: args.cpu,
+        memory: args.memory,
+    };
+    let fitted = fit(&mut settings, now.as_ref(), asked, &rules?, namespace)?;
+    fitted.notes.iter().for_each(|note| ui.status(note));
+    notes.extend(fitted.too_few);
+    let plan = Plan {
+        name: name.clone(),
+        settings,
+        keep: Keep {
+            config: documents.config.is_some(),
+            files: documents.files.is_some(),
+            secret: documents.secret.is_some(),
+        },
+    };
+    refuse_without_rights(cluster, &plan).await?;
+    if let Some(before) = now.as_ref().and_then(|now| now.port)
+        && plan.settings.port != Some(before)
+        && (args.expose.is_none() || plan.settings.port.is_none())
+    {
+        refuse_to_cut_off(cluster, &plan, before).await?;
+    }
+    let exposure = match &args.expose {
+        Some(host) => Some(
+            expose::resolve(
+                cluster,
+                Some(host.as_str()).filter(|host| !host.is_empty()),
+                &backend(namespace, &plan)?,
+            )
+            .await?,
+        ),
+        None => None,
+    };
+    let findings = lint::of_plan(&plan, notes, &image);
+    lint::tell(ui, &findings, by_name.way.strict)?;
+    Ok(Resolved {
+        plan,
+        documents,
+        now,
+        exposure,
+    })
+}
+
+/// The port of a new app, where its image names exactly one.
+fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Change<u16> {
+    match (now, &image.ports[..]) {
+        (None, [port]) => Change::Set(*port),
+        _ => Change::Keep,
+    }
+}
+
+/// Fits the app into what the namespace has left. Without a change there is nothing to decide anew.
+fn fit(
+    settings: &mut Settings,
+    now: Option<&Settings>,
+    asked: Asked,
+    rules: &resources::Rules,
+    namespace: &str,
+) -> Result<Proposal> {
+    let has: Option<(&Resources, i32)> = now.map(|now| (&now.resources, now.replicas));
+    let mut proposal = resources::propose(rules, asked, has, settings.replicas);
+    settings.resources = std::mem::take(&mut proposal.resources);
+    if now.is_some_and(|now| now == settings) {
+        return Ok(Proposal::default());
+    }
+    if let Some(why) = proposal.too_much {
+        return Err(Error::new("the namespace has no room for the app")
+            .caused_by(why)
+            .hint("ask for less: `--cpu 50m --memory 128Mi`")
+            .hint(format!("or end something else: `kubectl describe resourcequota -n {namespace}`, `kubectl get pods -n {namespace}`")));
+    }
+    // Where it replaces in place it goes on so while there is no room, and back when there is.
+    settings.surge = proposal.surge;
+    Ok(proposal)
+}
+
+async fn documents_of(cluster: &Cluster, name: &str) -> Result<Documents> {
+    let get = async |api_version: &str, kind: &str, name: &str| {
+        let document = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+        cluster.get_document(&document, cluster.namespace()).await
+    };
+    let files = files_name(name);
+    let (deployment, service, config, files, secret) = futures::try_join!(
+        get("apps/v1", "Deployment", name),
+        get("v1", "Service", name),
+        get("v1", "ConfigMap", name),
+        get("v1", "ConfigMap", &files),
+        get("v1", "Secret", name)
+    )?;
+    Ok(Documents {
+        deployment,
+        service,
+        config,
+        files,
+        secret,
+    })
+}
+
+fn present(documents: &Documents) -> Result<Present> {
+    Ok(Present {
+        deployment: typed(documents.deployment.as_ref())?,
+        service: typed(documents.service.as_ref())?,
+        config: typed(documents.config.as_ref())?,
+        files: typed(documents.files.as_ref())?,
+        secret: typed(documents.secret.as_ref())?,
+    })
+}
+
+fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
+    document
+        .map(commons::json::from_value)
+        .transpose()
+        .map_err(|error| {
+            Error::new("the API server answers with an object that cannot be read")
+                .caused_by(printable::short(&error.to_string(), 200))
+        })
+}
+
+/// A Deployment that somebody has made in another way is left alone, with the way to go on.
+fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
+    let deployment: Option<&Deployment> = present.deployment.as_ref();
+    apply::refuse_foreign(deployment, cluster.manager()).map_err(|error| {
+        let (namespace, here) = (cluster.namespace(), cluster.here());
+        error
+            .without_hints()
+            .hint(format!("to change its image: `kubectl set image deployment/{name} '*=IMAGE' -n {namespace}`"))
+            .hint(format!("if you have its manifests: `kubectl deploy-app -f FILE --image IMAGE{here}`"))
+            .hint(format!("to make another app: `kubectl deploy-app {name}-2 --image IMAGE{here}`"))
+    })
+}
+
+async fn refuse_without_rights(cluster: &Cluster, plan: &Plan) -> Result<()> {
+    let namespace = cluster.namespace();
+    let mut needed = Vec::new();
+    let mut need = |group, resource| {
+        needed.extend([
+            Right::of("create", group, resource),
+            Right::of("patch", group, resource),
+        ]);
+    };
+    need("apps", "deployments");
+    if plan.service().is_some() {
+        need("", "services");
+    }
+    if plan.config().is_some() || plan.files().is_some() {
+        need("", "configmaps");
+    }
+    if plan.secret(false).is_some() {
+        need("", "secrets");
+    }
+    refuse_lacking(namespace, &cluster.lacks(namespace, &needed).await?)
+}
+
+fn refuse_lacking(namespace: &str, lacking: &[Right]) -> Result<()> {
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<String> = lacking.iter().map(Right::to_string).collect();
+    Err(Error::of(
+        Kind::Forbidden,
+        format!("your rights in namespace `{namespace}` do not allow deploying"),
+    )
+    .caused_by(format!("you may not {}", missing.join(", ")))
+    .hints_from(rights_hints(Some(namespace))))
+}
+
+/// An address leads to a port; without it, or at another, it would answer no more.
+async fn refuse_to_cut_off(cluster: &Cluster, plan: &Plan, before: u16) -> Result<()> {
+    let urls = expose::urls(cluster, Some(cluster.namespace())).await;
+    let urls = match urls {
+        // Whoever may not see addresses has none of their own.
+        Err(error) if error.kind() == Kind::Forbidden => return Ok(()),
+        urls => urls?,
+    };
+    match urls.get(&(cluster.namespace().to_owned(), plan.name.clone())) {
+        Some(url) => Err(cut_off(
+            url,
+            &plan.name,
+            before,
+            plan.settings.port,
+            &cluster.here(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn cut_off(url: &str, name: &str, before: u16, port: Option<u16>, here: &str) -> Error {
+    let error = Error::new(format!(
+        "{} leads to port {before} of {name}, and would answer no more",
+        printable::short(url, 200)
+    ));
+    let close = format!("`kubectl expose-app remove {name}{here}`");
+    match port {
+        Some(port) => error
+            .hint(format!(
+                "to move the address along: `kubectl deploy-app {name} --port {port} --expose{here}`"
+            ))
+            .hint(format!("to close it: {close}")),
+        None => error.hint(format!("close the address first: {close}")),
+    }
+}
+
+/// The app as `expose-app` sees it; it need not exist yet.
+fn backend(namespace: &str, plan: &Plan) -> Result<Backend> {
+    let deployment: Option<Deployment> = typed(Some(&plan.deployment(None)))?;
+    let template = deployment
+        .and_then(|deployment| deployment.spec)
+        .map(|spec| spec.template)
+        .unwrap_or_default();
+    let labels: BTreeMap<String, String> = template
+        .metadata
+        .and_then(|metadata| metadata.labels)
+        .unwrap_or_default();
+    if plan.settings.port.is_none() {
+        return Err(Error::usage("an app without a port cannot have an address")
+            .hint("name the port that it listens on: `--port 8000`"));
+    }
+    Ok(Backend {
+        namespace: namespace.to_owned(),
+        reference: format!("deployment/{}", plan.name),
+        name: plan.name.clone(),
+        pod_labels: labels.clone(),
+        containers: template
+            .spec
+            .map(|spec| spec.containers)
+            .unwrap_or_default(),
+        services: typed(plan.service().as_ref())?.into_iter().collect(),
+        selector: labels,
+    })
+}
+
+/// Writes first what the pods read, then what runs them. The Deployment waits for the Secret, whose UID salts its hash.
+async fn apply(
+    cluster: &Cluster,
+    writer: &Writer<'_>,
+    resolved: &Resolved,
+) -> Result<Vec<Written>> {
+    let Resolved {
+        plan, documents, ..
+    } = resolved;
+    // What an app's ConfigMaps, Secret and Service hold is known whole, whoever wrote it; its Deployment may have more in it.
+    let whole = Writing {
+        force: true,
+        takes_over: &[CLIENT_SIDE_APPLY, MANAGER_OF_FILES],
+        dry_run: false,
+    };
+    let mut first = Vec::new();
+    for (document, before) in [
+        (plan.config(), &documents.config),
+        (plan.files(), &documents.files),
+        (plan.secret(true), &documents.secret),
+        (plan.service(), &documents.service),
+    ] {
+        first.extend(document.map(|document| Write {
+            document,
+            before: before.as_ref(),
+            writing: whole,
+        }));
+    }
+    let last = |hash: Option<&str>| Write {
+        document: plan.deployment(hash),
+        before: documents.deployment.as_ref(),
+        writing: Writing {
+            takes_over: &[],
+            ..whole
+        },
+    };
+    // Nothing of an app that is there is changed if its Deployment will be refused.
+    let changes = first.iter().any(|write| {
+        write
+            .before
+            .is_none_or(|before| !documents::says_already(before, &write.document))
+    });
+    if documents.deployment.is_some() && !writer.is_dry() && changes {
+        match writer.try_out(&last(None)).await {
+            Err(error) if write::matters_when_tried(&error) => {
+                return Err(error.context("nothing was changed"));
+            }
+            _ => {}
+        }
+    }
+    let mut written = writer.write(first).await?;
+    let salt = written
+        .iter()
+        .find(|written| written.object["kind"] == "Secret")
+        .and_then(|written| written.object["metadata"]["uid"].as_str())
+        .unwrap_or_default();
+    let hash = plan.hash(salt);
+    let last = vec![last(hash.as_deref())];
+    // The controller learns the address while the pods start.
+    let address = async {
+        match &resolved.exposure {
+            Some(exposure) => exposure.write(cluster, writer.dry_run()).await,
+            None => Ok(()),
+        }
+    };
+    let (last, address) = futures::join!(writer.write(last), address);
+    written.extend(last?);
+    address?;
+    if let Some(service) = documents
+        .service
+        .as_ref()
+        .filter(|_| plan.settings.port.is_none())
+    {
+        cluster
+            .delete_document(service, cluster.namespace(), writer.is_dry())
+            .await?;
+        written.push(Written {
+            outcome: Outcome::Deleted,
+            object: service.clone(),
+        });
+    }
+    Ok(written)
+}
+
+/// The objects as they would be written, without asking the server.
+fn print_plan(ui: &Ui, way: &Way, resolved: &Resolved) -> Result<()> {
+    let Resolved {
+        plan,
+        documents,
+        now,
+        exposure,
+    } = resolved;
+    let same = now.as_ref() == Some(&plan.settings);
+    let mut objects: Vec<PlannedObject> = Vec::new();
+    let mut add = |document: Value, before: Option<&Value>| {
+        let outcome = match before {
+            None => Outcome::Created,
+            Some(_) if same => Outcome::Unchanged,
+            Some(_) => Outcome::Configured,
+        };
+        objects.push(PlannedObject {
+            line: write::line(&documents::reference(&document), outcome, way.dry_run),
+            document,
+        });
+    };
+    for document in plan.manifests() {
+        let before = match (document["kind"].as_str(), documents::name(&document)) {
+            (Some("Deployment"), _) => &documents.deployment,
+            (Some("Service"), _) => &documents.service,
+            (Some("Secret"), _) => &documents.secret,
+            (_, name) if name == plan.name => &documents.config,
+            _ => &documents.files,
+        };
+        add(document, before.as_ref());
+    }
+    if let Some(exposure) = exposure {
+        exposure.tell(ui);
+        objects.extend(exposure.objects(way.dry_run)?);
+    }
+    if let Some(secret) = plan
+        .secret(false)
+        .filter(|secret| secret.get("data").is_some())
+        && matches!(way.output.output, Some(Format::Yaml | Format::Json))
+    {
+        ui.warning(format!(
+            "the values of secret `{}` are not shown; put them in before you apply it, or remove that document",
+            documents::name(&secret)
+        ));
+    }
+    print::objects(ui, way, &objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_not_cut_off() {
+        let error = cut_off("https://web.kub.test", "web", 8000, Some(9000), " -n a");
+        assert_eq!(
+            error.message(),
+            "https://web.kub.test leads to port 8000 of web, and would answer no more"
+        );
+        assert_eq!(
+            error.hints(),
+            [
+                "to move the address along: `kubectl deploy-app web --port 9000 --expose -n a`",
+                "to close it: `kubectl expose-app remove web -n a`"
+            ]
+        );
+        let error = cut_off("https://web.kub.test", "web", 8000, None, "");
+        assert_eq!(
+            error.hints(),
+            ["close the address first: `kubectl expose-app remove web`"]
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! `deploy-app list`: what runs, and where.
+
+use std::time::Duration;
+
+use commons::apply::MANAGED_BY;
+use commons::output::{self, Columns, Listed, OutputFlags};
+use commons::{Cluster, Kind, Result, Ui, duration};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use serde::Serialize;
+
+use crate::args::MANAGER;
+use crate::expose;
+use crate::settings::own_container;
+use crate::write::Written;
+
+/// List the apps that were deployed with this command
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// In all namespaces (needs rights that few people have)
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// An app, as it is listed.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct App {
+    pub namespace: String,
+    pub name: String,
+    pub image: String,
+    /// How many pods are ready, of how many.
+    pub ready: i32,
+    pub replicas: i32,
+    /// The port that it listens on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// The address inside of the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The address from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    #[serde(skip)]
+    age: String,
+}
+
+impl App {
+    /// From its Deployment, by the API server's clock.
+    pub fn new(deployment: &Deployment, now: Option<Timestamp>) -> Self {
+        let name = deployment.name_any();
+        let namespace = deployment.namespace().unwrap_or_default();
+        let spec = deployment.spec.as_ref();
+        let container = spec
+            .and_then(|spec| spec.template.spec.as_ref())
+            .and_then(|pod| own_container(&name, pod));
+        let port = container
+            .and_then(|container| container.ports.iter().flatten().next())
+            .map(|port| port.container_port);
+        let created = deployment.creation_timestamp().map(|time| time.0);
+        let age = now.zip(created).map(|(now, created)| {
+            let seconds = now.duration_since(created).as_secs().max(0);
+            duration::rough(Duration::from_secs(seconds.unsigned_abs()))
+        });
+        Self {
+            image: container
+                .and_then(|container| container.image.clone())
+                .unwrap_or_default(),
+            ready: deployment
+                .status
+                .as_ref()
+                .and_then(|status| status.ready_replicas)
+                .unwrap_or(0),
+            replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            service: port.map(|_| format!("http://{name}.{namespace}")),
+            port,
+            url: None,
+            created: created.map(|time| format!("{time:.0}")),
+            age: age.unwrap_or_default(),
+            name,
+            namespace,
+        }
+    }
+
+    /// From what was just written.
+    pub fn of(written: &[Written], namespace: &str) -> Option<Self> {
+        let object = &written
+            .iter()
+            .find(|written| written.object["kind"] == "Deployment")?
+            .object;
+        let mut deployment: Deployment = commons::json::from_value(object).ok()?;
+        deployment.metadata.namespace = Some(namespace.to_owned());
+        Some(Self::new(&deployment, None))
+    }
+}
+
+impl Listed for App {
+    const KIND: &'static str = "App";
+
+    fn headers(columns: Columns) -> Vec<&'static str> {
+        let mut headers = vec!["NAME", "IMAGE", "READY", "ADDRESS", "AGE"];
+        if columns.namespace {
+            headers.insert(0, "NAMESPACE");
+        }
+        if columns.wide {
+            headers.extend(["PORT", "SERVICE"]);
+        }
+        headers
+    }
+
+    fn cells(&self, columns: Columns) -> Vec<String> {
+        let mut cells = vec![
+            self.name.clone(),
+            self.image.clone(),
+            format!("{}/{}", self.ready, self.replicas),
+            self.url
+                .clone()
+                .or_else(|| self.service.clone())
+                .unwrap_or_default(),
+            self.age.clone(),
+        ];
+        if columns.namespace {
+            cells.insert(0, self.namespace.clone());
+        }
+        if columns.wide {
+            cells.push(self.port.map(|port| port.to_string()).unwrap_or_default());
+            cells.push(self.service.clone().unwrap_or_default());
+        }
+        cells
+    }
+
+    fn name(&self) -> String {
+        format!("deployment.apps/{}", self.name)
+    }
+}
+
+pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+    let labels = format!("{MANAGED_BY}={MANAGER}");
+    let namespace = (!args.all_namespaces).then(|| cluster.namespace());
+    let deployments = async {
+        match namespace {
+            Some(namespace) => cluster.list::<Deployment>(namespace, &labels).await,
+            None => cluster
+                .list_everywhere::<Deployment>(&labels)
+                .await
+                .map_err(|error| match error.kind() {
+                    Kind::Forbidden => error
+                        .without_hints()
+                        .hint("without `-A` you see those of your own namespace"),
+                    _ => error,
+                }),
+        }
+    };
+    let (deployments, urls) = futures::join!(deployments, expose::urls(cluster, namespace));
+    let deployments = deployments?;
+    // Without the right to read addresses, they are just not shown.
+    let urls = urls.unwrap_or_default();
+    let now = cluster.now();
+    let apps: Vec<App> = deployments
+        .iter()
+        .map(|deployment| {
+            let mut app = App::new(deployment, Some(now));
+            app.url = urls
+                .get(&(app.namespace.clone(), app.name.clone()))
+                .cloned();
+            app
+        })
+        .collect();
+    let empty = namespace.map_or_else(
+        || "Nothing is deployed with this command.".into(),
+        |namespace| format!("Nothing is deployed with this command in namespace {namespace}."),
+    );
+    output::list_of(ui, args.output.output, &apps, &empty, args.all_namespaces)
+}

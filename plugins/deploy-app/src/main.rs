@@ -1,0 +1,26 @@
+//! `kubectl deploy-app`: from an image to an app that runs, or the reason why it does not.
+
+mod args;
+mod changes;
+mod delete;
+mod deploy;
+mod expose;
+mod flags;
+mod image;
+mod inputs;
+mod lint;
+mod list;
+mod manifests;
+mod plan;
+mod print;
+mod quantity;
+mod report;
+mod resources;
+mod settings;
+mod uses;
+mod wait;
+mod write;
+
+fn main() -> std::process::ExitCode {
+    commons::cli::main(args::run)
+}

@@ -1,0 +1,61 @@
+//! Objects as they are printed, whatever they were deployed from.
+
+use commons::apply::{self, PlannedObject};
+use commons::cluster::documents;
+use commons::{Result, Ui, manifest, output};
+use serde_json::Value;
+
+use crate::flags::Way;
+use crate::plan::PLACEHOLDER;
+use crate::write::{self, Written};
+
+/// What was written, or would be, by the server's own words, and the objects of its address.
+pub fn written(
+    ui: &Ui,
+    way: &Way,
+    written: &[Written],
+    address: Option<Vec<PlannedObject>>,
+) -> Result<()> {
+    let mut objects: Vec<PlannedObject> = written
+        .iter()
+        .map(|written| PlannedObject {
+            line: write::line(
+                &documents::reference(&written.object),
+                written.outcome,
+                way.dry_run,
+            ),
+            document: shown(&written.object),
+        })
+        .collect();
+    objects.extend(address.into_iter().flatten());
+    self::objects(ui, way, &objects)
+}
+
+/// An object of the server as it may be printed: without its managers, and a Secret without its values.
+pub fn shown(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    if object["kind"] == "Secret" {
+        for field in ["data", "stringData"] {
+            let values = object.get_mut(field).and_then(Value::as_object_mut);
+            for value in values.into_iter().flat_map(|values| values.values_mut()) {
+                *value = PLACEHOLDER.into();
+            }
+        }
+    }
+    object
+}
+
+/// As kubectl would; YAML with the fields in the order in which people write them.
+pub fn objects(ui: &Ui, way: &Way, objects: &[PlannedObject]) -> Result<()> {
+    if way.output.output == Some(output::Format::Yaml) {
+        let documents: Vec<Value> = objects
+            .iter()
+            .map(|object| object.document.clone())
+            .collect();
+        return ui.result(manifest::write(&documents)?.trim_end());
+    }
+    apply::print_objects(ui, way.output.output, objects)
+}

@@ -1,0 +1,142 @@
+//! The end of a deployment: waited for, proven, and said in a few lines.
+
+use commons::apply::Outcome;
+use commons::cli::Interrupt;
+use commons::workload::{self, Rollout};
+use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
+
+use crate::changes::changes;
+use crate::deploy::Resolved;
+use crate::flags::ByName;
+use crate::list::App;
+use crate::settings::{Probes, Settings};
+use crate::wait::{self, Listening};
+use crate::write::Written;
+
+/// Waits, proves, and says in a few lines what runs and how to reach it.
+pub async fn report(
+    cluster: &Cluster,
+    ui: &Ui,
+    interrupt: &Interrupt,
+    by_name: &ByName,
+    resolved: &Resolved,
+    written: &[Written],
+) -> Result<()> {
+    let ByName { name, way, args } = by_name;
+    let settings = &resolved.plan.settings;
+    let unchanged = written
+        .iter()
+        .all(|written| written.outcome == Outcome::Unchanged);
+    let mut what = resolved
+        .now
+        .as_ref()
+        .map(|now| changes(now, settings))
+        .unwrap_or_default();
+    if resolved.now.is_some() && !unchanged && what.is_empty() {
+        what.push("what was changed by hand is as it was".into());
+    }
+    for change in &what {
+        ui.status(change);
+    }
+    let namespace = cluster.namespace();
+    let mut app = App::of(written, namespace);
+    if way.wait {
+        let rollout = Rollout {
+            namespace: namespace.to_owned(),
+            kind: workload::Kind::Deployment,
+            name: name.clone(),
+        };
+        let selector = resolved.plan.selector_text();
+        let listening = Listening {
+            port: settings.port.filter(|_| settings.probes == Probes::Port),
+            selector: &selector,
+        };
+        let ready = wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout)
+            .await
+            .map_err(|error| stays(error, cluster, name, resolved.now.as_ref(), settings))?;
+        if let Some(app) = &mut app {
+            app.ready = ready.replicas;
+        }
+    }
+    let url = match &resolved.exposure {
+        Some(exposure) if way.wait => Some(exposure.prove(cluster, ui, interrupt).await?),
+        Some(exposure) => Some(exposure.url()),
+        None => None,
+    };
+    if let Some(mut app) = app.filter(|_| way.output.output.is_some()) {
+        app.url = url;
+        return output::list(ui, way.output.output, &[app], "");
+    }
+    let here = cluster.here();
+    let image = printable::line(&settings.image);
+    let state = match (unchanged, way.wait) {
+        (true, true) => format!("{name} is unchanged: {image} runs"),
+        (true, false) => format!("{name} is unchanged: {image}"),
+        (false, true) => format!("{name} runs: {image}"),
+        (false, false) => format!("{name} is deployed, not waited for: {image}"),
+    };
+    let state = if settings.replicas == 1 {
+        format!("{state}.")
+    } else {
+        format!("{state}, {} pods.", settings.replicas)
+    };
+    if let Some(url) = url {
+        ui.status(state);
+        return ui.result(url);
+    }
+    ui.result(state)?;
+    if settings.port.is_some() {
+        ui.result(format!("Inside the cluster:  http://{name}.{namespace}"))?;
+    }
+    let kept_image = resolved
+        .now
+        .as_ref()
+        .is_some_and(|now| now.image == settings.image);
+    if unchanged && kept_image && !args.image.is_empty() {
+        ui.hint(format!("if `{image}` was pushed again, give it a new tag; a tag that runs already is not pulled again"));
+    } else if !way.wait {
+        ui.hint(format!(
+            "see how it goes: `kubectl rollout status deployment/{name} -n {namespace}`"
+        ));
+    } else if settings.port.is_some() && resolved.now.is_none() {
+        ui.hint(format!("for an HTTPS address: `kubectl deploy-app {name} --expose{here}`; on your own machine: `kubectl port-forward svc/{name} 8000:80{here}`"));
+    }
+    Ok(())
+}
+
+/// What does not come up stays, so that it can be looked at.
+fn stays(
+    error: Error,
+    cluster: &Cluster,
+    name: &str,
+    before: Option<&Settings>,
+    settings: &Settings,
+) -> Error {
+    if matches!(error.kind(), Kind::Signal(_)) {
+        return error.hint(format!(
+            "see how it goes: `kubectl rollout status deployment/{name} -n {}`",
+            cluster.namespace()
+        ));
+    }
+    let here = cluster.here();
+    match before {
+        None => error.hint(format!("it stays as it is, to be looked at or corrected; to remove it: `kubectl deploy-app delete {name}{here}`")),
+        Some(before) => error.hints_from(way_back(name, before, settings, &here)),
+    }
+}
+
+/// How to get what ran before, where one command can: variables and files that have changed are not remembered.
+fn way_back(name: &str, before: &Settings, settings: &Settings, here: &str) -> Option<String> {
+    if before.image != settings.image {
+        return Some(format!(
+            "to go back to the image before: `kubectl deploy-app {name} --image {}{here}`",
+            printable::line(&before.image)
+        ));
+    }
+    let same_inputs = before.env == settings.env
+        && before.files == settings.files
+        && before.secrets == settings.secrets;
+    same_inputs.then(|| {
+        format!("to go back to what ran before: `kubectl rollout undo deployment/{name}{here}`")
+    })
+}

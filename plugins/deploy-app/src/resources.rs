@@ -1,0 +1,548 @@
+//! How much CPU and memory an app asks for, so that it fits what the namespace has left.
+
+use std::collections::BTreeMap;
+
+use commons::{Cluster, Kind, Result};
+use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+
+use crate::quantity::Quantity;
+
+/// What an app asks for when nobody says: enough for a small web application, little enough for a crowded cluster.
+const CPU: Quantity = Quantity::millicores(100);
+const MEMORY: Quantity = Quantity::mebibytes(256);
+/// Above this an app is stopped, unless more is asked for: a leak must not take the node from everybody.
+const MEMORY_LIMIT: Quantity = Quantity::mebibytes(1024);
+/// Where a limit on CPU is demanded.
+const CPU_LIMIT: Quantity = Quantity::millicores(1000);
+/// Less than this is no use to anything.
+const LEAST_CPU: Quantity = Quantity::millicores(10);
+const LEAST_MEMORY: Quantity = Quantity::mebibytes(48);
+
+/// Requests and limits, by resource, as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    pub requests: BTreeMap<String, String>,
+    pub limits: BTreeMap<String, String>,
+}
+
+/// What rules the namespace has about resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What is left, by the quota's own words: `requests.cpu`, `limits.memory`, `pods`; with the quota's name and its total.
+    left: BTreeMap<String, Left>,
+    /// What containers get that do not say (`LimitRange`).
+    default_requests: BTreeMap<String, Quantity>,
+    default_limits: BTreeMap<String, Quantity>,
+    least: BTreeMap<String, Quantity>,
+    most: BTreeMap<String, Quantity>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Left {
+    quota: String,
+    amount: Quantity,
+    total: Quantity,
+}
+
+/// Reads the quotas and `LimitRanges` of a namespace; where they may not be read, there are none as far as we know.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn rules(cluster: &Cluster, namespace: &str) -> Result<Rules> {
+    let (quotas, ranges) = futures::join!(
+        cluster.list::<ResourceQuota>(namespace, ""),
+        cluster.list::<LimitRange>(namespace, "")
+    );
+    Ok(Rules::of(&readable(quotas)?, &readable(ranges)?))
+}
+
+fn readable<T>(list: Result<Vec<T>>) -> Result<Vec<T>> {
+    match list {
+        Err(error) if error.kind() == Kind::Forbidden => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+fn quantities(map: Option<&BTreeMap<String, ApiQuantity>>) -> BTreeMap<String, Quantity> {
+    map.into_iter()
+        .flatten()
+        .filter_map(|(name, amount)| Some((name.clone(), amount.0.parse().ok()?)))
+        .collect()
+}
+
+impl Rules {
+    pub fn of(quotas: &[ResourceQuota], ranges: &[LimitRange]) -> Self {
+        let mut rules = Self::default();
+        for quota in quotas {
+            let scoped = quota.spec.as_ref().is_some_and(|spec| {
+                spec.scope_selector.is_some()
+                    || spec
+                        .scopes
+                        .iter()
+                        .flatten()
+                        .any(|scope| scope != "NotTerminating" && scope != "NotBestEffort")
+            });
+            let Some(status) = quota.status.as_ref().filter(|_| !scoped) else {
+                continue;
+            };
+            let used = quantities(status.used.as_ref());
+            for (name, total) in quantities(status.hard.as_ref()) {
+                let amount = used.get(&name).map_or(total, |used| total.minus(*used));
+                // `cpu` is the old word for `requests.cpu`, `count/pods` the new one for `pods`.
+                let name = match name.as_str() {
+                    "cpu" => "requests.cpu",
+                    "memory" => "requests.memory",
+                    "count/pods" => "pods",
+                    other => other,
+                };
+                let left = Left {
+                    quota: quota.metadata.name.clone().unwrap_or_default(),
+                    amount,
+                    total,
+                };
+                match rules.left.get(name) {
+                    Some(less) if less.amount <= amount => {}
+                    _ => {
+                        rules.left.insert(name.to_owned(), left);
+                    }
+                }
+            }
+        }
+        let items = ranges
+            .iter()
+            .filter_map(|range| range.spec.as_ref())
+            .flat_map(|spec| &spec.limits)
+            .filter(|item| item.type_ == "Container");
+        for item in items {
+            rules
+                .default_limits
+                .extend(quantities(item.default.as_ref()));
+            rules
+                .default_requests
+                .extend(quantities(item.default_request.as_ref()));
+            rules.least.extend(quantities(item.min.as_ref()));
+            rules.most.extend(quantities(item.max.as_ref()));
+        }
+        // A default limit alone is the default request too.
+        for (name, limit) in &rules.default_limits {
+            rules.default_requests.entry(name.clone()).or_insert(*limit);
+        }
+        rules
+    }
+
+    /// Whether a quota counts this, so that every container must say it.
+    fn counts(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// What every container must say itself: side, resource, and the quota that wants it.
+    pub fn demanded(&self) -> Vec<(&'static str, &'static str, String)> {
+        SIDES
+            .into_iter()
+            .filter_map(|(side, resource)| {
+                let left = self.left.get(&format!("{}.{resource}", side.as_str()))?;
+                let given = match side {
+                    Side::Requests => &self.default_requests,
+                    Side::Limits => &self.default_limits,
+                };
+                (!given.contains_key(resource))
+                    .then(|| (side.as_str(), resource, left.quota.clone()))
+            })
+            .collect()
+    }
+
+    /// What a container really asks for: what it says, or what a `LimitRange` puts there.
+    fn effective(&self, resources: &Resources, side: Side, resource: &str) -> Option<Quantity> {
+        let said = match side {
+            Side::Requests => &resources.requests,
+            Side::Limits => &resources.limits,
+        };
+        let parsed =
+            |map: &BTreeMap<String, String>| map.get(resource).and_then(|text| text.parse().ok());
+        parsed(said).or_else(|| match side {
+            // A limit without a request is the request too.
+            Side::Requests => {
+                parsed(&resources.limits).or_else(|| self.default_requests.get(resource).copied())
+            }
+            Side::Limits => self.default_limits.get(resource).copied(),
+        })
+    }
+
+    /// How many pods with these resources fit into what is left, and what it is that ends them.
+    fn fits(
+        &self,
+        resources: &Resources,
+        given_back: &dyn Fn(&str) -> Quantity,
+    ) -> Option<(i128, String)> {
+        let mut least: Option<(i128, String)> = None;
+        let mut bound = |name: &str, each: Quantity| {
+            let Some(left) = self.left.get(name).filter(|_| each.0 > 0) else {
+                return;
+            };
+            let room = left.amount.plus(given_back(name));
+            let count = room.0 / each.0;
+            if least.as_ref().is_none_or(|(least, _)| count < *least) {
+                let shown = |amount: Quantity| shown(name, amount);
+                least = Some((
+                    count,
+                    format!(
+                        "quota `{}` has {} of {} {} left, and a pod takes {}",
+                        left.quota,
+                        shown(room),
+                        shown(left.total),
+                        words(name),
+                        shown(each)
+                    ),
+                ));
+            }
+        };
+        for (side, resource) in SIDES {
+            if let Some(each) = self.effective(resources, side, resource) {
+                bound(&format!("{}.{resource}", side.as_str()), each);
+            }
+        }
+        bound("pods", Quantity(1000));
+        least
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Requests,
+    Limits,
+}
+
+impl Side {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+const SIDES: [(Side, &str); 4] = [
+    (Side::Requests, "cpu"),
+    (Side::Requests, "memory"),
+    (Side::Limits, "cpu"),
+    (Side::Limits, "memory"),
+];
+
+fn shown(name: &str, amount: Quantity) -> String {
+    if name.ends_with("memory") {
+        amount.memory()
+    } else {
+        amount.cpu()
+    }
+}
+
+fn words(name: &str) -> &str {
+    match name {
+        "requests.cpu" => "CPU requests",
+        "requests.memory" => "memory requests",
+        "limits.cpu" => "CPU limits",
+        "limits.memory" => "memory limits",
+        other => other,
+    }
+}
+
+/// What is asked for with flags.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    pub cpu: Option<Quantity>,
+    pub memory: Option<Quantity>,
+}
+
+/// What an app is to ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proposal {
+    pub resources: Resources,
+    /// Whether a new pod may run beside the old one while it is replaced.
+    pub surge: bool,
+    /// Why less than usual is asked for.
+    pub notes: Vec<String>,
+    /// Why not all replicas fit.
+    pub too_few: Option<String>,
+    /// Why not even one pod fits.
+    pub too_much: Option<String>,
+}
+
+/// Decides what an app asks for: what is said, else what it has, else what the namespace gives, else an ordinary amount, less
+/// where not as much is left. `now` is what it has, with its number of pods, which comes back when they are replaced.
+pub fn propose(
+    rules: &Rules,
+    asked: Asked,
+    now: Option<(&Resources, i32)>,
+    replicas: i32,
+) -> Proposal {
+    let mut resources = now
+        .map(|(resources, _)| resources.clone())
+        .unwrap_or_default();
+    let is_new = now.is_none();
+    let set = |map: &mut BTreeMap<String, String>, resource: &str, amount: Quantity| {
+        map.insert(resource.into(), shown(resource, amount));
+    };
+    let cpu_limit_wanted = rules.counts("limits.cpu") && !rules.default_limits.contains_key("cpu");
+    if let Some(cpu) = asked.cpu {
+        set(&mut resources.requests, "cpu", cpu);
+        // A limit below the request is refused, whoever has set it.
+        let limit = rules.effective(&resources, Side::Limits, "cpu");
+        if cpu_limit_wanted || limit.is_some_and(|limit| limit < cpu) {
+            set(&mut resources.limits, "cpu", cpu);
+        }
+    }
+    if let Some(memory) = asked.memory {
+        set(&mut resources.requests, "memory", memory);
+        set(&mut resources.limits, "memory", memory);
+    }
+    let mut ours: Vec<(Side, &str, Quantity)> = Vec::new();
+    if is_new {
+        if asked.cpu.is_none() {
+            if !rules.default_requests.contains_key("cpu") {
+                ours.push((Side::Requests, "cpu", CPU));
+            }
+            if cpu_limit_wanted {
+                ours.push((Side::Limits, "cpu", CPU_LIMIT));
+            }
+        }
+        if asked.memory.is_none() {
+            if !rules.default_requests.contains_key("memory") {
+                ours.push((Side::Requests, "memory", MEMORY));
+            }
+            if !rules.default_limits.contains_key("memory") {
+                ours.push((Side::Limits, "memory", MEMORY_LIMIT));
+            }
+        }
+    }
+    let mut notes = Vec::new();
+    for (side, resource, usual) in ours {
+        let amount = fitting(rules, side, resource, usual, replicas);
+        if amount < usual && side == Side::Requests {
+            notes.push(format!(
+                "it asks for {} of {resource} instead of {}: no more is left",
+                shown(resource, amount),
+                shown(resource, usual)
+            ));
+        }
+        let map = match side {
+            Side::Requests => &mut resources.requests,
+            Side::Limits => &mut resources.limits,
+        };
+        set(map, resource, amount);
+    }
+    // A limit is never less than its request.
+    for resource in ["cpu", "memory"] {
+        let parsed = |map: &BTreeMap<String, String>| {
+            map.get(resource)
+                .and_then(|text| text.parse::<Quantity>().ok())
+        };
+        if let (Some(request), Some(limit)) =
+            (parsed(&resources.requests), parsed(&resources.limits))
+            && limit < request
+        {
+            set(&mut resources.limits, resource, request);
+        }
+    }
+    let given_back = |name: &str| {
+        let Some((has, count)) = now else {
+            return Quantity(0);
+        };
+        let each = match name.split_once('.') {
+            Some(("requests", resource)) => rules.effective(has, Side::Requests, resource),
+            Some(("limits", resource)) => rules.effective(has, Side::Limits, resource),
+            _ => Some(Quantity(1000)),
+        };
+        each.unwrap_or(Quantity(0)).times(count)
+    };
+    let mut proposal = Proposal {
+        resources,
+        surge: true,
+        notes,
+        too_few: None,
+        too_much: None,
+    };
+    if let Some((count, why)) = rules.fits(&proposal.resources, &given_back) {
+        if count == 0 && replicas > 0 {
+            proposal.too_much = Some(why);
+        } else if count < i128::from(replicas) {
+            proposal.too_few = Some(format!("only {count} of {replicas} pods will run: {why}"));
+        }
+    }
+    // While pods are replaced, the new ones come on top of the old ones: a quarter of them at a time, as Deployments do.
+    let beside = i128::from((replicas.max(1) + 3) / 4);
+    let wanted = match now {
+        Some(_) => beside,
+        None => i128::from(replicas) + beside,
+    };
+    let left = rules.fits(&proposal.resources, &|_| Quantity(0));
+    proposal.surge = left.is_none_or(|(count, _)| count >= wanted);
+    proposal
+}
+
+/// The usual amount, or as much as fits: with one pod more than asked for, which an update needs, else without.
+fn fitting(rules: &Rules, side: Side, resource: &str, usual: Quantity, replicas: i32) -> Quantity {
+    let mut amount = usual;
+    if let Some(most) = rules.most.get(resource) {
+        amount = amount.min(*most);
+    }
+    if let Some(left) = rules.left.get(&format!("{}.{resource}", side.as_str())) {
+        let (least, round): (_, fn(Quantity) -> Quantity) = if resource == "memory" {
+            (LEAST_MEMORY, Quantity::memory_below)
+        } else {
+            (LEAST_CPU, Quantity::cpu_below)
+        };
+        let pods = i128::from(replicas.max(1));
+        let share = |pods: i128| round(Quantity(left.amount.0 / pods));
+        if share(pods + 1) >= least {
+            amount = amount.min(share(pods + 1));
+        } else if share(pods) >= least {
+            amount = amount.min(share(pods));
+        }
+    }
+    if let Some(least) = rules.least.get(resource) {
+        amount = amount.max(*least);
+    }
+    amount
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn rules(hard: Value, used: Value, range: Value) -> Rules {
+        let map = |fields: [(&str, Value); 1]| -> Value {
+            fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()
+        };
+        let mut status = map([("hard", hard)]);
+        status["used"] = used;
+        let mut quota = map([("status", status)]);
+        quota["metadata"] = json!({"name": "onyxia-quota"});
+        let range = map([("spec", map([("limits", Value::Array(vec![range]))]))]);
+        Rules::of(
+            &[serde_json::from_value(quota).expect("a quota")],
+            &serde_json::from_value::<LimitRange>(range)
+                .into_iter()
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn nothing() -> Value {
+        Value::Null
+    }
+
+    fn empty() -> Value {
+        json!({})
+    }
+
+    #[test]
+    fn without_rules_an_ordinary_amount() {
+        let proposal = propose(&Rules::default(), Asked::default(), None, 1);
+        assert_eq!(proposal.resources.requests["cpu"], "100m");
+        assert_eq!(proposal.resources.requests["memory"], "256Mi");
+        assert_eq!(proposal.resources.limits["memory"], "1Gi");
+        assert!(
+            !proposal.resources.limits.contains_key("cpu"),
+            "CPU is shared by weight"
+        );
+        assert!(proposal.surge && proposal.notes.is_empty());
+    }
+
+    #[test]
+    fn a_quota_on_limits_wants_limits() {
+        let rules = rules(
+            json!({"limits.cpu": "4", "requests.memory": "8Gi"}),
+            empty(),
+            nothing(),
+        );
+        let proposal = propose(&rules, Asked::default(), None, 1);
+        assert_eq!(proposal.resources.limits["cpu"], "1");
+    }
+
+    #[test]
+    fn what_a_limit_range_gives_is_left_to_it() {
+        let rules = rules(
+            empty(),
+            empty(),
+            json!({"type": "Container", "default": {"cpu": "200m", "memory": "300Mi"}}),
+        );
+        assert_eq!(
+            propose(&rules, Asked::default(), None, 1).resources,
+            Resources::default()
+        );
+        let asked = Asked {
+            cpu: Some(Quantity(500)),
+            memory: None,
+        };
+        let proposal = propose(&rules, asked, None, 1);
+        assert_eq!(
+            proposal.resources.limits["cpu"], "500m",
+            "the default limit would be below the request"
+        );
+    }
+
+    #[test]
+    fn it_fits_what_is_left() {
+        let rules = rules(
+            json!({"requests.memory": "1Gi", "requests.cpu": "1"}),
+            json!({"requests.memory": "824Mi", "requests.cpu": "950m"}),
+            nothing(),
+        );
+        let proposal = propose(&rules, Asked::default(), None, 1);
+        assert_eq!(proposal.resources.requests["memory"], "96Mi");
+        assert_eq!(proposal.resources.requests["cpu"], "20m");
+        assert!(proposal.surge, "room for the pod of an update was kept");
+        assert_eq!(proposal.notes.len(), 2);
+    }
+
+    #[test]
+    fn an_update_without_room_replaces_in_place() {
+        let rules = rules(
+            json!({"requests.memory": "512Mi"}),
+            json!({"requests.memory": "400Mi"}),
+            nothing(),
+        );
+        let has = Resources {
+            requests: BTreeMap::from([("memory".into(), "256Mi".into())]),
+            ..Resources::default()
+        };
+        let proposal = propose(&rules, Asked::default(), Some((&has, 1)), 1);
+        assert!(!proposal.surge, "112 Mi are free, the second pod takes 256");
+        assert_eq!(proposal.too_much, None);
+    }
+
+    #[test]
+    fn what_cannot_fit_is_said_before() {
+        let rules = rules(
+            json!({"requests.memory": "512Mi", "pods": "3"}),
+            json!({"requests.memory": "500Mi", "pods": "1"}),
+            nothing(),
+        );
+        let asked = Asked {
+            memory: Some(Quantity::mebibytes(64)),
+            cpu: None,
+        };
+        assert_eq!(
+            propose(&rules, asked, None, 1).too_much.as_deref(),
+            Some(
+                "quota `onyxia-quota` has 12Mi of 512Mi memory requests left, and a pod takes 64Mi"
+            )
+        );
+        let small = Asked {
+            memory: Some(Quantity::mebibytes(2)),
+            cpu: None,
+        };
+        let proposal = propose(&rules, small, None, 4);
+        assert_eq!(
+            proposal.too_few.as_deref(),
+            Some(
+                "only 2 of 4 pods will run: quota `onyxia-quota` has 2 of 3 pods left, and a pod takes 1"
+            )
+        );
+    }
+}

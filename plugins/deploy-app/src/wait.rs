@@ -1,0 +1,304 @@
+//! Waiting until what was deployed runs.
+
+use std::time::Duration;
+
+use commons::cli::Interrupt;
+use commons::tunnel::Endpoint;
+use commons::workload::{self, Ready, Rollout};
+use commons::{Cluster, Error, Kind, Result, Ui, exposure};
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use crate::quantity::Quantity;
+
+/// Waits for all of them; the first that cannot come up ends it.
+///
+/// # Errors
+/// What keeps one from running; [`Kind::Signal`] saying that all stays as it is.
+pub async fn until_ready(
+    cluster: &Cluster,
+    ui: &Ui,
+    interrupt: &Interrupt,
+    rollouts: &[Rollout],
+    timeout: Duration,
+) -> Result<Vec<Ready>> {
+    let shield = interrupt.shield();
+    let waits = rollouts
+        .iter()
+        .map(|rollout| workload::wait(cluster, ui, rollout, timeout));
+    shield
+        .race(try_join_all(waits))
+        .await
+        .map_err(|error| match error.kind() {
+            Kind::Signal(_) => Error::of(
+                error.kind(),
+                "no longer waiting: what was deployed stays and goes on starting",
+            ),
+            _ => error,
+        })
+}
+
+/// Waits for an app by name, which is known to listen on a port: one that listens elsewhere is told so within seconds.
+///
+/// # Errors
+/// As [`until_ready`]'s, in the words of this command's flags.
+pub async fn until_app_ready(
+    cluster: &Cluster,
+    ui: &Ui,
+    interrupt: &Interrupt,
+    rollout: &Rollout,
+    listening: Listening<'_>,
+    timeout: Duration,
+) -> Result<Ready> {
+    let rollouts = [rollout.clone()];
+    let ready = async {
+        tokio::select! {
+            ready = until_ready(cluster, ui, interrupt, &rollouts, timeout) => ready,
+            error = listening.elsewhere(cluster, rollout) => Err(error),
+        }
+    };
+    let ready = ready
+        .await
+        .map_err(|error| in_flags(&error, &rollout.name, &cluster.here()))?;
+    ready
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::new("nothing was waited for"))
+}
+
+/// On which port an app is to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening<'a> {
+    /// Nothing for one that listens on none, or whose readiness is somebody else's to tell.
+    pub port: Option<u16>,
+    /// By what its pods are found: `a=b,c=d`.
+    pub selector: &'a str,
+}
+
+/// Where else an app may listen.
+const ELSEWHERE: [u16; 9] = [80, 3000, 5000, 5173, 7860, 8000, 8080, 8501, 8888];
+/// How long a container must have been running before it is looked at, in seconds.
+const STARTS: i64 = 1;
+/// How long it must have been running before what is seen is believed, in seconds; and it must have been seen twice.
+const SETTLED: i64 = 4;
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Where an app listens that is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Heard {
+    /// On its port, but only for itself.
+    OnlyItself,
+    /// On other ports.
+    Elsewhere(Vec<u16>),
+}
+
+impl Listening<'_> {
+    /// Ends when the app is seen to listen where nobody will find it.
+    async fn elsewhere(self, cluster: &Cluster, rollout: &Rollout) -> Error {
+        let Some(port) = self.port else {
+            return std::future::pending().await;
+        };
+        let mut before = None;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let Some((heard, age)) = self.hear(cluster, rollout, port).await else {
+                before = None;
+                continue;
+            };
+            if age >= SETTLED && before.as_ref() == Some(&heard) {
+                return explain(&rollout.name, port, &heard, &cluster.here());
+            }
+            before = Some(heard);
+        }
+    }
+
+    /// Looks at the newest pod that runs and is not ready: what is heard, and for how many seconds its container has been
+    /// running. Where one may not look, nothing is heard.
+    async fn hear(self, cluster: &Cluster, rollout: &Rollout, port: u16) -> Option<(Heard, i64)> {
+        let pods: Vec<Pod> = cluster.list(&rollout.namespace, self.selector).await.ok()?;
+        let now = cluster.now();
+        let age = |pod: &Pod| {
+            let status = pod.status.as_ref()?;
+            let status = status
+                .container_statuses
+                .iter()
+                .flatten()
+                .find(|status| status.name == rollout.name && !status.ready)?;
+            let start = status
+                .state
+                .as_ref()?
+                .running
+                .as_ref()?
+                .started_at
+                .as_ref()?;
+            Some(now.duration_since(start.0).as_secs())
+        };
+        let (pod, age) = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter_map(|pod| Some((pod, age(pod).filter(|age| *age >= STARTS)?)))
+            .max_by_key(|(pod, _)| pod.creation_timestamp())?;
+        let endpoint = Endpoint {
+            namespace: rollout.namespace.clone(),
+            pod: pod.name_any(),
+            port,
+        };
+        let mut asked = vec![port];
+        asked.extend(ELSEWHERE.into_iter().filter(|other| *other != port));
+        let heard = exposure::listening(cluster, &endpoint, &asked).await;
+        let heard = match &heard[..] {
+            [] => return None,
+            heard if heard.contains(&port) => Heard::OnlyItself,
+            _ => Heard::Elsewhere(heard),
+        };
+        Some((heard, age))
+    }
+}
+
+fn explain(name: &str, port: u16, heard: &Heard, here: &str) -> Error {
+    match heard {
+        Heard::OnlyItself => Error::new(format!("{name} listens on port {port}, but only for itself"))
+            .caused_by("it listens on 127.0.0.1 (localhost), where nothing outside of its pod reaches it")
+            .hint(format!("let it listen on 0.0.0.0: often its option `--host 0.0.0.0`, or a variable: `kubectl deploy-app {name} --env HOST=0.0.0.0{here}`")),
+        Heard::Elsewhere(ports) => {
+            let shown: Vec<String> = ports.iter().map(u16::to_string).collect();
+            Error::new(format!("nothing listens on port {port} of {name}"))
+                .caused_by(format!("it listens on {}", shown.join(" and ")))
+                .hint(format!("say so: `kubectl deploy-app {name} --port {}{here}`", shown[0]))
+        }
+    }
+}
+
+/// The same with what is to be changed in the words of this command: fields of a Deployment that it makes are its flags.
+fn in_flags(error: &Error, name: &str, here: &str) -> Error {
+    let mut hints: Vec<String> = Vec::new();
+    for hint in error.hints() {
+        let ours = flags_for(hint, error, name, here).unwrap_or_else(|| vec![hint.clone()]);
+        for hint in ours {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+    }
+    error.clone().without_hints().hints_from(hints)
+}
+
+/// A hint that names a field of the Deployment, in flags; nothing for one that does not.
+fn flags_for(hint: &str, error: &Error, name: &str, here: &str) -> Option<Vec<String>> {
+    let command = |flags: &str| format!("`kubectl deploy-app {name} {flags}{here}`");
+    let said = |field: &str| hint.contains(field);
+    let one = |why: &str, flags: &str| Some(vec![format!("{why}: {}", command(flags))]);
+    let killed = error.message().contains("takes more memory than it may");
+    if said("kubectl set image") {
+        one("correct the image", "--image IMAGE")
+    } else if said("capabilities") || said("allowPrivilegeEscalation") {
+        one(
+            "let it run as the namespace wants it",
+            "--allow-root=false --run-as 1000",
+        )
+    } else if said("runAsUser") || said("runAsNonRoot") {
+        Some(vec![
+            format!("run it as another user: {}", command("--run-as 1000")),
+            format!("if the image must be root: {}", command("--allow-root")),
+        ])
+    } else if said("Probe.tcpSocket.port") {
+        one("if it listens on another port", "--port PORT")
+    } else if said("Probe.failureThreshold") {
+        one(
+            "if it only needs longer to start, wait longer",
+            "--timeout 15m",
+        )
+    } else if killed && said("resources.limits.memory") {
+        one("give it more", &format!("--memory {}", more_memory(error)))
+    } else if hint.starts_with("ask for less") || said("resources.") {
+        let flags = match (hint.contains("cpu"), hint.contains("memory")) {
+            (true, false) => "--cpu 100m",
+            (false, true) => "--memory 128Mi",
+            _ => "--cpu 50m --memory 128Mi",
+        };
+        one("ask for less", flags)
+    } else if said("].command") {
+        one("what it runs stands after `--`", "--command -- PROGRAM")
+    } else if said("].env`") {
+        one("correct the address that it is given", "--env NAME=VALUE")
+    } else {
+        None
+    }
+}
+
+/// Twice the limit that was too low.
+fn more_memory(error: &Error) -> String {
+    error
+        .causes()
+        .iter()
+        .find_map(|cause| {
+            cause
+                .strip_prefix("its limit is ")?
+                .parse::<Quantity>()
+                .ok()
+        })
+        .map_or_else(
+            || "1Gi".to_owned(),
+            |limit| Quantity(limit.0.saturating_mul(2)).memory(),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_become_flags() {
+        let error = Error::new("x")
+            .hint("correct the image: `kubectl set image deployment/web web=IMAGE -n a` (field `spec`)")
+            .hint("say as whom it runs: `runAsUser: 1000` in `spec`")
+            .hint("read all of it: `kubectl logs web`");
+        assert_eq!(
+            in_flags(&error, "web", "").hints(),
+            [
+                "correct the image: `kubectl deploy-app web --image IMAGE`",
+                "run it as another user: `kubectl deploy-app web --run-as 1000`",
+                "if the image must be root: `kubectl deploy-app web --allow-root`",
+                "read all of it: `kubectl logs web`",
+            ]
+        );
+    }
+
+    #[test]
+    fn memory_is_raised_only_where_it_was_too_little() {
+        let hints = |error: Error| in_flags(&error, "web", "").hints().to_vec();
+        let killed = Error::new(
+            "container `web` of deployment/web takes more memory than it may and is killed",
+        )
+        .caused_by("its limit is 64Mi")
+        .hint("raise `spec.template.spec.containers[0].resources.limits.memory`");
+        assert_eq!(
+            hints(killed),
+            ["give it more: `kubectl deploy-app web --memory 128Mi`"]
+        );
+        let full = Error::new("the quota is full")
+            .hint("lower `spec.template.spec.containers[0].resources.limits.memory`");
+        assert_eq!(
+            hints(full),
+            ["ask for less: `kubectl deploy-app web --memory 128Mi`"]
+        );
+        let no_node = Error::new("no node takes the pods of deployment/web")
+            .hint("ask for less: `spec.template.spec.containers[0].resources.requests.cpu`");
+        assert_eq!(
+            hints(no_node),
+            ["ask for less: `kubectl deploy-app web --cpu 100m`"]
+        );
+    }
+
+    #[test]
+    fn the_port_that_it_listens_on_is_named() {
+        let error = explain("web", 8001, &Heard::Elsewhere(vec![8000, 8080]), " -n a");
+        assert_eq!(error.causes(), ["it listens on 8000 and 8080"]);
+        assert_eq!(
+            error.hints(),
+            ["say so: `kubectl deploy-app web --port 8000 -n a`"]
+        );
+    }
+}
