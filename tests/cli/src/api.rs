@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::controllers::{self, Fate};
+use crate::discovery;
 use crate::http::{Request, Response, Server};
+use crate::rbac::User;
 use crate::store::{Answer, State};
-use crate::target::{REVIEWS, Target};
+use crate::target::{Addon, REVIEWS, Target, not_served};
 
 /// When the cluster's clock stands at the beginning of every test.
 pub const START: &str = "2026-01-05T10:00:00Z";
@@ -40,19 +43,19 @@ pub struct ApiServer {
 /// A test's own answer to some requests.
 type Script = Box<dyn Fn(&Request) -> Option<Response> + Send>;
 
-struct Shared {
+pub(crate) struct Shared {
     inner: Mutex<Inner>,
     asked: Condvar,
 }
 
-struct Inner {
-    state: State,
+pub(crate) struct Inner {
+    pub(crate) state: State,
     requests: Vec<Request>,
     scripts: Vec<Script>,
 }
 
 impl Shared {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no handler panics")
     }
 }
@@ -100,6 +103,145 @@ impl ApiServer {
         self.server.address.to_string()
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// Serves a part of the API that not every cluster has.
+    pub fn serve(&self, addon: Addon) {
+        self.shared.inner().state.addons.insert(addon);
+    }
+
+    /// What becomes of the pods of an app (those whose names begin with its), from now on.
+    pub fn fate(&self, app: &str, fate: Fate) {
+        let state = &mut self.shared.inner().state;
+        state.world.fates.push((app.to_owned(), fate));
+        controllers::reconcile(state);
+    }
+
+    /// What becomes of the pods of an app that are not there yet; those that are stay as they are.
+    pub fn fate_of_new(&self, app: &str, fate: Fate) {
+        let state = &mut self.shared.inner().state;
+        let there: Vec<String> = state
+            .objects
+            .keys()
+            .filter(|(_, plural, name)| plural == "pods" && controllers::is_of(name, app))
+            .map(|(_, _, name)| name.clone())
+            .collect();
+        let stay = there.into_iter().map(|pod| {
+            let fate = state.world.fate(&pod);
+            (pod, fate)
+        });
+        let stay: Vec<(String, Fate)> = stay.collect();
+        state.world.fates.push((app.to_owned(), fate));
+        state.world.fates.extend(stay);
+    }
+
+    /// What the log of an app's containers holds: of the present ones, and of the previous ones.
+    pub fn log(&self, app: &str, present: &str, previous: &str) {
+        let logs = (present.to_owned(), previous.to_owned());
+        self.shared
+            .inner()
+            .state
+            .world
+            .logs
+            .insert(app.to_owned(), logs);
+    }
+
+    /// A program that listens on a port in every pod of an app.
+    pub fn program(
+        &self,
+        app: &str,
+        port: u16,
+        answers: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) {
+        let program = (
+            app.to_owned(),
+            port,
+            Arc::new(answers) as controllers::Answers,
+        );
+        self.shared.inner().state.world.programs.push(program);
+    }
+
+    /// Nothing listens in an app's pods any more.
+    pub fn no_program(&self, app: &str) {
+        let programs = &mut self.shared.inner().state.world.programs;
+        programs.retain(|(of, ..)| of != app);
+    }
+
+    /// No controller, scheduler or kubelet does anything.
+    pub fn controllers_down(&self) {
+        self.shared.inner().state.world.is_down = true;
+    }
+
+    /// Fills in this class where an Ingress has none.
+    pub fn default_ingress_class(&self, class: &str) {
+        self.shared.inner().state.policies.default_ingress_class = Some(class.to_owned());
+    }
+
+    /// The cluster has no default class.
+    pub fn no_default_ingress_class(&self) {
+        self.shared.inner().state.policies.default_ingress_class = None;
+    }
+
+    /// The admission webhook of ingress-nginx is there: no host and path twice.
+    pub fn nginx_webhook(&self) {
+        self.shared.inner().state.policies.nginx_webhook = true;
+    }
+
+    /// Labels Alice's namespace, as the platform may.
+    pub fn label_namespace(&self, label: &str, value: &str) {
+        let mut namespace = self.object("namespaces", "", "user-alice");
+        namespace["metadata"]["labels"][label] = json!(value);
+        self.put(namespace);
+    }
+
+    /// Creates or replaces an object as `kubectl` would: checked, completed and cared for by controllers, at once.
+    pub fn submit(&self, object: Value) {
+        let root = User::new("kubernetes-admin", &["system:masters"]);
+        let state = &mut self.shared.inner().state;
+        if let Err(refused) = state.submit(&root, "kubectl-client-side-apply", object) {
+            panic!("{}", refused.message());
+        }
+        controllers::reconcile(state);
+    }
+
+    /// Lets the controllers do now what they have to do.
+    pub fn settle(&self) {
+        controllers::reconcile(&mut self.shared.inner().state);
+    }
+
+    /// Ends all watches and forgets what was before.
+    pub fn compact(&self) {
+        self.shared.inner().state.compact();
+    }
+
+    /// The names of all objects of a type in Alice's namespace.
+    pub fn names(&self, plural: &str) -> Vec<String> {
+        let inner = self.shared.inner();
+        let keys = inner.state.objects.keys();
+        keys.filter(|key| key.0 == "user-alice" && key.1 == plural)
+            .map(|key| key.2.clone())
+            .collect()
+    }
+
+    /// All that is stored, each with its version: the same twice means that nothing was written.
+    pub fn versions(&self) -> Vec<String> {
+        let inner = self.shared.inner();
+        let version = |object: &Value| {
+            object["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let objects = inner.state.objects.iter();
+        objects
+            .map(|((namespace, plural, name), object)| {
+                format!("{namespace}/{plural}/{name} {}", version(object))
+            })
+            .collect()
+    }
+
     /// What the cluster does with new Jobs.
     pub fn job_controller(&self, jobs: JobController) {
         self.shared.inner().state.jobs = jobs;
@@ -143,9 +285,13 @@ impl ApiServer {
     pub fn ours(&self) -> Vec<String> {
         let inner = self.shared.inner();
         let ours = inner.state.objects.iter().filter(|(_, stored)| {
-            stored["metadata"]["labels"]["app.kubernetes.io/managed-by"]
-                .as_str()
-                .is_some_and(|by| by.starts_with("kubectl-"))
+            // Pods and the like carry the labels of what they are made from, and are the cluster's.
+            let managers = stored["metadata"]["managedFields"].as_array();
+            let is_clusters = managers
+                .and_then(|managers| managers.first())
+                .is_some_and(|entry| entry["manager"] == "kube-controller-manager");
+            let by = stored["metadata"]["labels"]["app.kubernetes.io/managed-by"].as_str();
+            !is_clusters && by.is_some_and(|by| by.starts_with("kubectl-"))
         });
         ours.map(|((_, plural, name), _)| format!("{plural}/{name}"))
             .collect()
@@ -238,6 +384,9 @@ impl Shared {
 
     fn honestly(shared: &Arc<Self>, state: &mut State, request: &Request) -> Answer {
         let user = state.authenticate(request)?;
+        if let Some(answer) = discovery::answer(&state.addons, request) {
+            return Ok(answer);
+        }
         let target = Target::of(request)?;
         if REVIEWS.contains(&(target.group.as_str(), target.plural.as_str())) {
             return state.review(&user, &target, &request.json());
@@ -250,6 +399,7 @@ impl Shared {
             ("PUT", false) => "update",
             ("PATCH", false) => "patch",
             ("DELETE", false) => "delete",
+            ("POST", false) if target.subresource == "portforward" => "create",
             _ => {
                 return Err(Response::status(
                     405,
@@ -259,22 +409,48 @@ impl Shared {
                 ));
             }
         };
+        // Whether somebody may is asked first: who may not is not told what is served.
         state.authorize(&user, &target.action(verb))?;
-        match verb {
-            "get" => Ok(Response::json(200, state.find(&target)?)),
-            "list" => Ok(Response::json(200, &state.list(&target, request))),
-            "watch" => Ok(state.watch(&target, request)),
-            "delete" => state.delete(&target, request),
-            "update" => state.update(&user, &target, request),
-            "create" => {
-                let response = state.create(&user, &target, request)?;
-                if target.plural == "jobs" && !request.is_dry_run() {
-                    Self::start_later(shared, &request.json(), &target);
-                }
-                Ok(response)
-            }
-            _ => state.merge(&target, request),
+        let is_served = target
+            .addon
+            .is_none_or(|addon| state.addons.contains(&addon));
+        if target.kind.is_empty() || !is_served {
+            return Err(not_served());
         }
+        match (target.subresource.as_str(), target.plural.as_str()) {
+            ("" | "status", _) => {}
+            ("log", "pods") => return state.log(&target, request),
+            ("portforward", "pods") => {
+                state.authorize(&user, &target.action("create"))?;
+                return state.port_forward(&target, request);
+            }
+            _ => return Err(not_served()),
+        }
+        let answer = match verb {
+            "get" => return Ok(Response::json(200, state.find(&target)?)),
+            "list" => return state.list(&target, request),
+            "watch" => return state.watch(&target, request),
+            "delete" => state.delete(&target, request)?,
+            "update" => state.update(&user, &target, request)?,
+            "create" => state.create(&user, &target, request)?,
+            _ => state.patch(&user, &target, request)?,
+        };
+        if !request.is_dry_run() {
+            if verb == "create" && target.plural == "jobs" {
+                Self::start_later(shared, &request.json(), &target);
+            }
+            Self::reconcile_later(shared);
+        }
+        Ok(answer)
+    }
+
+    /// Controllers are other programs: they come when the answer is already sent.
+    fn reconcile_later(shared: &Arc<Self>) {
+        let shared = shared.clone();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(5));
+            controllers::reconcile(&mut shared.inner().state);
+        });
     }
 
     /// The Job's controller is another program: it comes when the answer is already sent.

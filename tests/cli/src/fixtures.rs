@@ -2,6 +2,15 @@
 
 use serde_json::{Value, json};
 
+/// A namespace, as its owner may read it.
+pub fn namespace(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}},
+        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+    })
+}
+
 /// The database `pg` in `user-alice`, as a chart would have made it: a `StatefulSet` of one pod behind a Service.
 pub fn postgres(namespace: &str, name: &str) -> Vec<Value> {
     let labels =
@@ -55,6 +64,42 @@ pub fn postgres(namespace: &str, name: &str) -> Vec<Value> {
             "data": {"password": "aHVudGVyMg=="},
         }),
     ]
+}
+
+/// A Deployment of an image whose container listens on this port, with a Service (port 80) in front of it.
+pub fn app(name: &str, port: u16) -> [Value; 2] {
+    let labels = json!({"app": name});
+    let metadata = json!({"namespace": "user-alice", "name": name, "labels": labels});
+    let container = json!({
+        "name": name, "image": format!("registry.example.test/shop/{name}:1"),
+        "ports": [{"containerPort": port, "name": "http"}],
+    });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
+        "spec": {
+            "replicas": 1, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+        "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": port}]},
+    });
+    [deployment, service]
+}
+
+/// An Ingress as the platform's charts make them: this host, the controller's wildcard certificate, no class.
+pub fn ingress(name: &str, host: &str, service: &str) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"namespace": "user-alice", "name": name, "labels": {"app.kubernetes.io/managed-by": "Helm"}},
+        "spec": {
+            "tls": [{"hosts": [host]}],
+            "rules": [{"host": host, "http": {"paths": [{
+                "path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"number": 80}}},
+            }]}}],
+        },
+    })
 }
 
 /// Gives a built-in `ClusterRole` in a namespace.

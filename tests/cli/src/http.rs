@@ -101,7 +101,16 @@ enum Body {
     Whole(Vec<u8>),
     /// A line each, until the sender is gone.
     Lines(Receiver<String>),
+    /// No body: from here on the connection speaks another protocol.
+    Upgrade(Talk),
 }
+
+/// What is said on a connection that speaks another protocol.
+type Talk = Box<dyn FnOnce(&mut dyn Duplex) + Send>;
+
+/// What can be read from and written to.
+pub trait Duplex: Read + Write {}
+impl<T: Read + Write> Duplex for T {}
 
 impl Response {
     /// Any text.
@@ -141,6 +150,32 @@ impl Response {
         }
     }
 
+    /// The last answer of a connection (101), and what is spoken on it afterwards.
+    pub fn upgrade(work: impl FnOnce(&mut dyn Duplex) + Send + 'static) -> Self {
+        Self {
+            code: 101,
+            content_type: "",
+            headers: Vec::new(),
+            body: Body::Upgrade(Box::new(work)),
+        }
+    }
+
+    /// Whatever is written to the connection, which then ends.
+    pub fn raw(work: impl FnOnce(&mut dyn Duplex) + Send + 'static) -> Self {
+        let mut response = Self::upgrade(work);
+        response.code = 0;
+        response
+    }
+
+    /// The message of a refusal.
+    pub(crate) fn message(&self) -> String {
+        let Body::Whole(body) = &self.body else {
+            return String::new();
+        };
+        let status: Value = serde_json::from_slice(body).unwrap_or_default();
+        status["message"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// With a header more.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -162,7 +197,16 @@ pub struct Server {
 impl Server {
     /// Starts one that answers requests, in TLS if there is a configuration for it.
     pub fn answering(tls: Option<Arc<rustls::ServerConfig>>, handler: Handler) -> Self {
-        Self::each_connection(move |stream| match &tls {
+        Self::answering_on((Ipv4Addr::LOCALHOST, 0).into(), tls, handler)
+    }
+
+    /// The same at an address of one's own choice.
+    pub fn answering_on(
+        address: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        handler: Handler,
+    ) -> Self {
+        Self::on(address, move |stream| match &tls {
             None => serve(stream, &handler),
             Some(_) if !speaks_tls(&stream) => {
                 let _ = (&stream).read(&mut [0; 16 * 1024]);
@@ -177,7 +221,13 @@ impl Server {
 
     /// Starts one that does anything with a connection.
     pub fn each_connection(work: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::on((Ipv4Addr::LOCALHOST, 0).into(), work)
+    }
+
+    /// Starts one at an address of one's own choice.
+    pub fn on(address: SocketAddr, work: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address)
+            .unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -218,7 +268,7 @@ fn speaks_tls(stream: &TcpStream) -> bool {
 }
 
 /// Answers the requests of one connection, until one of both has had enough.
-fn serve(mut stream: impl Read + Write, handler: &Handler) {
+pub(crate) fn serve(mut stream: impl Read + Write, handler: &Handler) {
     let mut pending = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut pending) {
         let Ok(request) = request else {
@@ -289,11 +339,11 @@ fn read_more(stream: &mut impl Read, pending: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn write_response(stream: &mut impl Write, response: Response) -> std::io::Result<()> {
-    let mut head = format!(
-        "HTTP/1.1 {} x\r\ncontent-type: {}\r\n",
-        response.code, response.content_type
-    );
+fn write_response(stream: &mut (impl Read + Write), response: Response) -> std::io::Result<()> {
+    let mut head = format!("HTTP/1.1 {} x\r\n", response.code);
+    if !response.content_type.is_empty() {
+        let _ = write!(head, "content-type: {}\r\n", response.content_type);
+    }
     for (name, value) in &response.headers {
         let _ = write!(head, "{name}: {value}\r\n");
     }
@@ -313,6 +363,15 @@ fn write_response(stream: &mut impl Write, response: Response) -> std::io::Resul
                 stream.flush()?;
             }
             stream.write_all(b"0\r\n\r\n")?;
+        }
+        Body::Upgrade(work) => {
+            if response.code != 0 {
+                head += "\r\n";
+                stream.write_all(head.as_bytes())?;
+                stream.flush()?;
+            }
+            work(stream);
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
     }
     stream.flush()

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::target::{Addon, GATEWAY, RBAC};
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -61,6 +63,11 @@ impl Action {
         }
     }
 
+    /// `pods`, also for `pods/log`.
+    pub fn kind(&self) -> &str {
+        self.resource.split('/').next().unwrap_or_default()
+    }
+
     /// The API server's sentence that it may not be done.
     pub fn forbidden(&self, user: &User) -> String {
         let dot = if self.group.is_empty() { "" } else { "." };
@@ -76,7 +83,12 @@ impl Action {
         };
         format!(
             "{}{dot}{}{quoted} is forbidden: User {:?} cannot {} resource {:?} in API group {:?} {scope}",
-            self.resource, self.group, user.name, self.verb, self.resource, self.group
+            self.kind(),
+            self.group,
+            user.name,
+            self.verb,
+            self.resource,
+            self.group
         )
     }
 }
@@ -150,14 +162,23 @@ pub fn cluster_role(name: &str) -> Vec<Value> {
         "update",
         "watch",
     ];
+    const WRITE: [&str; 5] = ["create", "delete", "deletecollection", "patch", "update"];
     const CORE: [&str; 5] = [
         "configmaps",
-        "endpoints",
+        "persistentvolumeclaims",
         "pods",
         "serviceaccounts",
         "services",
     ];
-    const RBAC: &str = "rbac.authorization.k8s.io";
+    const APPS: [&str; 6] = [
+        "daemonsets",
+        "deployments",
+        "deployments/scale",
+        "replicasets",
+        "statefulsets",
+        "statefulsets/scale",
+    ];
+    const NETWORKING: &str = "networking.k8s.io";
     let everybody = vec![
         rule(
             &["create"],
@@ -172,15 +193,33 @@ pub fn cluster_role(name: &str) -> Vec<Value> {
     ];
     let view = vec![
         rule(&READ, "", &CORE),
-        rule(&READ, "", &["pods/log"]),
-        rule(&READ, "apps", &["deployments", "statefulsets"]),
-        rule(&READ, "batch", &["jobs"]),
+        rule(
+            &READ,
+            "",
+            &[
+                "endpoints",
+                "events",
+                "limitranges",
+                "namespaces",
+                "pods/log",
+                "resourcequotas",
+            ],
+        ),
+        rule(&READ, "apps", &APPS),
+        rule(&["get", "list", "watch"], "apps", &["controllerrevisions"]),
+        rule(&READ, "batch", &["cronjobs", "jobs"]),
+        rule(&READ, "discovery.k8s.io", &["endpointslices"]),
+        rule(&READ, NETWORKING, &["ingresses", "networkpolicies"]),
+        rule(&READ, "policy", &["poddisruptionbudgets"]),
     ];
     let edit = vec![
-        rule(&ALL, "", &CORE),
+        rule(&WRITE, "", &CORE),
+        rule(&WRITE, "", &["events"]),
         rule(&ALL, "", &["secrets", "pods/exec", "pods/portforward"]),
-        rule(&ALL, "apps", &["deployments", "statefulsets"]),
-        rule(&ALL, "batch", &["jobs"]),
+        rule(&WRITE, "apps", &APPS),
+        rule(&WRITE, "batch", &["cronjobs", "jobs"]),
+        rule(&WRITE, NETWORKING, &["ingresses", "networkpolicies"]),
+        rule(&WRITE, "policy", &["poddisruptionbudgets"]),
     ];
     let admin = vec![
         rule(&ALL, RBAC, &["rolebindings", "roles"]),
@@ -197,5 +236,28 @@ pub fn cluster_role(name: &str) -> Vec<Value> {
         "admin" => [view, edit, admin].concat(),
         "cluster-admin" => vec![rule(&["*"], "*", &["*"])],
         _ => Vec::new(),
+    }
+}
+
+/// What an addon adds to the built-in roles `edit` and `admin`, where its makers or the platform aggregate it.
+pub fn aggregated(addon: Addon) -> Vec<Value> {
+    const ALL: [&str; 7] = [
+        "create", "delete", "get", "list", "patch", "update", "watch",
+    ];
+    let read = &ALL[2..4];
+    match addon {
+        Addon::GatewayApi => vec![
+            rule(&ALL, GATEWAY, &["httproutes"]),
+            rule(read, GATEWAY, &["gateways"]),
+        ],
+        Addon::ListenerSets => vec![rule(&ALL, GATEWAY, &["listenersets"])],
+        Addon::CertManager => vec![
+            rule(
+                &ALL,
+                "cert-manager.io",
+                &["certificates", "certificaterequests", "issuers"],
+            ),
+            rule(&ALL, "acme.cert-manager.io", &["challenges", "orders"]),
+        ],
     }
 }

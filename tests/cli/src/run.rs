@@ -13,6 +13,7 @@ pub use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::ApiServer;
+use crate::internet::{self, Internet};
 
 /// No run takes longer: the longest wait of a plugin is 10 s.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -23,6 +24,8 @@ pub struct Session {
     environment: Vec<(OsString, OsString)>,
     /// What differs between two runs, and what stands for it in a snapshot.
     replaced: Vec<(String, String)>,
+    /// Where the files are that stand in the place of the machine's own, for who is online.
+    names: Option<PathBuf>,
 }
 
 impl Default for Session {
@@ -43,6 +46,7 @@ impl Session {
             home,
             environment: Vec::new(),
             replaced,
+            names: None,
         }
     }
 
@@ -95,6 +99,21 @@ impl Session {
         self.environment.push((name.into(), value));
     }
 
+    /// Lets plugins see the names and trust the authority of a cluster's outside, and nothing else of the world.
+    pub fn online(&mut self, internet: &Internet) {
+        let address = internet.address().to_string();
+        self.write(
+            "names/resolv.conf",
+            format!("nameserver {address}\noptions timeout:1 attempts:1\n"),
+        );
+        self.write("names/nsswitch.conf", "hosts: files dns\n");
+        let hosts = self.write("names/hosts", "127.0.0.1 localhost\n");
+        let authority = self.write("authority.pem", internet.authority());
+        self.env("SSL_CERT_FILE", authority);
+        self.hide(&address, internet::SHOWN);
+        self.names = hosts.parent().map(Path::to_owned);
+    }
+
     /// In snapshots, `shown` stands for `text`.
     pub fn hide(&mut self, text: &str, shown: &str) {
         self.replaced.push((text.to_owned(), shown.to_owned()));
@@ -117,7 +136,7 @@ impl Session {
         args: impl IntoIterator<Item = S>,
     ) -> Running<'_> {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().into()).collect();
-        let mut child = self.command(plugin, &args).spawn().unwrap();
+        let mut child = self.start(&mut self.command(plugin, &args));
         Running {
             session: self,
             typed: self.typed(plugin, &args),
@@ -145,6 +164,24 @@ impl Session {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Starts such a command, where the session is online in a mount namespace of its own.
+    pub fn start(&self, command: &mut Command) -> Child {
+        let Some(names) = &self.names else {
+            return command.spawn().unwrap();
+        };
+        // A namespace is a thread's, and what the thread starts is in it.
+        thread::scope(|scope| {
+            let started = scope.spawn(|| {
+                see(names)
+                    .unwrap_or_else(|error| panic!("cannot change what is seen of /etc: {error}"));
+                command.spawn().unwrap()
+            });
+            started
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     fn typed(&self, plugin: &str, args: &[OsString]) -> String {
@@ -176,6 +213,21 @@ impl Session {
         let replaced = self.replaced.iter();
         replaced.fold(text.to_owned(), |text, (what, by)| text.replace(what, by))
     }
+}
+
+/// Lets the present thread, and it alone, see these files in the place of the machine's.
+fn see(names: &Path) -> std::io::Result<()> {
+    use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+    #[expect(deprecated, reason = "what is unsafe in it is to part with open files")]
+    rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS)?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )?;
+    for file in ["resolv.conf", "nsswitch.conf", "hosts"] {
+        mount_bind(names.join(file), Path::new("/etc").join(file))?;
+    }
+    Ok(())
 }
 
 /// A kubeconfig with the context `alice`, in her namespace.

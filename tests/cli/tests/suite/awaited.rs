@@ -7,6 +7,14 @@ const SHARE: [&str; 3] = ["pg", "--with", "bob"];
 
 #[test]
 fn to_the_end() {
+    std::thread::scope(|scope| {
+        scope.spawn(sharing);
+        scope.spawn(crate::deploy::failing::to_the_end);
+        scope.spawn(crate::expose::proven::to_the_end);
+    });
+}
+
+fn sharing() {
     // The Job's controller is down: the timer never starts.
     let stopped = ApiServer::start();
     stopped.job_controller(JobController::Down);

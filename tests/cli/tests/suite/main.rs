@@ -18,18 +18,50 @@ macro_rules! snapshot {
     };
 }
 
+/// The same for any number of runs.
+macro_rules! snapshot_all {
+    ($name:literal, $runs:expr) => {{
+        let runs = $runs;
+        let text = crate::read(&runs.iter().collect::<Vec<_>>());
+        crate::without_source().bind(|| insta::assert_snapshot!($name, text));
+    }};
+    ($runs:expr) => {{
+        let runs = $runs;
+        let text = crate::read(&runs.iter().collect::<Vec<_>>());
+        crate::without_source().bind(|| insta::assert_snapshot!(text));
+    }};
+}
+
 mod awaited;
 mod connection;
+mod deploy;
+mod expose;
 mod hostile;
 mod kubeconfig;
 mod list;
 mod output;
+mod platform;
 mod precedence;
 mod proxy;
 mod refusals;
 mod rights;
+mod server;
 mod share;
 mod timer;
+
+/// Runs cases side by side: most of a plugin's time is waiting.
+fn together<T: Send>(cases: &[&(dyn Fn() -> T + Sync)]) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = cases.iter().map(|case| scope.spawn(*case)).collect();
+        running
+            .into_iter()
+            .map(|case| {
+                case.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
 
 /// Lets everybody list Roles. Jobs and Roles are listed at the same time: where both are refused, the first answer is told.
 fn roles_are_open(server: &cli_tests::ApiServer) {

@@ -5,17 +5,29 @@ use std::process::Stdio;
 
 use cli_tests::{ApiServer, Session};
 
+use crate::platform::Platform;
+
+const SHOP: &str = "registry.example.test/shop/web:1";
+
 /// The exit code and standard error of a run whose standard output is this.
 fn into(session: &Session, args: &[&str], stdout: impl Into<Stdio>) -> (Option<i32>, String) {
-    let mut child = session
-        .command("share-db", args)
-        .stdout(stdout)
-        .spawn()
-        .unwrap();
+    into_of("share-db", session, args, stdout)
+}
+
+/// The same of any plugin.
+fn into_of(
+    plugin: &str,
+    session: &Session,
+    args: &[&str],
+    stdout: impl Into<Stdio>,
+) -> (Option<i32>, String) {
+    let mut command = session.command(plugin, args);
+    let mut child = session.start(command.stdout(stdout));
+    drop(command);
     let mut stderr = String::new();
     let mut said = child.stderr.take().unwrap();
     std::io::Read::read_to_string(&mut said, &mut stderr).unwrap();
-    (cli_tests::run::wait(&mut child, "share-db").code(), stderr)
+    (cli_tests::run::wait(&mut child, plugin).code(), stderr)
 }
 
 fn closed_pipe() -> std::io::PipeWriter {
@@ -40,6 +52,57 @@ fn nobody_reads() {
             "{args:?}"
         );
     }
+}
+
+#[test]
+fn nobody_reads_of_apps() {
+    let platform = Platform::with_web();
+    let alice = &platform.alice;
+    let silent = (Some(0), String::new());
+    let _ = platform.deploy(&["shop", "--image", SHOP, "--port", "8000"]);
+    let _ = platform.expose(&["web", "--no-wait"]).success();
+    for args in [
+        &["list"][..],
+        &["list", "-o", "json"],
+        &["--help"],
+        &["web", "-q", "--no-wait"],
+        &["web", "--dry-run", "-q", "-o", "yaml"],
+    ] {
+        let run = into_of("expose-app", alice, args, closed_pipe());
+        assert_eq!(run, silent, "{args:?}");
+    }
+    for args in [
+        &["list"][..],
+        &["list", "-o", "yaml"],
+        &["--help"],
+        &["shop", "-q"],
+        &["shop", "--dry-run", "-o", "yaml"],
+        &["delete", "shop"],
+    ] {
+        let run = into_of("deploy-app", alice, args, closed_pipe());
+        assert_eq!(run, silent, "{args:?}");
+    }
+    assert_eq!(
+        platform.server.names("deployments"),
+        ["web"],
+        "it is deleted all the same"
+    );
+}
+
+/// What was asked for is done, but cannot be told.
+#[test]
+fn the_disk_is_full_of_apps() {
+    let platform = Platform::with_web();
+    let full = || OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let args = ["web", "--no-wait"];
+    let (code, exposed) = into_of("expose-app", &platform.alice, &args, full());
+    assert_eq!(code, Some(1));
+    assert_eq!(platform.server.ours(), ["ingresses/expose-web"]);
+    let args = ["shop", "--image", SHOP, "--port", "8000"];
+    let (code, deployed) = into_of("deploy-app", &platform.alice, &args, full());
+    assert_eq!(code, Some(1));
+    assert_eq!(platform.server.names("deployments"), ["shop", "web"]);
+    crate::without_source().bind(|| insta::assert_snapshot!(exposed + "\n" + &deployed));
 }
 
 #[test]
