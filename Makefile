@@ -15,10 +15,12 @@ dist: build ## what a user installs: an archive and a krew manifest per plugin
 test: dist ## every test, on the real node (installs and builds what it needs)
 	@CARGO="$(CARGO)" tests/run
 
-demo: build cluster ## the main job on the real node, command by command (three minutes)
+demo: build ## the main job on the real node, command by command (three minutes)
+	@$(CLUSTER) up --with ingress
 	@$(CARGO) run --quiet --locked --package e2e --bin demo
 
-bench: build cluster ## measurements beside kubectl, as ratios
+bench: build ## measurements beside kubectl, as ratios
+	@$(CLUSTER) up --with ingress
 	@$(CARGO) run --quiet --locked --package bench
 
 cluster: ## a real Kubernetes node on this machine, and how to use it

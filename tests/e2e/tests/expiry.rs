@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Stage, eventually};
+use e2e::{Alone, Stage, eventually};
 
 #[test]
 fn ten_seconds_are_ten_seconds() {
-    let mut stage = Stage::new();
+    let alone = Alone::on_the_cluster();
+    let mut stage = alone.stage();
     let (alice, bob) = (stage.person("alice"), stage.person("bob"));
     alice.deploys_postgres();
     let database = format!("{}/pg", alice.namespace());

@@ -15,6 +15,7 @@ fn main() {
         stage.resident("eve"),
     );
     alice.share_db(&["revoke", "--all", "--quiet"]);
+    alice.deploy_app(&["delete", "shop", "--quiet"]);
 
     say("Alice deploys a PostgreSQL in her namespace, user-alice.");
     type_kubectl(
@@ -76,6 +77,56 @@ fn main() {
         "the list does not show the share"
     );
 
+    say("Meanwhile Alice deploys an app that uses the database, at an address for everybody.");
+    let deployed = type_kubectl(
+        &alice,
+        &[
+            "deploy-app",
+            "shop",
+            "--image",
+            "web:1",
+            "--port",
+            "8000",
+            "--env",
+            "TITLE=Shop",
+            "--use",
+            "pg",
+            "--expose",
+            "shop-alice.kub.example.test",
+        ],
+    )
+    .ok();
+    let page = bob.fetch(deployed.stdout.trim());
+    assert!(
+        page.status == 200 && page.body.contains("Shop"),
+        "the address does not answer with the app"
+    );
+
+    say("Bob would like that address too.");
+    type_kubectl(
+        &bob,
+        &[
+            "deploy-app",
+            "mine",
+            "--image",
+            "web:1",
+            "--port",
+            "8000",
+            "--expose",
+            "shop-alice.kub.example.test",
+        ],
+    )
+    .fails(1, "somebody else answers");
+
+    say("The next version has a mistake. Alice is told which.");
+    type_kubectl(
+        &alice,
+        &["deploy-app", "shop", "--env", "REQUIRE=PAYMENT_KEY"],
+    )
+    .fails(1, "exit code 1");
+    type_kubectl(&alice, &["expose-app", "list"]).ok();
+    type_kubectl(&alice, &["deploy-app", "delete", "shop"]).ok();
+
     say("Nobody does anything now. After two minutes the cluster itself ends the share ...");
     eventually(
         "the share ended by itself",
@@ -125,7 +176,12 @@ fn type_kubectl(person: &Person, args: &[&str]) -> Outcome {
         .collect();
     let who = person.name.split('-').next().unwrap_or_default();
     println!("{who}$ kubectl {}", quoted.join(" "));
-    let outcome = person.kubectl(args);
+    // These look up the address: on a machine that knows the node's names and certificates.
+    let outcome = match args {
+        ["deploy-app", rest @ ..] => person.deploy_app(rest),
+        ["expose-app", rest @ ..] => person.expose_app(rest),
+        _ => person.kubectl(args),
+    };
     print!("{}{}", outcome.stdout, outcome.stderr);
     outcome
 }

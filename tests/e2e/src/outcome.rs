@@ -1,0 +1,180 @@
+//! What commands do, in bounded time.
+
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long any command of a test may take.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a command did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// The exit code; 128 + n for a signal.
+    pub code: i32,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// The same, if it succeeded.
+    ///
+    /// # Panics
+    /// With all output otherwise.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert!(
+            self.code == 0,
+            "failed with {}:\n{}{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// The first line on standard error that says what went wrong.
+    pub fn error(&self) -> &str {
+        self.stderr
+            .lines()
+            .find(|line| line.starts_with("error: "))
+            .unwrap_or_default()
+    }
+
+    /// The command of the first hint, to be typed as it is.
+    pub fn hinted(&self) -> Option<&str> {
+        let hint = self
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("hint: "))?;
+        hint.split('`').find(|part| part.starts_with("kubectl "))
+    }
+
+    /// The same, if it said this on standard error.
+    ///
+    /// # Panics
+    /// With all output otherwise.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "expected {text:?}, got:\n{}{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// The same, if it took at most this long.
+    ///
+    /// # Panics
+    /// With all output otherwise.
+    #[track_caller]
+    pub fn within(self, limit: Duration) -> Self {
+        assert!(
+            self.took <= limit,
+            "took {:?} instead of at most {limit:?}:\n{}{}",
+            self.took,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// The same, if it failed with this code and said this on standard error.
+    ///
+    /// # Panics
+    /// With all output otherwise.
+    #[track_caller]
+    pub fn fails(self, code: i32, saying: &str) -> Self {
+        assert!(
+            self.code == code && self.stderr.contains(saying),
+            "expected {code} and {saying:?}, got {}:\n{}{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+}
+
+/// Runs a command to its end, in bounded time.
+///
+/// # Panics
+/// When it cannot be started or takes more than a minute.
+#[track_caller]
+pub fn run(command: &mut Command) -> Outcome {
+    run_with(command, None)
+}
+
+/// The same with this on its standard input.
+#[track_caller]
+pub(crate) fn run_with(command: &mut Command, input: Option<&str>) -> Outcome {
+    let started = Instant::now();
+    if input.is_some() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        // A command that does not want it all says itself why.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let mut stdout = child.stdout.take().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let read = |stream: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    std::thread::scope(|scope| {
+        let out = scope.spawn(move || read(&mut stdout));
+        let err = scope.spawn(move || read(&mut stderr));
+        let code = exit_code(&mut child, PATIENCE);
+        Outcome {
+            stdout: out.join().unwrap(),
+            stderr: err.join().unwrap(),
+            code,
+            took: started.elapsed(),
+        }
+    })
+}
+
+/// A child's exit code; a child that does not end is killed.
+#[track_caller]
+pub(crate) fn exit_code(child: &mut Child, patience: Duration) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("a command did not end within {patience:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits for a condition.
+///
+/// # Panics
+/// When it does not come true in time.
+#[track_caller]
+pub fn eventually(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
