@@ -103,6 +103,14 @@ fn ready(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
     })
 }
 
+/// By which definition a controller has made a pod.
+fn version(pod: &Pod) -> Option<&String> {
+    let labels = pod.labels();
+    labels
+        .get("pod-template-hash")
+        .or_else(|| labels.get("controller-revision-hash"))
+}
+
 /// Looks on which port the app listens, where nothing declares one.
 ///
 /// # Errors
@@ -153,6 +161,10 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
             )),
         );
     };
+    // Of the same version: while an update goes on, older pods are ready too.
+    let twin = ready
+        .find(|other| version(other) == version(pod))
+        .map(ResourceExt::name_any);
     let pod = pod.name_any();
     find_port(cluster, resolved, pods).await?;
     let plan = &resolved.plan;
@@ -164,10 +176,10 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
     let plan = &resolved.plan;
     let path = resolved.visitor.path();
     // A page may name the pod: what two pods have in common counts.
-    let second = ready.next().map_or_else(
+    let second = twin.map_or_else(
         || endpoint.clone(),
         |pod| Endpoint {
-            pod: pod.name_any(),
+            pod,
             ..endpoint.clone()
         },
     );
@@ -242,6 +254,7 @@ pub async fn prove(
     let started = Instant::now();
     let written = applied.at().unwrap_or(started);
     let mut pause = Duration::from_millis(40);
+    let mut in_a_row = 0;
     let mut standing = Standing::default();
     let mut complaint: Option<(String, Instant)> = None;
     let object = resolved.object();
@@ -253,8 +266,17 @@ pub async fn prove(
             app.ask_again(cluster, resolved).await;
             verdict = judge(&facts(resolved, &app, &object, &standing), &visit);
         }
+        if !matches!(verdict, Verdict::Ours) {
+            in_a_row = 0;
+        }
         match verdict {
             Verdict::Ours => {
+                // After an update a controller may still take turns between new pods and old ones.
+                in_a_row += 1;
+                if in_a_row < 3 {
+                    sleep(Duration::from_millis(30)).await;
+                    continue;
+                }
                 // Somebody who saw the host free at the same moment may write it a moment later.
                 let racing = resolved.fresh && written.elapsed() < RACE;
                 // The controller may have another certificate for the domain, and show that for a moment.
@@ -286,8 +308,9 @@ pub async fn prove(
                 return Outcome::Lost(error);
             }
             Verdict::NotYet(error) | Verdict::SomebodyElse(error) => {
-                // Whoever does not answer at all, twice, has taken its time.
-                let standstill = if matches!(visit, Err(Trouble::Timeout)) {
+                // Silence is what policies make; otherwise a controller may still ask a pod that has just gone.
+                let kept_out = !resolved.isolated_by.is_empty() && plan.policy.is_none();
+                let standstill = if kept_out && matches!(visit, Err(Trouble::Timeout)) {
                     Duration::ZERO
                 } else {
                     STANDSTILL

@@ -12,7 +12,7 @@ use super::sameness::Likeness;
 use crate::web::{Answer, Client, Trouble};
 
 /// How long one request may take; a controller that cannot reach a pod takes longer to say so.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 6;
