@@ -86,6 +86,17 @@ impl Ui {
         self.say(Some(("warning", WARNING)), text.as_ref());
     }
 
+    /// A warning with its causes and hints.
+    pub fn warn(&self, warning: &Error) {
+        self.warning(warning.message());
+        for cause in warning.causes() {
+            self.say(None, &format!("caused by: {}", printable::line(cause)));
+        }
+        for hint in warning.hints() {
+            self.hint(hint);
+        }
+    }
+
     /// One thing that the user may want to do next.
     pub fn hint(&self, text: impl AsRef<str>) {
         if self.verbosity > Verbosity::Quiet {

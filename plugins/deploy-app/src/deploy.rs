@@ -56,7 +56,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
     let resolved = resolve(cluster, ui, &by_name, inputs).await?;
     drop(progress);
     let way = by_name.way;
+    let exposure = resolved.exposure.as_ref();
+    let tell = || {
+        if let Some(exposure) = exposure {
+            exposure.tell(cluster, ui);
+        }
+    };
     if way.dry_run == DryRun::Client {
+        tell();
         return print_plan(ui, &way, &resolved);
     }
     let writer = Writer::new(cluster, cluster.namespace(), way.dry_run);
@@ -72,13 +79,10 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
         (written, _) => written?,
     };
     drop(shield);
-    let exposure = resolved.exposure.as_ref();
+    tell();
     if way.dry_run == DryRun::Server {
         let address = exposure.map(|exposure| exposure.objects(way.dry_run));
         return print::written(ui, &way, &written, address.transpose()?);
-    }
-    if let Some(exposure) = exposure {
-        exposure.tell(ui);
     }
     report(cluster, ui, interrupt, &by_name, &resolved, &written).await
 }
@@ -511,7 +515,6 @@ fn print_plan(ui: &Ui, way: &Way, resolved: &Resolved) -> Result<()> {
         add(document, before.as_ref());
     }
     if let Some(exposure) = exposure {
-        exposure.tell(ui);
         objects.extend(exposure.objects(way.dry_run)?);
     }
     if let Some(secret) = plan

@@ -10,6 +10,8 @@ use commons::{Cluster, Error, Kind, Result, Ui};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
+use crate::words;
+
 /// An address that was found free and is to be made.
 pub struct Exposure {
     resolved: Resolved,
@@ -27,50 +29,10 @@ pub async fn resolve(cluster: &Cluster, host: Option<&str>, backend: &Backend) -
     };
     let resolved = exposure::resolve(cluster, backend, &options)
         .await
-        .map_err(|error| in_words_of_deploy(error, &backend.name, false, &cluster.here()))?;
+        .map_err(|error| words::before_app(error, &backend.name, &cluster.here()))?;
     Ok(Exposure {
         resolved,
         applied: Applied::default(),
-    })
-}
-
-/// Hints name `--host`, which here is `--expose`'s value. What has no flag here is a flag of `expose-app`: of the address
-/// that `is_there` already, or of one that it makes when the app is deployed.
-fn in_words_of_deploy(error: Error, app: &str, is_there: bool, here: &str) -> Error {
-    let mut flags: Vec<String> = Vec::new();
-    let mut hints: Vec<String> = Vec::new();
-    for hint in error.hints() {
-        let flag = OF_EXPOSE.iter().find_map(|flag| written(hint, flag));
-        match flag {
-            Some(flag) if is_there => hints.push(format!(
-                "{}: `kubectl expose-app {app} {flag}{here}`",
-                hint.split_once(": `").map_or("then", |(why, _)| why)
-            )),
-            flag => {
-                flags.extend(flag);
-                hints.push(hint.replace("--host ", "--expose "));
-            }
-        }
-    }
-    let error = error.without_hints().hints_from(hints);
-    match flags.first() {
-        Some(flag) => error.hint(format!("`{flag}` is a flag of `expose-app`: deploy without `--expose`, then `kubectl expose-app {app} {flag}{here}`")),
-        None => error,
-    }
-}
-
-/// Flags of `expose-app` that this command has not.
-const OF_EXPOSE: [&str; 5] = ["--take", "--tls", "--class", "--parent", "--controller"];
-
-/// A flag as it is written in a hint, its value included.
-fn written(hint: &str, flag: &str) -> Option<String> {
-    let command = hint.split('`').find(|part| part.contains(flag))?;
-    let from = command.get(command.find(flag)?..)?;
-    let mut words = from.split_whitespace();
-    let name = words.next()?;
-    Some(match words.next().filter(|word| !word.starts_with('-')) {
-        Some(value) => format!("{name} {value}"),
-        None => name.to_owned(),
     })
 }
 
@@ -97,13 +59,26 @@ impl Exposure {
     }
 
     /// What was learned and done, for standard error.
-    pub fn tell(&self, ui: &Ui) {
+    pub fn tell(&self, cluster: &Cluster, ui: &Ui) {
         for learned in &self.resolved.learned {
             ui.status(learned);
         }
-        for warning in &self.resolved.warnings {
-            ui.warning(warning);
+        self.warn(cluster, ui, &self.resolved.warnings);
+    }
+
+    fn warn(&self, cluster: &Cluster, ui: &Ui, warnings: &[Error]) {
+        for warning in warnings {
+            ui.warn(&words::of_app(warning.clone(), self.app(), &cluster.here()));
         }
+    }
+
+    fn app(&self) -> &str {
+        self.resolved
+            .plan
+            .app
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
     }
 
     /// The URL, as it will be.
@@ -117,10 +92,10 @@ impl Exposure {
     /// Which step of the way does not work; [`Kind::Signal`], after which all stays.
     pub async fn prove(&self, cluster: &Cluster, ui: &Ui, interrupt: &Interrupt) -> Result<String> {
         let plan = &self.resolved.plan;
-        let app = plan.app.rsplit('/').next().unwrap_or_default();
+        let app = self.app();
         let here = cluster.here();
         let stays = |error: Error| {
-            in_words_of_deploy(error, app, true, &here).hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
+            words::of_app(error, app, &here).hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
         };
         let mut resolved = self.resolved.clone();
         let pods = pods(cluster, &resolved).await?;
@@ -150,9 +125,7 @@ impl Exposure {
             )),
             Err(error) => Err(error),
             Ok(Outcome::Proven(proof)) => {
-                for warning in &proof.warnings {
-                    ui.warning(warning);
-                }
+                self.warn(cluster, ui, &proof.warnings);
                 Ok(plan.url())
             }
             Ok(Outcome::Failed(error)) => Err(stays(error)),
@@ -226,38 +199,4 @@ pub async fn remove(
         lines.extend(exposure::remove(cluster, namespace, &exposure.object, dry_run).await?);
     }
     Ok(lines)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_of_expose_app_are_given_with_their_command() {
-        let error = Error::new("x")
-            .hint("meanwhile: `--tls off`")
-            .hint("take another host: `--host NAME`");
-        assert_eq!(
-            in_words_of_deploy(error.clone(), "web", true, " -n a").hints(),
-            [
-                "meanwhile: `kubectl expose-app web --tls off -n a`",
-                "take another host: `--expose NAME`"
-            ]
-        );
-        assert_eq!(
-            in_words_of_deploy(error, "web", false, "").hints()[2],
-            "`--tls off` is a flag of `expose-app`: deploy without `--expose`, then `kubectl expose-app web --tls off`"
-        );
-    }
-
-    #[test]
-    fn a_flag_is_read_with_its_value() {
-        let hint = "if it is yours: `kubectl expose-app web --take -n a`";
-        assert_eq!(written(hint, "--take").as_deref(), Some("--take"));
-        assert_eq!(
-            written("`--controller NAMESPACE`", "--controller").as_deref(),
-            Some("--controller NAMESPACE")
-        );
-        assert_eq!(written("`kubectl get x`", "--tls"), None);
-    }
 }

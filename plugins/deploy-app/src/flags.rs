@@ -303,7 +303,7 @@ mod tests {
             ("名", None),
         ] {
             let error = check_name(name).expect_err(name);
-            assert_eq!(error.hints().first().map(String::as_str), hint, "{name}");
+            assert_eq!(error.hints().first().map(AsRef::as_ref), hint, "{name}");
         }
     }
 

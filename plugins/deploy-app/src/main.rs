@@ -19,6 +19,7 @@ mod resources;
 mod settings;
 mod uses;
 mod wait;
+mod words;
 mod write;
 
 fn main() -> std::process::ExitCode {

@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use crate::quantity::Quantity;
+use crate::words;
 
 /// Waits for all of them; the first that cannot come up ends it.
 ///
@@ -60,7 +60,7 @@ pub async fn until_app_ready(
     };
     let ready = ready
         .await
-        .map_err(|error| in_flags(&error, &rollout.name, &cluster.here()))?;
+        .map_err(|error| words::of_app(error, &rollout.name, &cluster.here()))?;
     ready
         .into_iter()
         .next()
@@ -171,126 +171,9 @@ fn explain(name: &str, port: u16, heard: &Heard, here: &str) -> Error {
     }
 }
 
-/// The same with what is to be changed in the words of this command: fields of a Deployment that it makes are its flags.
-fn in_flags(error: &Error, name: &str, here: &str) -> Error {
-    let mut hints: Vec<String> = Vec::new();
-    for hint in error.hints() {
-        let ours = flags_for(hint, error, name, here).unwrap_or_else(|| vec![hint.clone()]);
-        for hint in ours {
-            if !hints.contains(&hint) {
-                hints.push(hint);
-            }
-        }
-    }
-    error.clone().without_hints().hints_from(hints)
-}
-
-/// A hint that names a field of the Deployment, in flags; nothing for one that does not.
-fn flags_for(hint: &str, error: &Error, name: &str, here: &str) -> Option<Vec<String>> {
-    let command = |flags: &str| format!("`kubectl deploy-app {name} {flags}{here}`");
-    let said = |field: &str| hint.contains(field);
-    let one = |why: &str, flags: &str| Some(vec![format!("{why}: {}", command(flags))]);
-    let killed = error.message().contains("takes more memory than it may");
-    if said("kubectl set image") {
-        one("correct the image", "--image IMAGE")
-    } else if said("capabilities") || said("allowPrivilegeEscalation") {
-        one(
-            "let it run as the namespace wants it",
-            "--allow-root=false --run-as 1000",
-        )
-    } else if said("runAsUser") || said("runAsNonRoot") {
-        Some(vec![
-            format!("run it as another user: {}", command("--run-as 1000")),
-            format!("if the image must be root: {}", command("--allow-root")),
-        ])
-    } else if said("Probe.tcpSocket.port") {
-        one("if it listens on another port", "--port PORT")
-    } else if said("Probe.failureThreshold") {
-        one(
-            "if it only needs longer to start, wait longer",
-            "--timeout 15m",
-        )
-    } else if killed && said("resources.limits.memory") {
-        one("give it more", &format!("--memory {}", more_memory(error)))
-    } else if hint.starts_with("ask for less") || said("resources.") {
-        let flags = match (hint.contains("cpu"), hint.contains("memory")) {
-            (true, false) => "--cpu 100m",
-            (false, true) => "--memory 128Mi",
-            _ => "--cpu 50m --memory 128Mi",
-        };
-        one("ask for less", flags)
-    } else if said("].command") {
-        one("what it runs stands after `--`", "--command -- PROGRAM")
-    } else if said("].env`") {
-        one("correct the address that it is given", "--env NAME=VALUE")
-    } else {
-        None
-    }
-}
-
-/// Twice the limit that was too low.
-fn more_memory(error: &Error) -> String {
-    error
-        .causes()
-        .iter()
-        .find_map(|cause| {
-            cause
-                .strip_prefix("its limit is ")?
-                .parse::<Quantity>()
-                .ok()
-        })
-        .map_or_else(
-            || "1Gi".to_owned(),
-            |limit| Quantity(limit.0.saturating_mul(2)).memory(),
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_become_flags() {
-        let error = Error::new("x")
-            .hint("correct the image: `kubectl set image deployment/web web=IMAGE -n a` (field `spec`)")
-            .hint("say as whom it runs: `runAsUser: 1000` in `spec`")
-            .hint("read all of it: `kubectl logs web`");
-        assert_eq!(
-            in_flags(&error, "web", "").hints(),
-            [
-                "correct the image: `kubectl deploy-app web --image IMAGE`",
-                "run it as another user: `kubectl deploy-app web --run-as 1000`",
-                "if the image must be root: `kubectl deploy-app web --allow-root`",
-                "read all of it: `kubectl logs web`",
-            ]
-        );
-    }
-
-    #[test]
-    fn memory_is_raised_only_where_it_was_too_little() {
-        let hints = |error: Error| in_flags(&error, "web", "").hints().to_vec();
-        let killed = Error::new(
-            "container `web` of deployment/web takes more memory than it may and is killed",
-        )
-        .caused_by("its limit is 64Mi")
-        .hint("raise `spec.template.spec.containers[0].resources.limits.memory`");
-        assert_eq!(
-            hints(killed),
-            ["give it more: `kubectl deploy-app web --memory 128Mi`"]
-        );
-        let full = Error::new("the quota is full")
-            .hint("lower `spec.template.spec.containers[0].resources.limits.memory`");
-        assert_eq!(
-            hints(full),
-            ["ask for less: `kubectl deploy-app web --memory 128Mi`"]
-        );
-        let no_node = Error::new("no node takes the pods of deployment/web")
-            .hint("ask for less: `spec.template.spec.containers[0].resources.requests.cpu`");
-        assert_eq!(
-            hints(no_node),
-            ["ask for less: `kubectl deploy-app web --cpu 100m`"]
-        );
-    }
 
     #[test]
     fn the_port_that_it_listens_on_is_named() {

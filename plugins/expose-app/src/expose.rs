@@ -100,6 +100,7 @@ pub async fn run(
     args: ExposeArgs,
 ) -> Result<()> {
     let options = options(&args)?;
+    let here = cluster.here();
     let Some(typed) = &args.app else {
         return Err(Error::usage("which app? APP is missing").hint("for example: `kubectl expose-app web`; see what there is: `kubectl get deployments,statefulsets,services`"));
     };
@@ -136,7 +137,7 @@ pub async fn run(
         ui.status(line);
     }
     for warning in &resolved.warnings {
-        ui.warning(warning);
+        ui.warn(warning);
     }
     if let Some(reason) = exposure::reason_against(
         &backend.containers,
@@ -145,7 +146,7 @@ pub async fn run(
         ui.warning(format!(
             "everybody can open this address, without an account of the cluster: {reason}"
         ));
-        ui.hint(format!("for yourself alone: `kubectl port-forward {} {}`; to close it: `kubectl expose-app remove {}`", backend.reference, resolved.plan.target, backend.name));
+        ui.hint(format!("for yourself alone: `kubectl port-forward {} {}{here}`; to close it: `kubectl expose-app remove {}{here}`", backend.reference, resolved.plan.target, backend.name));
     }
     let Some(answering) = answering else {
         return report(cluster, ui, &args, &resolved, None).await;
@@ -156,7 +157,7 @@ pub async fn run(
     drop(shield);
     match proven {
         Err(error) => Err(match error.kind() {
-            Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {}`", backend.name)),
+            Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {}{here}`", backend.name)),
             _ => error,
         }),
         Ok(exposure::Outcome::Proven(proof)) => report(cluster, ui, &args, &resolved, Some(&proof)).await,
@@ -165,11 +166,13 @@ pub async fn run(
             let error = error.context(format!("{} is not yours: it was taken at the same moment", resolved.plan.host));
             Err(match left {
                 Some(left) => error.hint(left),
-                None => error.hint("nothing of this command is left; take another host: `--host NAME`"),
+                None => error
+                    .caused_by("what this command made is removed again")
+                    .hint(exposure::another_host("NAME")),
             })
         }
         Ok(exposure::Outcome::Failed(error)) => Err(error.hint(format!(
-            "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}`",
+            "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}{here}`",
             backend.name
         ))),
     }
@@ -339,7 +342,7 @@ fn print_plan(
         ui.status(learned);
     }
     for warning in &resolved.warnings {
-        ui.warning(warning);
+        ui.warn(warning);
     }
     if let (Some(checked), None) = (checked, args.output.output) {
         return checked.lines().iter().try_for_each(|line| ui.result(line));
@@ -363,7 +366,7 @@ async fn report(
     let now = cluster.now();
     if let Some(proof) = proof {
         for warning in &proof.warnings {
-            ui.warning(warning);
+            ui.warn(warning);
         }
         let certificate = match proof.certificate_until {
             Some(until) => format!(
@@ -400,8 +403,9 @@ async fn report(
         ));
     }
     ui.status(format!(
-        "To close it: kubectl expose-app remove {}",
-        plan.app
+        "To close it: kubectl expose-app remove {}{}",
+        plan.app,
+        cluster.here()
     ));
     ui.result(plan.url())
 }

@@ -83,6 +83,6 @@ fn absent(typed: &str, namespace: &str, present: &[Exposure]) -> Error {
     match name_hint(&typed, names.iter().copied()) {
         Some(hint) => error.hint(hint),
         None => error
-            .hint("an address that was made otherwise is deleted with it: `kubectl get ingress`"),
+            .hint(format!("an address that was made otherwise is deleted with it: `kubectl get ingress -n {namespace}`")),
     }
 }

@@ -82,7 +82,7 @@ fn no_answer(name: &str, failure: Option<Error>) -> Error {
             let causes = std::iter::once(failure.message())
                 .chain(failure.causes().iter().map(String::as_str));
             let error = causes.fold(error, Error::caused_by);
-            failure.hints().iter().fold(error, Error::hint)
+            error.hints_from(failure.hints().iter().cloned())
         }
         None => error.caused_by(format!("nothing came back within {} s", PATIENCE.as_secs())),
     }

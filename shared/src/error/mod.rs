@@ -3,11 +3,13 @@
 //! An error is a phrase (`error: ...`), the causes below it and hints, each one action. Everything that a cluster, a
 //! kubeconfig or the network can answer is put into words here and nowhere else, so that no raw client error is ever shown.
 
+mod hint;
 mod refusal;
 mod transport;
 
 use crate::printable;
 
+pub use hint::{Amount, Change, Hint};
 pub use refusal::{explain, rights_hints};
 
 /// A result whose error is for the user.
@@ -47,7 +49,7 @@ pub struct Error {
     message: String,
     causes: Vec<String>,
     quoted: Vec<String>,
-    hints: Vec<String>,
+    hints: Vec<Hint>,
 }
 
 impl Error {
@@ -74,8 +76,8 @@ impl Error {
 
     /// Hints, one action each.
     #[must_use]
-    pub fn hints_from(mut self, hints: impl IntoIterator<Item = String>) -> Self {
-        self.hints.extend(hints);
+    pub fn hints_from<H: Into<Hint>>(mut self, hints: impl IntoIterator<Item = H>) -> Self {
+        self.hints.extend(hints.into_iter().map(Into::into));
         self
     }
 
@@ -96,7 +98,7 @@ impl Error {
 
     /// One thing to do about it, commands in backticks.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
         self.hints.push(hint.into());
         self
     }
@@ -113,6 +115,26 @@ impl Error {
     #[must_use]
     pub fn without_hints(mut self) -> Self {
         self.hints.clear();
+        self
+    }
+
+    /// The same failure where a command says in its own flags what is to be changed: `say` gives the hints for a change, none
+    /// where it has no flag for it and the hint stays. No hint is there twice.
+    #[must_use]
+    pub fn in_flags_of(mut self, say: impl Fn(&Change) -> Option<Vec<String>>) -> Self {
+        let mut hints: Vec<Hint> = Vec::new();
+        for hint in std::mem::take(&mut self.hints) {
+            let said = hint.change().and_then(&say);
+            for hint in said.map_or_else(
+                || vec![hint],
+                |said| said.into_iter().map(Into::into).collect(),
+            ) {
+                if !hints.contains(&hint) {
+                    hints.push(hint);
+                }
+            }
+        }
+        self.hints = hints;
         self
     }
 
@@ -137,7 +159,7 @@ impl Error {
     }
 
     /// The hints.
-    pub fn hints(&self) -> &[String] {
+    pub fn hints(&self) -> &[Hint] {
         &self.hints
     }
 

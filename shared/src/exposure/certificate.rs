@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::gateway::{Condition, resource};
 use super::neighbours::{certificate_in, covers};
 use crate::cluster::Cluster;
-use crate::error::Error;
+use crate::error::{Error, Hint};
 use crate::printable;
 
 /// The annotation that names the Certificate which an object is for.
@@ -215,7 +215,7 @@ fn explain(seen: &Seen<'_>) -> Progress {
         return Progress::Waiting(
             failed()
                 .caused_by(format!("cert-manager has made no Certificate `{secret}`: it does not run here, or does not act on this object"))
-                .hint("take another source of certificates: `--tls wildcard`, `--tls secret=NAME`"),
+                .hint(Hint::flags("take another source of certificates", &["--tls wildcard", "--tls secret=NAME"])),
         );
     };
     for challenge in seen.challenges {
@@ -273,13 +273,15 @@ fn explain(seen: &Seen<'_>) -> Progress {
             let error = failed().caused_by(format!(
                 "there is no issuer `{issuer}`, of this namespace or of the cluster"
             ));
-            return Progress::Failed(error.hint("which there are, other addresses show: `kubectl get ingress -o yaml | grep issuer`; then `--tls issuer=NAME`"));
+            return Progress::Failed(error
+                .hint(format!("other addresses show which there are: `kubectl get ingress -n {namespace} -o yaml | grep issuer`"))
+                .hint(Hint::flags("take one of those", &["--tls issuer=NAME"])));
         }
         if lower.contains("does not have a ready status") {
             return Progress::Waiting(
                 failed()
                     .caused_by(format!("issuer `{issuer}` is not ready: those who run the platform have not finished it, or it does not work at the moment"))
-                    .hint("ask them, or take another source of certificates meanwhile: `--tls wildcard`"),
+                    .hint(Hint::flags("ask them, or take another source of certificates meanwhile", &["--tls wildcard"])),
             );
         }
         let error =
@@ -313,7 +315,10 @@ fn rate_limited(message: &str, error: Error) -> Error {
     if lower.contains("ratelimited") || lower.contains("too many certificates") {
         error
             .caused_by("the issuer gives no more certificates for this domain for a while")
-            .hint("use the platform's wildcard certificate: `--tls wildcard`")
+            .hint(Hint::flags(
+                "use the platform's wildcard certificate",
+                &["--tls wildcard"],
+            ))
     } else {
         error
     }
@@ -373,7 +378,7 @@ mod tests {
         let Progress::Failed(error) = progress(&[request], &[], &[]) else {
             panic!("it is final")
         };
-        assert!(error.hints()[0].contains("--tls issuer=NAME"), "{error:?}");
+        assert!(error.hints()[1].contains("--tls issuer=NAME"), "{error:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Host names: which there can be, and which one an app gets.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 use crate::names;
 use crate::printable;
 
@@ -96,9 +96,12 @@ pub fn complete(
         return Err(Error::usage(
             "the host's domain cannot be learned here: nothing in the namespace has an address yet",
         )
-        .hint(format!(
-            "give the whole name, below the domain of your platform: `--host {}.<domain>`",
-            typed.map_or_else(|| label(app, namespace), str::to_owned)
+        .hint(Hint::flags(
+            "give the whole name, below the domain of your platform",
+            &[&format!(
+                "--host {}.<domain>",
+                typed.map_or_else(|| label(app, namespace), str::to_owned)
+            )],
         )));
     };
     let label = typed.map_or_else(|| label(app, namespace), str::to_owned);

@@ -3,7 +3,7 @@
 //! The way of a request is DNS, connection, certificate, controller, Service, pod. Each failure is known by what comes back,
 //! by what the app answers when asked directly, and by what is answered for a host that nobody has.
 
-use crate::error::Error;
+use crate::error::{Error, Hint};
 use crate::printable;
 use crate::web::{Answer, Certificate, Distrust, Lookup, Trouble, Unconnected};
 
@@ -94,7 +94,10 @@ pub fn judge(facts: &Facts<'_>, visit: &Result<Visit, Trouble>) -> Verdict {
         return Verdict::NotYet(
             Error::new(format!("the Gateway does not accept {object}"))
                 .caused_by(refused.clone())
-                .hint("choose another Gateway: `--parent NAMESPACE/GATEWAY`; which ones there are, the platform's documentation tells"),
+                .hint(Hint::flags(
+                    "choose another Gateway, one that the platform's documentation names",
+                    &["--parent NAMESPACE/GATEWAY"],
+                )),
         );
     }
     match visit {
@@ -148,7 +151,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             return Verdict::NotYet(
                 error
                     .caused_by(format!("nobody answers for the Gateway `{gateway}`: it does not exist, or takes no routes of this namespace or for this host"))
-                    .hint("name another: `--parent NAMESPACE/GATEWAY` (your platform's documentation tells)"),
+                    .hint(Hint::flags("choose another Gateway, one that the platform's documentation names", &["--parent NAMESPACE/GATEWAY"])),
             );
         }
         return Verdict::NotYet(match (class, has_address) {
@@ -160,7 +163,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
                 .hint("leave `--class` away for the cluster's default, or take the one of your platform's documentation"),
             (None, false) => error
                 .caused_by(format!("no controller has taken {object}: it has no class"))
-                .hint("name the class: `--class NAME` (the platform's documentation tells)"),
+                .hint(Hint::flags("name the class that the platform's documentation tells", &["--class NAME"])),
         });
     }
     let (service, port) = facts.service;
@@ -207,9 +210,9 @@ fn unreachable_pods(facts: &Facts<'_>, how: &str) -> Error {
             }
         ));
         return if facts.let_in {
-            error.hint("the controller seems to be in another namespace than the other policies say: name it with `--controller NAMESPACE`")
+            error.hint(Hint::flags("the controller seems to be in another namespace than the other policies say: name it", &["--controller NAMESPACE"]))
         } else {
-            error.hint("name the namespace of the ingress controller, and it is let in: `--controller NAMESPACE` (often `ingress-nginx` or `traefik`)")
+            error.hint(Hint::flags("name the namespace of the ingress controller (often ingress-nginx or traefik), and it is let in", &["--controller NAMESPACE"]))
         };
     }
     if facts.own.is_some() {
@@ -223,7 +226,9 @@ fn unreachable_pods(facts: &Facts<'_>, how: &str) -> Error {
 }
 
 fn judge_trouble(facts: &Facts<'_>, trouble: &Trouble) -> Verdict {
-    let Facts { host, .. } = facts;
+    let Facts {
+        host, namespace, ..
+    } = facts;
     let failed = || {
         Error::new(format!("{}://{host} does not answer", facts.tls.scheme()))
             .caused_by(trouble.to_string())
@@ -233,21 +238,21 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &Trouble) -> Verdict {
         Trouble::Name { why: Lookup::NoSuchName, .. } => Verdict::NotYet(
             Error::new(format!("the name {host} does not exist"))
                 .caused_by("DNS knows no address for it")
-                .hint("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you): `--host NAME`"),
+                .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", &["--host NAME"])),
         ),
-        Trouble::Name { .. } => Verdict::NotYet(failed().hint("check the network of this machine, then look again: `kubectl expose-app list`")),
+        Trouble::Name { .. } => Verdict::NotYet(failed().hint(format!("check the network of this machine, then look again: `kubectl expose-app list -n {namespace}`"))),
         Trouble::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
-            failed().hint("the controller has no https here: `--tls off`, or ask who runs the platform"),
+            failed().hint(Hint::flags("the controller has no https here: ask who runs the platform, or do without", &["--tls off"])),
         ),
         Trouble::Connect { .. } | Trouble::Proxy { .. } => Verdict::NotYet(
-            failed().hint("if it opens in a browser of yours all the same, this machine's network is in the way; `kubectl expose-app list` looks again"),
+            failed().hint(format!("if it opens in a browser of yours all the same, this machine's network is in the way; `kubectl expose-app list -n {namespace}` looks again")),
         ),
         Trouble::Tls { why, certificate } => judge_certificate(facts, why, certificate.as_deref()),
         Trouble::Timeout if !facts.isolated_by.is_empty() || facts.own.is_some() => {
             Verdict::NotYet(unreachable_pods(facts, "it does not answer in time"))
         }
         Trouble::Timeout | Trouble::Closed | Trouble::Protocol(_) => {
-            Verdict::NotYet(failed().hint("look again: `kubectl expose-app list`"))
+            Verdict::NotYet(failed().hint(format!("look again: `kubectl expose-app list -n {namespace}`")))
         }
     }
 }
@@ -296,26 +301,31 @@ fn judge_certificate(
         .any(|sign| issuer.contains(sign))
     });
     match (why, facts.tls) {
-        (Distrust::Handshake(_), _) => Verdict::NotYet(error.hint("look again: `kubectl expose-app list`")),
+        (Distrust::Handshake(_), _) => Verdict::NotYet(error.hint(format!("look again: `kubectl expose-app list -n {namespace}`"))),
         (_, Tls::Issuer { .. }) => Verdict::NotYet(
             error.hint(format!("the controller does not show the new certificate yet; it is in secret `{}`: `kubectl get secret -n {namespace}`", secret_of(facts))),
         ),
         (Distrust::NotForThisName, Tls::Wildcard) if !made_up => Verdict::Wrong(
-            error.hint("take a host one label below the platform's domain, or another source of certificates: `--tls issuer=NAME`, `--tls secret=NAME`, `--tls off`"),
+            error.hint(other_certificate()),
         ),
         (_, Tls::Secret(secret)) => Verdict::NotYet(
-            error.hint(format!("put a certificate for {host} into secret `{secret}`, or choose another: `--tls secret=NAME`, `--tls issuer=NAME`")),
+            error.hint(Hint::flags(format!("put a certificate for {host} into secret `{secret}`, or choose another"), &["--tls secret=NAME", "--tls issuer=NAME"])),
         ),
         (_, _) if made_up || *why == Distrust::NotForThisName => Verdict::NotYet(
-            error.caused_by("the controller has no certificate of its own for this host").hint(
-                "take a host one label below the platform's domain, or another source of certificates: `--tls issuer=NAME`, `--tls secret=NAME`, `--tls off`",
-            ),
+            error.caused_by("the controller has no certificate of its own for this host").hint(other_certificate()),
         ),
         (Distrust::UnknownIssuer, _) => Verdict::Wrong(
             error.hint("if that issuer is your organisation's, let this machine trust it (`SSL_CERT_FILE` names a file of trusted issuers)"),
         ),
-        (_, _) => Verdict::Wrong(error.hint("tell who runs the platform; meanwhile: `--tls off`")),
+        (_, _) => Verdict::Wrong(error.hint(Hint::flags("tell who runs the platform; meanwhile", &["--tls off"]))),
     }
+}
+
+fn other_certificate() -> Hint {
+    Hint::flags(
+        "take a host one label below the platform's domain, or another source of certificates",
+        &["--tls issuer=NAME", "--tls secret=NAME", "--tls off"],
+    )
 }
 
 fn secret_of(facts: &Facts<'_>) -> String {

@@ -33,7 +33,7 @@ pub use plan::{Plan, object_name};
 pub use pods::listening;
 pub use port::Typed as TypedPort;
 pub use prove::{App, Outcome, Proof, ask_app, find_port, prove};
-pub use resolve::{Resolved, refuse_if_taken, resolve};
+pub use resolve::{Resolved, another_host, refuse_if_taken, resolve};
 pub use tls::Tls;
 pub use visit::who_answers;
 

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::sameness::Likeness;
 use crate::cluster::Cluster;
-use crate::error::{Error, Result};
+use crate::error::{Error, Hint, Result};
 use crate::printable;
 use crate::tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection};
 use crate::web::{Answer, Client, Trouble};
@@ -240,7 +240,7 @@ pub fn explain(
                     )),
                 ([other, ..], None) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(format!("give the port that it has: `--port {other}`")),
+                    .hint(Hint::flags("give the port that it has", &[&format!("--port {other}")])),
             }
         }
         Silence::Slow => Error::new(format!(
@@ -259,8 +259,15 @@ pub fn explain(
                 },
             );
             match usual(port) {
-                Some(what) => error.caused_by(format!("{what} has this port")).hint("a database is shared with `kubectl share-db`"),
-                None => error.hint("give the port of the web page: `--port NUMBER`; a database is shared with `kubectl share-db`"),
+                Some(what) => error
+                    .caused_by(format!("{what} has this port"))
+                    .hint("a database is shared with `kubectl share-db`"),
+                None => error
+                    .hint(Hint::flags(
+                        "give the port of the web page",
+                        &["--port NUMBER"],
+                    ))
+                    .hint("a database is shared with `kubectl share-db`"),
             }
         }
         Silence::NotAsked(error) => error

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Hint, Kind, Result};
 use crate::printable;
 
 /// Ports that web applications listen on, the likeliest first.
@@ -151,7 +151,7 @@ pub fn choose(
                 format!("`{app}` has no port named `{wanted}`"),
             );
             return Err(if known.is_empty() {
-                error.hint("give its number: `--port NUMBER`")
+                error.hint(Hint::flags("give its number", &["--port NUMBER"]))
             } else {
                 error.hint(format!("its ports are named {}", quoted(&known)))
             });

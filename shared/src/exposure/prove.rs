@@ -19,7 +19,7 @@ use super::pods::{self, Own};
 use super::resolve::Resolved;
 use super::tls::Tls;
 use crate::cluster::Cluster;
-use crate::error::{Error, Kind, Request, Result};
+use crate::error::{Error, Hint, Kind, Request, Result};
 use crate::tunnel::Endpoint;
 use crate::ui::Ui;
 use crate::web::Trouble;
@@ -85,7 +85,7 @@ pub struct Proof {
     /// Whether it asks who one is (401 or 403).
     pub asks_for_login: bool,
     /// What should be known though it answers.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Error>,
 }
 
 /// The pods that are ready, newest first.
@@ -125,7 +125,7 @@ pub async fn find_port(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod])
             "which port is {}'s? It declares none, and {why}",
             plan.app
         ))
-        .hint("give it: `--port NUMBER`")
+        .hint(Hint::flags("give it", &["--port NUMBER"]))
     };
     let Some(pod) = ready(pods).next() else {
         return Err(unknown("no pod is ready to be looked at"));
@@ -370,17 +370,24 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
         .as_ref()
         .is_some_and(|nobody| own.likeness.fits(&nobody.answer))
     {
-        warnings.push(format!(
-            "the app answers {} there, just as the controller does for hosts that nobody has: whether it is the app cannot be told; name a page that it has: `--path /PAGE`",
-            describe(&own.answer)
-        ));
+        warnings.push(
+            Error::new(format!(
+                "the app answers {} there, just as the controller does for hosts that nobody has: whether it is the app cannot be told",
+                describe(&own.answer)
+            ))
+            .hint(Hint::flags("name a page that it has", &["--path /PAGE"])),
+        );
     } else if own.answer.status >= 400 && !matches!(own.answer.status, 401 | 403) {
-        warnings.push(format!(
-            "it is the app that answers, but with {}; see why: `kubectl logs {} -n {}`",
-            describe(&own.answer),
-            plan.app,
-            plan.namespace
-        ));
+        warnings.push(
+            Error::new(format!(
+                "it is the app that answers, but with {}",
+                describe(&own.answer)
+            ))
+            .hint(format!(
+                "see why: `kubectl logs {} -n {}`",
+                plan.app, plan.namespace
+            )),
+        );
     }
     Proof {
         certificate_until: visit

@@ -20,7 +20,7 @@ use super::visit::{Nobody, Visitor, is_taken, phrase, two_randoms};
 use super::{Backend, Options};
 use crate::apply::{is_ours, refuse_foreign};
 use crate::cluster::{Cluster, Right};
-use crate::error::{Error, Kind, Result, rights_hints};
+use crate::error::{Error, Hint, Kind, Result, rights_hints};
 use crate::grant::Timer;
 use crate::web::{Certificate, Lookup, Trouble};
 use crate::{network, printable};
@@ -66,7 +66,7 @@ pub struct Resolved {
     /// What was learned, a phrase each, for the report.
     pub learned: Vec<String>,
     /// What should be known though it goes on.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Error>,
     pub(super) found: Found,
     /// Policies that keep the controller out, as far as is known.
     pub(super) isolated_by: Vec<String>,
@@ -177,7 +177,7 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
             .iter()
             .any(|other| other.name_any() == backend.name)
     {
-        warnings.push(leads_elsewhere(service, backend));
+        warnings.push(Error::new(leads_elsewhere(service, backend)));
     }
     let (service, service_port, target, new_service) = match port::choose(
         &backend.name,
@@ -245,9 +245,24 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
     if let Some(other) = neighbours.serving(&plan.host, &plan.name)
         && !options.take
     {
-        return Err(Error::new(format!("{} is the host of another address of yours already", plan.host))
-            .caused_by(format!("{} leads there to service `{}`", other.of, other.services.first().map(String::as_str).unwrap_or_default()))
-            .hint(format!("take another host: `--host NAME`; or delete that one: `kubectl delete {} -n {namespace}`", other.of.replace('/', " "))));
+        return Err(Error::new(format!(
+            "{} is the host of another address of yours already",
+            plan.host
+        ))
+        .caused_by(format!(
+            "{} leads there to service `{}`",
+            other.of,
+            other
+                .services
+                .first()
+                .map(String::as_str)
+                .unwrap_or_default()
+        ))
+        .hint(another_host("NAME"))
+        .hint(format!(
+            "or delete that one: `kubectl delete {} -n {namespace}`",
+            other.of.replace('/', " ")
+        )));
     }
     let fresh = found.host().as_ref() != Some(&plan.host);
     let visitor = Visitor::new(plan.tls.scheme(), options.path.as_deref().unwrap_or("/"));
@@ -277,7 +292,7 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
     {
         return Err(Error::new(format!("the name {} does not exist", plan.host))
             .caused_by("DNS knows no address for it")
-            .hint("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you): `--host NAME`"));
+            .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", &["--host NAME"])));
     }
     let mut present = present;
     let looked = tokio::time::Instant::now();
@@ -314,6 +329,11 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
     Ok(resolved)
 }
 
+/// The hint to take another host: its name.
+pub fn another_host(name: &str) -> Hint {
+    Hint::flags("take another host", &[&format!("--host {name}")])
+}
+
 /// Refuses a host at which somebody else answers.
 ///
 /// # Errors
@@ -321,7 +341,14 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
 pub fn refuse_if_taken(resolved: &Resolved) -> Result<()> {
     match &resolved.answers {
         Some(answer) if !resolved.take => Err(taken(&resolved.plan.host, answer)
-            .hint(format!("take another host: `--host {}-2`; if it is yours in another namespace, and this address is to win: `--take`", resolved.plan.host.split('.').next().unwrap_or_default()))),
+            .hint(another_host(&format!(
+                "{}-2",
+                resolved.plan.host.split('.').next().unwrap_or_default()
+            )))
+            .hint(Hint::flags(
+                "if it is yours in another namespace, and this address is to win",
+                &["--take"],
+            ))),
         _ => Ok(()),
     }
 }
@@ -571,8 +598,13 @@ fn host_and_way(
                     .hint("leave `--gateway` away: an Ingress does the same"));
                 }
                 None => {
-                    return Err(Error::usage("which Gateway? No other route of the namespace shows one")
-                    .hint("name it: `--parent NAMESPACE/GATEWAY` (the platform's documentation tells)"));
+                    return Err(Error::usage(
+                        "which Gateway? No other route of the namespace shows one",
+                    )
+                    .hint(Hint::flags(
+                        "name the one that the platform's documentation tells",
+                        &["--parent NAMESPACE/GATEWAY"],
+                    )));
                 }
             }
         }
@@ -721,7 +753,7 @@ fn policy(
     own: &str,
     target: u16,
     learned: &mut Vec<String>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> Policing {
     let others: Vec<NetworkPolicy> = neighbours
         .policies
@@ -752,10 +784,14 @@ fn policy(
         None => neighbours.controller_peers(),
     };
     if peers.is_empty() {
-        warnings.push(format!(
-            "the pods of {} are isolated by {}, and nothing here tells where the ingress controller runs; if it cannot reach them, name its namespace: `--controller NAMESPACE`",
-            backend.reference, names.join(", ")
-        ));
+        warnings.push(
+            Error::new(format!(
+                "the pods of {} are isolated by {}, and nothing here tells where the ingress controller runs",
+                backend.reference,
+                names.join(", ")
+            ))
+            .hint(Hint::flags("if it cannot reach them, name its namespace", &["--controller NAMESPACE"])),
+        );
         return Policing {
             policy: None,
             isolated_by: names,
@@ -800,7 +836,7 @@ async fn admit(
     cluster: &Cluster,
     plan: &Plan,
     found: &Found,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> Result<Option<String>> {
     let Some(mut ingress) = plan.ingress(None) else {
         return Ok(None);
@@ -817,7 +853,12 @@ async fn admit(
         Ok(admitted) => {
             let class = admitted.spec.and_then(|spec| spec.ingress_class_name);
             if class.is_none() {
-                warnings.push("the cluster has no default ingress class: if nothing answers at the address, name the class with `--class`".into());
+                warnings.push(Error::new("the cluster has no default ingress class").hint(
+                    Hint::flags(
+                        "if nothing answers at the address, name the class",
+                        &["--class NAME"],
+                    ),
+                ));
             }
             Ok(class)
         }
@@ -826,7 +867,7 @@ async fn admit(
                 .caused_by(format!(
                     "the ingress controller knows it from ingress {other}"
                 ))
-                .hint("take another host: `--host NAME`"),
+                .hint(another_host("NAME")),
             None => error,
         }),
     }

@@ -325,9 +325,6 @@ mod tests {
         assert!(tell(&ui, std::slice::from_ref(&warning), true).is_err());
         assert_eq!(tell(&ui, &[], true).ok(), Some(0));
         let error = tell(&ui, &[warning, Finding::fatal("x", "y")], false).expect_err("fatal");
-        assert_eq!(
-            (error.message(), error.hints()),
-            ("x", &["y".to_owned()][..])
-        );
+        assert_eq!((error.message(), error.hints()), ("x", &["y".into()][..]));
     }
 }

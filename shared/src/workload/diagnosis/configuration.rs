@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Place, Report, SETTLES, between, in_namespace, pod_field, said};
-use crate::error::{Error, name_hint};
+use crate::error::{Change, Error, Hint, name_hint};
 use crate::printable;
 use crate::workload::seen::ContainerStatus;
 use crate::workload::state::{State, Want};
@@ -36,7 +36,10 @@ pub(super) fn incomplete(at: &Place<'_>, status: &ContainerStatus, report: &mut 
             true,
             Error::new(format!("{} has nothing to run", at.subject()))
                 .caused_by("the image names no command, and neither does the definition")
-                .hint(format!("set `{}`", at.field("command"))),
+                .hint(Hint::to_change(
+                    Change::Command,
+                    format!("set `{}`", at.field("command")),
+                )),
         );
     } else if message.contains("failed to create subPath")
         || message.contains("failed to prepare subPath")
@@ -272,8 +275,11 @@ fn root(at: &Place<'_>, message: &str) -> Error {
     } else {
         error.caused_by(said(message))
     };
-    error.hint(format!(
-        "say as whom it runs: `runAsUser: 1000` in `{}`, or take an image made to run without root",
-        pod_field(at.state, "securityContext")
+    error.hint(Hint::to_change(
+        Change::User,
+        format!(
+            "say as whom it runs: `runAsUser: 1000` in `{}`, or take an image made to run without root",
+            pod_field(at.state, "securityContext")
+        ),
     ))
 }

@@ -5,7 +5,7 @@
 //! start it again. One that runs again is given its time.
 
 use super::{Place, Report, between, pod_field, said};
-use crate::error::Error;
+use crate::error::{Change, Error, Hint};
 use crate::printable;
 use crate::workload::seen::{ContainerStatus, Terminated};
 
@@ -87,7 +87,10 @@ pub(super) fn ended(at: &Place<'_>, status: &ContainerStatus, report: &mut Repor
 /// A container that could not be started: there was no process.
 fn not_started(at: &Place<'_>, message: &str) -> Error {
     let error = Error::new(format!("{} cannot be started", at.subject()));
-    let command = format!("correct `{}` (or the image)", at.field("command"));
+    let command = Hint::to_change(
+        Change::Command,
+        format!("correct `{}` (or the image)", at.field("command")),
+    );
     if let Some(program) = between(message, "exec: \"", "\": ") {
         let program = printable::short(program, 100);
         let has_own = !at.container.command.is_empty() || !at.container.args.is_empty();
@@ -106,12 +109,15 @@ fn not_started(at: &Place<'_>, message: &str) -> Error {
             error.caused_by(said(message))
         };
         return if has_own && program.contains(' ') {
-            error.hint(format!("write the program and its arguments as separate items of `{}`: `[\"python\", \"main.py\"]`", at.field("command")))
+            error.hint(Hint::to_change(Change::Command, format!("write the program and its arguments as separate items of `{}`: `[\"python\", \"main.py\"]`", at.field("command"))))
         } else if has_own {
-            error.hint(format!(
-                "correct `{}`, or `{}`",
-                at.field("command"),
-                at.field("args")
+            error.hint(Hint::to_change(
+                Change::Command,
+                format!(
+                    "correct `{}`, or `{}`",
+                    at.field("command"),
+                    at.field("args")
+                ),
             ))
         } else {
             error
@@ -176,7 +182,7 @@ fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Er
         (true, true) => error.caused_by("it wrote nothing"),
         (true, false) => error,
     };
-    advice(at, end, &lines).into_iter().fold(error, Error::hint)
+    error.hints_from(advice(at, end, &lines))
 }
 
 /// What an exit code says (128 + n is signal n; the rest are shells' and Unix's habits).
@@ -195,25 +201,32 @@ pub(super) fn meaning(code: i64) -> String {
 }
 
 /// What to do about an end, as far as the code and the last lines tell.
-fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<String> {
+fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
     let has = |words: &[&str]| {
         lines.iter().any(|line| {
             let line = line.to_lowercase();
             words.iter().all(|word| line.contains(word))
         })
     };
-    let logs = format!(
+    let logs = Hint::new(format!(
         "read all of it: `kubectl logs {} -c {} -n {}`",
         at.pod.metadata.name, at.container.name, at.state.rollout.namespace
-    );
+    ));
     if end.reason == "OOMKilled" {
-        return vec![format!("raise `{}`", at.field("resources.limits.memory"))];
+        let limit = at.container.resources.limits.get("memory");
+        return vec![Hint::to_change(
+            Change::MoreMemory(limit.cloned().unwrap_or_default()),
+            format!("raise `{}`", at.field("resources.limits.memory")),
+        )];
     }
     if end.exit_code == 0 {
         return vec![
-            format!(
-                "let `{}` start a server that stays; what is to run once is a Job: `kubectl create job`",
-                at.field("command")
+            Hint::to_change(
+                Change::Command,
+                format!(
+                    "let `{}` start a server that stays; what is to run once is a Job: `kubectl create job`",
+                    at.field("command")
+                ),
             ),
             logs,
         ];
@@ -222,17 +235,17 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<String> {
         return vec!["build the image for this cluster's nodes: `docker buildx build --platform linux/amd64 ...` (or linux/arm64, as they are)".into()];
     }
     if has(&["read-only file system"]) || has(&["erofs"]) {
-        return vec![format!(
+        return vec![Hint::new(format!(
             "it writes into its own image, which `readOnlyRootFilesystem` forbids: mount an `emptyDir` where it writes, or set `{}` to false",
             at.field("securityContext.readOnlyRootFilesystem")
-        )];
+        ))];
     }
     let binds = ["bind", "listen", "socket"].iter().any(|word| has(&[word]));
     if binds && (has(&["permission denied"]) || has(&["eacces"])) {
-        return vec![format!(
+        return vec![Hint::new(format!(
             "it does not run as root and may not listen on a port below 1024: let it listen on 8080, and say so in `{}`",
             at.field("ports")
-        )];
+        ))];
     }
     if has(&["address already in use"]) || has(&["eaddrinuse"]) {
         return vec![
@@ -241,10 +254,10 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<String> {
     }
     if has(&["permission denied"]) || has(&["eacces"]) || has(&["operation not permitted"]) {
         return vec![
-            format!(
+            Hint::new(format!(
                 "it does not run as root and may not do this: mount a volume where it writes, with `fsGroup` in `{}`",
                 pod_field(at.state, "securityContext")
-            ),
+            )),
             logs,
         ];
     }
@@ -261,18 +274,27 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<String> {
     .any(|word| has(&[word]))
     {
         return vec![
-            format!(
-                "something that it connects to does not answer: check the address it is given in `{}`",
-                at.field("env")
+            Hint::to_change(
+                Change::Environment,
+                format!(
+                    "something that it connects to does not answer: check the address it is given in `{}`",
+                    at.field("env")
+                ),
             ),
-            format!(
+            Hint::new(format!(
                 "and what there is: `kubectl get services,pods -n {}`",
                 at.state.rollout.namespace
-            ),
+            )),
         ];
     }
     if matches!(end.exit_code, 126 | 127) {
-        return vec![format!("correct `{}`", at.field("command")), logs];
+        return vec![
+            Hint::to_change(
+                Change::Command,
+                format!("correct `{}`", at.field("command")),
+            ),
+            logs,
+        ];
     }
     vec![logs]
 }

@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Report, SETTLES, between, containers_field, in_namespace, pod_field, said};
-use crate::error::Error;
+use super::{
+    Report, SETTLES, amounts, ask_for_less, between, containers_field, in_namespace, pod_field,
+    said,
+};
+use crate::error::{Change, Error, Hint};
 use crate::printable;
 use crate::workload::Kind;
 use crate::workload::seen::Event;
@@ -198,7 +201,11 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
         } else {
             format!("{words}: {used} of {limit} are used, and {amount} more is asked for")
         });
-        fields.extend(field.filter(|field| !fields.contains(field)));
+        if field.as_deref() == Some("spec.replicas") && quantity(&limit) == quantity("0") {
+            error = error.hint("nobody may run pods in this namespace: ask who runs the cluster");
+        } else {
+            fields.extend(field.filter(|field| !fields.contains(field)));
+        }
     }
     if requested.is_empty() {
         error = error.caused_by(said(text));
@@ -211,7 +218,7 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
         ));
     }
     if !fields.is_empty() {
-        error = error.hint(format!("ask for less: `{}`", fields.join("`, `")));
+        error = error.hint(ask_for_less(&fields));
     }
     if !never {
         error = error.hint(format!(
@@ -336,7 +343,10 @@ fn outside_limits(state: &State, text: &str) -> Error {
         }
     }
     error
-        .hint(format!("correct `{}`", fields.join("`, `")))
+        .hint(Hint::to_change(
+            Change::Bounds(amounts(&fields)),
+            format!("correct `{}`", fields.join("`, `")),
+        ))
         .hint(format!(
             "see the bounds: `kubectl describe limitrange{}`",
             in_namespace(state)
@@ -426,10 +436,13 @@ fn insecure(state: &State, text: &str) -> Error {
         error = error.caused_by(words);
     }
     if !settings.is_empty() {
-        error = error.hint(format!(
-            "set in `{}` of each container: `{{{}}}`",
-            containers_field(state, "securityContext"),
-            settings.join(", ")
+        error = error.hint(Hint::to_change(
+            Change::Privileges,
+            format!(
+                "set in `{}` of each container: `{{{}}}`",
+                containers_field(state, "securityContext"),
+                settings.join(", ")
+            ),
         ));
     }
     if removals {

@@ -1,7 +1,7 @@
 //! Images that are not there, may not be had, or fit no machine here.
 
 use super::{Place, Report, in_namespace, pod_field, said};
-use crate::error::Error;
+use crate::error::{Change, Error, Hint};
 use crate::printable;
 use crate::workload::seen::ContainerStatus;
 
@@ -219,12 +219,15 @@ impl Cause {
 fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
     let image = printable::short(&at.container.image, 200);
     let host = printable::short(registry(&at.container.image), 100);
-    let correct = format!(
-        "correct the image: `kubectl set image {} {}=IMAGE{}` (field `{}`)",
-        at.state.reference(),
-        at.name(),
-        in_namespace(at.state),
-        at.field("image")
+    let correct = Hint::to_change(
+        Change::Image,
+        format!(
+            "correct the image: `kubectl set image {} {}=IMAGE{}` (field `{}`)",
+            at.state.reference(),
+            at.name(),
+            in_namespace(at.state),
+            at.field("image")
+        ),
     );
     let pull = |why: &str| {
         Error::new(format!(
@@ -250,7 +253,7 @@ fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
         Cause::NotTls => pull(&format!("the registry {host} does not speak TLS, and the cluster asks for it"))
                 .hint("this is for those who run the cluster or the registry; another registry may do meanwhile"),
         Cause::NoRegistry => pull("its name does not say which registry it is in, and this cluster takes none for granted")
-                .hint(format!("write it in full, such as `docker.io/library/{image}`: {}", at.field("image"))),
+                .hint(Hint::to_change(Change::Image, format!("write it in full, such as `docker.io/library/{image}`: `{}`", at.field("image")))),
         Cause::Refused | Cause::Unreachable => pull(&format!("the cluster cannot reach the registry {host}"))
                 .caused_by(tail(text))
                 .hint(correct)
@@ -262,7 +265,7 @@ fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
 }
 
 /// A registry gives the same answer for what is private and for what does not exist.
-fn denied(at: &Place<'_>, image: &str, host: &str, correct: String) -> Error {
+fn denied(at: &Place<'_>, image: &str, host: &str, correct: Hint) -> Error {
     let error = Error::new(format!(
         "image `{image}` of {} is not given out by the registry {host}",
         at.subject()
@@ -348,9 +351,12 @@ fn invalid(at: &Place<'_>, message: &str) -> Error {
         Some((_, why)) => error.caused_by(said(why.trim_start_matches(':'))),
         None => error.caused_by(said(message)),
     };
-    error.hint(format!(
-        "correct `{}`: REGISTRY/NAME:TAG, in lower case",
-        at.field("image")
+    error.hint(Hint::to_change(
+        Change::Image,
+        format!(
+            "correct `{}`: REGISTRY/NAME:TAG, in lower case",
+            at.field("image")
+        ),
     ))
 }
 

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use super::seen::{Container, Pod};
 use super::state::{State, Want};
 use super::{Finding, Kind};
-use crate::error::Error;
+use crate::error::{Amount, Change, Error, Hint};
 use crate::printable;
 
 /// How long something may be missing that is perhaps being made at this moment, in seconds: manifests are applied in any order.
@@ -172,6 +172,25 @@ fn containers_field(state: &State, field: &str) -> String {
         state,
         &format!("containers[{}].{field}", if only { "0" } else { "*" }),
     )
+}
+
+/// To ask for less of what these fields say.
+fn ask_for_less(fields: &[String]) -> Hint {
+    let less = format!("ask for less: `{}`", fields.join("`, `"));
+    Hint::to_change(Change::Less(amounts(fields)), less)
+}
+
+/// What these fields are amounts of.
+fn amounts(fields: &[String]) -> Vec<Amount> {
+    [
+        (Amount::Cpu, ".cpu"),
+        (Amount::Memory, ".memory"),
+        (Amount::Replicas, ".replicas"),
+    ]
+    .into_iter()
+    .filter(|(_, end)| fields.iter().any(|field| field.ends_with(end)))
+    .map(|(amount, _)| amount)
+    .collect()
 }
 
 /// ` -n user-alice`

@@ -1,7 +1,7 @@
 //! Probes that fail: the kubelet asks the pod at its own address, and tells what it got.
 
 use super::{Place, Report, said};
-use crate::error::Error;
+use crate::error::{Change, Error, Hint};
 use crate::printable;
 use crate::workload::seen::{ContainerStatus, Event, Probe, Terminated};
 
@@ -201,9 +201,12 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
             Which::Startup => "startupProbe.failureThreshold",
             _ => "livenessProbe.initialDelaySeconds",
         };
-        format!(
-            "if it only needs longer to start, raise `{}`",
-            at.field(field)
+        Hint::to_change(
+            Change::Patience,
+            format!(
+                "if it only needs longer to start, raise `{}`",
+                at.field(field)
+            ),
         )
     });
     if let Some(code) = status_code(text) {
@@ -226,7 +229,7 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
     if text.contains("connection refused") {
         return error
             .caused_by(format!("{asked} is refused: nothing listens there at the pod's address"))
-            .hint(format!("if it listens on another port, correct `{}`", target(at, which, probe, "port")))
+            .hint(Hint::to_change(Change::Port, format!("if it listens on another port, correct `{}`", target(at, which, probe, "port"))))
             .hint("if it listens on 127.0.0.1 (or localhost), let it listen on 0.0.0.0: only that is seen from outside")
             .hints_from(slow);
     }

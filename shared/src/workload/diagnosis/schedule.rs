@@ -1,7 +1,9 @@
 //! Pods that no node takes.
 
-use super::{Report, SETTLES, between, containers_field, in_namespace, pod_field, said, volume};
-use crate::error::Error;
+use super::{
+    Report, SETTLES, ask_for_less, between, containers_field, in_namespace, pod_field, said, volume,
+};
+use crate::error::{Error, Hint};
 use crate::printable;
 use crate::workload::seen::Pod;
 use crate::workload::state::State;
@@ -61,7 +63,7 @@ fn no_node(state: &State, pod: &Pod, message: &str) -> Error {
         ));
     }
     let mut error = error;
-    let mut hints: Vec<String> = Vec::new();
+    let mut hints: Vec<Hint> = Vec::new();
     for (nodes, reason) in reasons {
         let (words, hint) = words(state, pod, reason);
         error = error.caused_by(match nodes {
@@ -107,7 +109,7 @@ fn reasons(message: &str) -> Vec<(u32, &str)> {
 }
 
 /// A reason in words that go on from "2 nodes", and what to do.
-fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<String>) {
+fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<Hint>) {
     if let Some(resource) = reason.strip_prefix("Insufficient ") {
         let resource = printable::short(resource, 60);
         let asked = asked(pod, &resource);
@@ -117,7 +119,7 @@ fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<String>) {
                 Some(asked) => format!("without enough {resource}: the pod asks for {asked}"),
                 None => format!("without enough {resource}"),
             },
-            Some(format!("ask for less: `{field}`")),
+            Some(ask_for_less(&[field])),
         );
     }
     let selector = || {
@@ -207,15 +209,15 @@ fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<String>) {
     if reason.contains("node affinity/selector") || reason.contains("node selector") {
         return (
             format!("without {}", selector()),
-            Some(format!(
+            Some(Hint::new(format!(
                 "correct `{}` or `{}`",
                 pod_field(state, "nodeSelector"),
                 pod_field(state, "affinity.nodeAffinity")
-            )),
+            ))),
         );
     }
     if let Some((_, words, hint)) = known.iter().find(|(mark, ..)| reason.contains(mark)) {
-        return ((*words).to_owned(), hint.clone());
+        return ((*words).to_owned(), hint.clone().map(Hint::new));
     }
     if reason.contains("untolerated taint") {
         let taint = between(reason, "{", "}")
@@ -225,10 +227,10 @@ fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<String>) {
                 Some(taint) => format!("reserved for others (taint `{taint}`)"),
                 None => "reserved for others (a taint)".into(),
             },
-            Some(format!(
+            Some(Hint::new(format!(
                 "if you may use them, add what they want to `{}`",
                 pod_field(state, "tolerations")
-            )),
+            ))),
         );
     }
     (said(reason), None)

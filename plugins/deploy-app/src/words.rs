@@ -1,0 +1,194 @@
+//! What is to be changed, in the flags of this command: `shared` says it in fields of manifests and in flags of `expose-app`.
+
+use commons::Error;
+use commons::error::{Amount, Change};
+
+use crate::quantity::Quantity;
+
+/// The same failure of an app that is there, with commands to type.
+pub fn of_app(error: Error, app: &str, here: &str) -> Error {
+    let command = |flags: &str| format!("`kubectl deploy-app {app} {flags}{here}`");
+    let one = |why: &str, flags: &str| Some(vec![format!("{why}: {}", command(flags))]);
+    error.in_flags_of(|change| match change {
+        Change::Image => one("correct the image", "--image IMAGE"),
+        Change::Command => one("what it runs stands after `--`", "--command -- PROGRAM"),
+        Change::Environment => one("correct the address that it is given", "--env NAME=VALUE"),
+        Change::Port => one("if it listens on another port", "--port PORT"),
+        Change::User => Some(vec![
+            format!("run it as another user: {}", command("--run-as 1000")),
+            format!("if the image must be root: {}", command("--allow-root")),
+        ]),
+        Change::Privileges => one(
+            "let it run as the namespace wants it",
+            "--allow-root=false --run-as 1000",
+        ),
+        Change::Patience => one(
+            "if it only needs longer to start, wait longer",
+            "--timeout 15m",
+        ),
+        Change::MoreMemory(limit) => one("give it more", &format!("--memory {}", twice(limit))),
+        Change::Less(amounts) => {
+            let flags = flags(amounts, |amount| match amount {
+                Amount::Cpu => "100m",
+                Amount::Memory => "128Mi",
+                Amount::Replicas => "1",
+            })?;
+            one("ask for less", &flags)
+        }
+        Change::Bounds(amounts) => {
+            let flags = flags(amounts, |amount| match amount {
+                Amount::Replicas => "NUMBER",
+                Amount::Cpu | Amount::Memory => "AMOUNT",
+            })?;
+            one("ask for an amount within the bounds", &flags)
+        }
+        Change::Address { why, flags } => Some(vec![format!(
+            "{why}: {}",
+            flags
+                .iter()
+                .map(|flag| match own(flag) {
+                    Some(flag) => command(&flag),
+                    None => format!("`kubectl expose-app {app} {flag}{here}`"),
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
+        )]),
+    })
+}
+
+/// The same failure before anything of the app was written: flags to add to what was typed.
+pub fn before_app(error: Error, app: &str, here: &str) -> Error {
+    error.in_flags_of(|change| {
+        let Change::Address { why, flags } = change else {
+            return None;
+        };
+        let (own, others): (Vec<_>, Vec<_>) = flags.iter().partition(|flag| own(flag).is_some());
+        let mut ways: Vec<String> = own
+            .iter()
+            .filter_map(|flag| Some(format!("`{}`", self::own(flag)?)))
+            .collect();
+        if let [first, ..] = &others[..] {
+            ways.push(format!(
+                "deploy without `--expose`, then `kubectl expose-app {app} {first}{here}`"
+            ));
+        }
+        Some(vec![format!("{why}: {}", ways.join(", or "))])
+    })
+}
+
+/// A flag of `expose-app` in this command's, if it has it.
+fn own(flag: &str) -> Option<String> {
+    match flag.split_once(' ') {
+        Some(("--host", host)) => Some(format!("--expose {host}")),
+        Some(("--port", _)) => Some(flag.to_owned()),
+        _ => None,
+    }
+}
+
+/// The flags for amounts; nothing where there are none.
+fn flags(amounts: &[Amount], value: impl Fn(Amount) -> &'static str) -> Option<String> {
+    let flag = |amount| match amount {
+        Amount::Cpu => "--cpu",
+        Amount::Memory => "--memory",
+        Amount::Replicas => "--replicas",
+    };
+    let flags: Vec<String> = amounts
+        .iter()
+        .map(|amount| format!("{} {}", flag(*amount), value(*amount)))
+        .collect();
+    (!flags.is_empty()).then(|| flags.join(" "))
+}
+
+/// Twice the limit that was too low.
+fn twice(limit: &str) -> String {
+    limit.parse::<Quantity>().map_or_else(
+        |()| "1Gi".to_owned(),
+        |limit| Quantity(limit.0.saturating_mul(2)).memory(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use commons::error::Hint;
+
+    use super::*;
+
+    #[test]
+    fn fields_become_flags() {
+        let error = Error::new("x")
+            .hint(Hint::to_change(
+                Change::Image,
+                "correct `spec.template.spec.containers[0].image`",
+            ))
+            .hint(Hint::to_change(Change::Image, "write it in full"))
+            .hint(Hint::to_change(Change::User, "`runAsUser: 1000`"))
+            .hint("read all of it: `kubectl logs web`");
+        assert_eq!(
+            of_app(error, "web", "").hints(),
+            [
+                "correct the image: `kubectl deploy-app web --image IMAGE`",
+                "run it as another user: `kubectl deploy-app web --run-as 1000`",
+                "if the image must be root: `kubectl deploy-app web --allow-root`",
+                "read all of it: `kubectl logs web`",
+            ]
+        );
+    }
+
+    #[test]
+    fn amounts_go_up_and_down() {
+        let hints = |change| {
+            let error = Error::new("x").hint(Hint::to_change(change, "field"));
+            of_app(error, "web", " -n a").hints()[0].to_string()
+        };
+        for (change, hint) in [
+            (
+                Change::MoreMemory("64Mi".into()),
+                "give it more: `kubectl deploy-app web --memory 128Mi -n a`",
+            ),
+            (
+                Change::MoreMemory(String::new()),
+                "give it more: `kubectl deploy-app web --memory 1Gi -n a`",
+            ),
+            (
+                Change::Less(vec![Amount::Cpu]),
+                "ask for less: `kubectl deploy-app web --cpu 100m -n a`",
+            ),
+            (
+                Change::Less(vec![Amount::Cpu, Amount::Memory, Amount::Replicas]),
+                "ask for less: `kubectl deploy-app web --cpu 100m --memory 128Mi --replicas 1 -n a`",
+            ),
+            (
+                Change::Bounds(vec![Amount::Memory]),
+                "ask for an amount within the bounds: `kubectl deploy-app web --memory AMOUNT -n a`",
+            ),
+            (Change::Less(Vec::new()), "field"),
+        ] {
+            assert_eq!(hints(change), hint);
+        }
+    }
+
+    #[test]
+    fn flags_of_expose_app_are_given_with_their_command() {
+        let error = Error::new("x")
+            .hint(Hint::flags(
+                "meanwhile",
+                &["--tls off", "--tls secret=NAME"],
+            ))
+            .hint(Hint::flags("take another host", &["--host NAME"]))
+            .hint("let it listen on 0.0.0.0: `--host 0.0.0.0`");
+        assert_eq!(
+            of_app(error.clone(), "web", " -n a").hints(),
+            [
+                "meanwhile: `kubectl expose-app web --tls off -n a`, `kubectl expose-app web --tls secret=NAME -n a`",
+                "take another host: `kubectl deploy-app web --expose NAME -n a`",
+                "let it listen on 0.0.0.0: `--host 0.0.0.0`",
+            ]
+        );
+        let before = before_app(error, "web", "");
+        assert_eq!(
+            before.hints()[0],
+            "meanwhile: deploy without `--expose`, then `kubectl expose-app web --tls off`"
+        );
+        assert_eq!(before.hints()[1], "take another host: `--expose NAME`");
+    }
+}
