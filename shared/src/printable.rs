@@ -11,7 +11,18 @@ fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{00ad}' | '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            '\u{00ad}'
+                | '\u{061c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
 }
 
@@ -52,6 +63,21 @@ pub fn short(text: &str, max: usize) -> String {
     cut
 }
 
+/// Text of others as one word of a command that is to be typed: a shell takes it for nothing else.
+pub fn word(text: &str) -> Cow<'_, str> {
+    let text = line(text);
+    let is_plain = !text.is_empty()
+        && !text.starts_with('-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._:/@=,+-%".contains(c));
+    if is_plain {
+        text
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +92,23 @@ mod tests {
             "a C1 control starts a sequence too"
         );
         assert_eq!(line("é ü 名"), "é ü 名");
+    }
+
+    #[test]
+    fn a_word_is_one_word_to_a_shell() {
+        assert_eq!(
+            word("registry.example/web:1.2@sha256:ab"),
+            "registry.example/web:1.2@sha256:ab"
+        );
+        for (text, quoted) in [
+            ("web:1; rm -rf #", "'web:1; rm -rf #'"),
+            ("a'b`c`", r"'a'\''b`c`'"),
+            ("$(id)\nx", "'$(id) x'"),
+            ("--flag", "'--flag'"),
+            ("", "''"),
+        ] {
+            assert_eq!(word(text), quoted);
+        }
     }
 
     #[test]

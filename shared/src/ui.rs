@@ -90,7 +90,7 @@ impl Ui {
     pub fn warn(&self, warning: &Error) {
         self.warning(warning.message());
         for cause in warning.causes() {
-            self.say(None, &format!("caused by: {}", printable::line(cause)));
+            self.say(None, &format!("caused by: {cause}"));
         }
         for hint in warning.hints() {
             self.hint(hint);
@@ -111,10 +111,10 @@ impl Ui {
         }
         self.say(Some(("error", ERROR)), error.message());
         for cause in error.causes() {
-            self.say(None, &format!("caused by: {}", printable::line(cause)));
+            self.say(None, &format!("caused by: {cause}"));
         }
         for line in error.quoted() {
-            self.say(None, &format!("  {}", printable::line(line)));
+            self.say(None, &format!("  {line}"));
         }
         if !error.hints().is_empty() {
             self.say(None, "");
@@ -124,10 +124,11 @@ impl Ui {
         }
     }
 
-    /// Standard error may be closed; there is nobody left to tell then.
+    /// One line: a name with a line break in it must not forge another. Standard error may be closed; there is nobody left to
+    /// tell then.
     fn say(&self, label: Option<(&str, Style)>, text: &str) {
         let mut stderr = anstream::AutoStream::new(io::stderr().lock(), self.color.choice());
-        let text = printable::lines(text);
+        let text = printable::line(text);
         let _ = match label {
             Some((label, style)) => writeln!(stderr, "{style}{label}:{style:#} {text}"),
             None => writeln!(stderr, "{text}"),

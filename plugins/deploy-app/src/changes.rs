@@ -10,7 +10,13 @@ use crate::uses;
 /// What has changed, in a few words each.
 pub fn changes(now: &Settings, then: &Settings) -> Vec<String> {
     let mut changes = Vec::new();
-    let arrow = |what: &str, now: &str, then: &str| format!("{what}: {now} -> {then}");
+    let arrow = |what: &str, now: &str, then: &str| {
+        format!(
+            "{what}: {} -> {}",
+            printable::line(now),
+            printable::line(then)
+        )
+    };
     if now.image != then.image {
         changes.push(arrow("image", &now.image, &then.image));
     }
@@ -114,7 +120,8 @@ fn difference<T: PartialEq>(
     ] {
         part(names.iter().map(String::as_str).collect(), verb);
     }
-    (!parts.is_empty()).then(|| format!("{what}: {}", parts.join("; ")))
+    (!parts.is_empty())
+        .then(|| printable::line(&format!("{what}: {}", parts.join("; "))).into_owned())
 }
 
 #[cfg(test)]

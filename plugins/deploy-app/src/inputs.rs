@@ -53,27 +53,34 @@ pub enum SecretInput {
     Unset(String),
     /// `K=VALUE`, which is refused.
     Literal(String),
+    /// No name of a variable, of which is kept what stands before anything that may be a value: refused too.
+    Misnamed(Option<String>),
 }
 
 impl FromStr for SecretInput {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            None => match text.strip_suffix('-') {
-                Some(name) => Ok(Self::Unset(variable_name(name)?)),
-                None => Ok(Self::Ask(variable_name(text)?)),
+        // Never an error: clap would repeat all of the text in its message, a value in it too.
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text.strip_suffix('-').unwrap_or(text), None),
+        };
+        let Ok(name) = variable_name(name) else {
+            let start = text.split_once([':', '=', ' ']).map(|(start, _)| start);
+            return Ok(Self::Misnamed(
+                start.map(|start| printable::short(start, 60)),
+            ));
+        };
+        Ok(match value {
+            None if text.ends_with('-') => Self::Unset(name),
+            None => Self::Ask(name),
+            Some("-") => Self::Stdin(name),
+            Some(value) => match value.strip_prefix('@') {
+                Some(file) if !file.is_empty() => Self::File(name, file.to_owned()),
+                _ => Self::Literal(name),
             },
-            Some((name, "-")) => Ok(Self::Stdin(variable_name(name)?)),
-            Some((name, value)) => {
-                let name = variable_name(name)?;
-                Ok(match value.strip_prefix('@') {
-                    Some(file) if !file.is_empty() => Self::File(name, file.to_owned()),
-                    // clap would repeat the value in its message: refused later, without it.
-                    _ => Self::Literal(name),
-                })
-            }
-        }
+        })
     }
 }
 
@@ -239,6 +246,21 @@ impl InputFlags {
                 .hint(format!("be asked for it: `--secret {name}`"))
                 .hint(format!("or from a file: `--secret {name}=@FILE`; or from standard input: `--secret {name}=-`")));
         }
+        if let Some(SecretInput::Misnamed(start)) = self
+            .secret
+            .iter()
+            .find(|input| matches!(input, SecretInput::Misnamed(_)))
+        {
+            let what = start
+                .as_ref()
+                .map_or("what stands".to_owned(), |start| format!("`{start}...`"));
+            return Err(Error::usage(format!(
+                "{what} after `--secret` does not begin with the name of a variable"
+            ))
+            .caused_by("such a name has letters, digits and `_`, and no digit first")
+            .hint("be asked for the value: `--secret NAME`")
+            .hint("or from a file: `--secret NAME=@FILE`"));
+        }
         for file in &self.env_file {
             inputs.env.extend(read_env_file(file)?);
         }
@@ -284,7 +306,7 @@ impl InputFlags {
                     continue;
                 }
                 // Refused before.
-                SecretInput::Literal(_) => continue,
+                SecretInput::Literal(_) | SecretInput::Misnamed(_) => continue,
                 SecretInput::File(name, file) => (name, without_line_end(read_file(file)?)),
                 SecretInput::Stdin(name) => {
                     let mut bytes = Vec::new();
@@ -500,6 +522,15 @@ mod tests {
             Ok(SecretInput::File("K".into(), "f".into()))
         );
         assert_eq!(parsed("K=-"), Ok(SecretInput::Stdin("K".into())));
+        for (text, start) in [
+            ("API KEY=hunter2", Some("API")),
+            ("1X=hunter2", Some("1X")),
+            ("API_KEY:hunter2", Some("API_KEY")),
+            ("hunter2!", None),
+        ] {
+            let misnamed = SecretInput::Misnamed(start.map(str::to_owned));
+            assert_eq!(parsed(text), Ok(misnamed), "{text}");
+        }
         assert_eq!(parsed("K-"), Ok(SecretInput::Unset("K".into())));
         for text in ["K=hunter2", "K=", "K=@"] {
             assert_eq!(parsed(text), Ok(SecretInput::Literal("K".into())), "{text}");

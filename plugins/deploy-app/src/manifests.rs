@@ -10,7 +10,7 @@ use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
 use commons::error::{name_hint, rights_hints};
 use commons::workload::{self, Rollout};
-use commons::{Cluster, Error, Kind, Result, Ui, manifest, printable};
+use commons::{Cluster, Error, Kind, Result, Ui, manifest, names, printable};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
@@ -128,7 +128,8 @@ fn paths(file: &str) -> Result<Vec<PathBuf>> {
     if file.starts_with("http://") || file.starts_with("https://") {
         return Err(
             Error::usage("manifests are read from files, not from addresses").hint(format!(
-                "look at it first, then: `curl -fsSL {shown} | kubectl deploy-app -f -`"
+                "look at it first, then: `curl -fsSL {} | kubectl deploy-app -f -`",
+                printable::word(file)
             )),
         );
     }
@@ -139,7 +140,8 @@ fn paths(file: &str) -> Result<Vec<PathBuf>> {
     if path.join("kustomization.yaml").exists() || path.join("kustomization.yml").exists() {
         return Err(
             Error::usage(format!("`{shown}` is a kustomization")).hint(format!(
-                "build it first: `kubectl kustomize {shown} | kubectl deploy-app -f -`"
+                "build it first: `kubectl kustomize {} | kubectl deploy-app -f -`",
+                printable::word(file)
             )),
         );
     }
@@ -190,12 +192,16 @@ fn text(path: &Path) -> Result<String> {
     if path == Path::new("-") {
         std::io::stdin()
             .lock()
-            .take(LIMIT)
+            .take(LIMIT + 1)
             .read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text))
     }
     .map_err(failed)?;
+    if text.len() as u64 > LIMIT {
+        return Err(Error::usage(format!("{shown} has more than 16 MiB"))
+            .hint("deploy it in several files"));
+    }
     Ok(text)
 }
 
@@ -208,12 +214,11 @@ fn clean(object: &mut Value) {
         for field in OF_THE_SERVER {
             metadata.remove(field);
         }
-        let last = "kubectl.kubernetes.io/last-applied-configuration";
         if let Some(annotations) = metadata
             .get_mut("annotations")
             .and_then(Value::as_object_mut)
         {
-            annotations.remove(last);
+            annotations.remove(print::LAST_APPLIED);
         }
     }
 }
@@ -242,14 +247,17 @@ fn refuse_other_namespaces(objects: &[Value], namespace: &str) -> Result<()> {
     let Some(other) = other else {
         return Ok(());
     };
+    let how = if names::is_name(other) {
+        format!("if that is meant: `-n {other}`; else remove `metadata.namespace` from the files")
+    } else {
+        "remove `metadata.namespace` from the files".to_owned()
+    };
     let other = printable::short(other, 80);
     Err(Error::usage(format!(
         "the files are for namespace `{other}`, and you are in `{namespace}`"
     ))
     .caused_by("`metadata.namespace` says so")
-    .hint(format!(
-        "if that is meant: `-n {other}`; else remove `metadata.namespace` from the files"
-    )))
+    .hint(how))
 }
 
 /// Puts the images of `--image` in the place of those in the files; a line for each change.
@@ -618,7 +626,7 @@ fn stays(error: Error, files: &[String], namespace: &str, is_new: bool) -> Error
     }
     let files: Vec<String> = files
         .iter()
-        .map(|file| format!("-f {}", printable::short(file, 100)))
+        .map(|file| format!("-f {}", printable::word(file)))
         .collect();
     error.hint(format!("all of it stays, to be looked at or corrected; to remove it: `kubectl delete {} -n {namespace}`", files.join(" ")))
 }

@@ -38,6 +38,9 @@ pub fn shown(object: &Value) -> Value {
         metadata.remove("managedFields");
     }
     if object["kind"] == "Secret" {
+        if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(LAST_APPLIED);
+        }
         for field in ["data", "stringData"] {
             let values = object.get_mut(field).and_then(Value::as_object_mut);
             for value in values.into_iter().flat_map(|values| values.values_mut()) {
@@ -47,6 +50,9 @@ pub fn shown(object: &Value) -> Value {
     }
     object
 }
+
+/// Where `kubectl apply` keeps all that was applied, a Secret's values too.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// As kubectl would; YAML with the fields in the order in which people write them.
 pub fn objects(ui: &Ui, way: &Way, objects: &[PlannedObject]) -> Result<()> {

@@ -130,7 +130,7 @@ fn way_back(name: &str, before: &Settings, settings: &Settings, here: &str) -> O
     if before.image != settings.image {
         return Some(format!(
             "to go back to the image before: `kubectl deploy-app {name} --image {}{here}`",
-            printable::line(&before.image)
+            printable::word(&before.image)
         ));
     }
     let same_inputs = before.env == settings.env

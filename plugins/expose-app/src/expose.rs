@@ -381,8 +381,14 @@ async fn report(
             ""
         };
         ui.status(format!(
-            "Checked: {} resolves, {certificate}and {} answers there ({}{login}).",
-            plan.host, plan.app, proof.answer
+            "Checked: {} resolves, {certificate}and {} there ({}{login}).",
+            plan.host,
+            if proof.is_certain {
+                format!("{} answers", plan.app)
+            } else {
+                format!("something answers as {} does", plan.app)
+            },
+            proof.answer
         ));
     }
     let all = exposure::all(cluster, Some(&plan.namespace)).await?;

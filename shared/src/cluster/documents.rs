@@ -381,7 +381,7 @@ impl Cluster {
                 Ok(after) => Ok(Ok(after)),
                 Err(kube::Error::Api(status)) => match conflicts(&status) {
                     Some(conflicts) => Ok(Err(Refusal::Conflicts(conflicts))),
-                    None => match schema_error(&status.message) {
+                    None => match schema_error(&status.message, document["kind"] == "Secret") {
                         Some(why) => Ok(Err(Refusal::Schema(why))),
                         None => Err(kube::Error::Api(status)),
                     },
@@ -560,7 +560,9 @@ fn conflicts(status: &kube::core::Status) -> Option<Vec<Conflict>> {
 
 /// What is wrong with a document that is not of its kind's form; the API server says it with 500 when it applies, and with
 /// 400 when it validates.
-fn schema_error(message: &str) -> Option<String> {
+///
+/// It may quote what stands there, which of a Secret nobody is to read.
+fn schema_error(message: &str, is_secret: bool) -> Option<String> {
     let wrong = message.contains("failed to create typed patch object")
         || message.contains("unable to convert unstructured object")
         || message.contains("strict decoding error")
@@ -572,7 +574,12 @@ fn schema_error(message: &str) -> Option<String> {
             .filter(|(before, _)| before.contains("typed patch object"))
             .map_or(message, |(_, why)| why);
         let words: Vec<&str> = why.split_whitespace().collect();
-        printable::short(&words.join(" "), 400)
+        let why = words.join(" ");
+        let shown = match why.find(", got ") {
+            Some(at) if is_secret => &why[..at],
+            _ => &why,
+        };
+        printable::short(shown, 400)
     })
 }
 
@@ -662,7 +669,10 @@ fn taken_over(there: &Value, manager: &str, others: &[&str]) -> Option<Vec<Value
             .get_mut("f:annotations")
             .and_then(Value::as_object_mut)
     {
-        annotations.remove(LAST_APPLIED);
+        // A Secret's holds its values as they were then: as ours it goes, since the document has none.
+        if there["kind"] != "Secret" {
+            annotations.remove(LAST_APPLIED);
+        }
         // Whoever owns the map itself (`.`) and applies without annotations removes it, with that annotation in it.
         annotations.remove(".");
         if annotations.is_empty() {
@@ -753,10 +763,15 @@ mod tests {
     #[test]
     fn a_field_that_there_is_not_is_named() {
         assert_eq!(
-            schema_error("failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): .spec.replica: field not declared in schema").as_deref(),
+            schema_error("failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): .spec.replica: field not declared in schema", false).as_deref(),
             Some(".spec.replica: field not declared in schema")
         );
-        assert_eq!(schema_error("deployments.apps is forbidden"), None);
+        assert_eq!(schema_error("deployments.apps is forbidden", false), None);
+        let secret = "failed to create typed patch object (ns/s; /v1, Kind=Secret): .stringData: expected map, got &{hunter2}";
+        assert_eq!(
+            schema_error(secret, true).as_deref(),
+            Some(".stringData: expected map")
+        );
     }
 
     #[test]
@@ -782,6 +797,14 @@ mod tests {
         );
         assert_eq!(fields[2]["operation"], "Apply");
         assert_eq!(taken_over(&there, "us", &["helm"]), None);
+        let mut secret = there;
+        secret["kind"] = "Secret".into();
+        let fields = taken_over(&secret, "us", &[CLIENT_SIDE_APPLY]).expect("fields to take");
+        assert_eq!(
+            fields[2]["fieldsV1"]["f:metadata"],
+            json!({"f:annotations": {"f:kubectl.kubernetes.io/last-applied-configuration": {}}}),
+            "the values of before do not stay there"
+        );
     }
 
     #[test]

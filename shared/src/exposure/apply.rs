@@ -394,19 +394,44 @@ pub async fn take_back(
     let created = applied.created.take();
     let replaced = applied.replaced.take();
     let put_back = async {
-        let ingress = replaced
-            .contains(&Made::Ingress)
-            .then_some(found.ingress.as_ref())
-            .flatten();
-        let route = replaced
-            .contains(&Made::Route)
-            .then_some(found.route.as_ref())
-            .flatten();
-        let (ingress, route) = futures::join!(
-            restore(cluster, namespace, ingress),
-            restore(cluster, namespace, route)
+        let was_replaced = |kind| replaced.contains(&kind);
+        let (ingress, route, policy, listeners, service) = futures::join!(
+            restore(
+                cluster,
+                namespace,
+                found
+                    .ingress
+                    .as_ref()
+                    .filter(|_| was_replaced(Made::Ingress))
+            ),
+            restore(
+                cluster,
+                namespace,
+                found.route.as_ref().filter(|_| was_replaced(Made::Route))
+            ),
+            restore(
+                cluster,
+                namespace,
+                found.policy.as_ref().filter(|_| was_replaced(Made::Policy))
+            ),
+            restore(
+                cluster,
+                namespace,
+                found
+                    .listener_set
+                    .as_ref()
+                    .filter(|_| was_replaced(Made::ListenerSet))
+            ),
+            restore(
+                cluster,
+                namespace,
+                found
+                    .service
+                    .as_ref()
+                    .filter(|_| was_replaced(Made::Service))
+            ),
         );
-        ingress.and(route)
+        ingress.and(route).and(policy).and(listeners).and(service)
     };
     let deleted = join_all(created.iter().map(async |created| {
         let uid = created.uid.as_deref();
@@ -465,7 +490,7 @@ async fn delete_own<K: Namespaced>(
     }
 }
 
-/// Makes an object what it was when it was read.
+/// Makes an object what it was when it was read, unless it is another one meanwhile.
 async fn restore<K: Namespaced>(
     cluster: &Cluster,
     namespace: &str,
@@ -475,6 +500,9 @@ async fn restore<K: Namespaced>(
     let Some(now) = cluster.find::<K>(namespace, &before.name_any()).await? else {
         return Ok(());
     };
+    if now.uid() != before.uid() {
+        return Ok(());
+    }
     let mut before = before.clone();
     before.meta_mut().resource_version = now.resource_version();
     cluster.replace(namespace, &before, false).await.map(drop)

@@ -309,6 +309,12 @@ fn explain(seen: &Seen<'_>) -> Progress {
     Progress::Waiting(rate_limited(&message, error).hint(look("certificate", secret)))
 }
 
+/// Whether cert-manager has filled a Secret for the Certificate of the same name.
+pub(super) fn is_issued(secret: &Secret) -> bool {
+    secret.annotations().get("cert-manager.io/certificate-name") == secret.metadata.name.as_ref()
+        && secret.metadata.name.is_some()
+}
+
 /// Let's Encrypt issues so many certificates a week for a domain (RFC 8555, 6.6).
 fn rate_limited(message: &str, error: Error) -> Error {
     let lower = message.to_ascii_lowercase();

@@ -10,8 +10,8 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 use super::gateway::{HttpRoute, ListenerSet};
-use super::plan::{APP, HOST, TLS};
-use super::tls::Tls;
+use super::plan::{HOST, TLS, app_of};
+use super::tls::{CLUSTER_ISSUER, ISSUER, Tls};
 use super::visit::{Visitor, two_randoms};
 use super::{MANAGER, certificate};
 use crate::apply::{DryRun, MANAGED_BY, Outcome, change_line, is_ours};
@@ -101,7 +101,7 @@ impl Exposure {
             .map(Timer::of);
         Some(Self {
             url: format!("{scheme}://{host}"),
-            app: annotation(APP).unwrap_or_default(),
+            app: app_of(metadata).unwrap_or_default().to_owned(),
             namespace: metadata.namespace.clone().unwrap_or_default(),
             object,
             resource: resource.to_owned(),
@@ -341,28 +341,35 @@ pub async fn remove(
         remove_one::<HttpRoute>(cluster, namespace, object, dry_run),
         remove_one::<NetworkPolicy>(cluster, namespace, object, dry_run),
     );
-    let (listeners, service, job, secret) = futures::join!(
+    let (listeners, service, job) = futures::join!(
         remove_one::<ListenerSet>(cluster, namespace, object, dry_run),
         remove_one::<Service>(cluster, namespace, object, dry_run),
         remove_one::<Job>(cluster, namespace, object, dry_run),
-        remove_certificate(cluster, namespace, object, dry_run),
     );
-    let removed: Result<Vec<Option<String>>> = [
-        ingress,
-        unserved(route),
-        policy,
-        unserved(listeners),
-        service,
-        job,
-        secret,
-    ]
-    .into_iter()
-    .collect();
-    Ok(removed?.into_iter().flatten().collect())
+    let (ingress, listeners) = (ingress?, unserved(listeners)?);
+    let secret = remove_certificate(
+        cluster,
+        namespace,
+        object,
+        ingress.as_ref().map(|(ingress, _)| &ingress.metadata),
+        listeners.as_ref().map(|(listeners, _)| &listeners.metadata),
+        dry_run,
+    )
+    .await;
+    let lines = [
+        ingress.map(|(_, line)| line),
+        unserved(route)?.map(|(_, line)| line),
+        policy?.map(|(_, line)| line),
+        listeners.map(|(_, line)| line),
+        service?.map(|(_, line)| line),
+        job?.map(|(_, line)| line),
+        secret?,
+    ];
+    Ok(lines.into_iter().flatten().collect())
 }
 
 /// A kind that the cluster does not serve, or not to us, has no object of ours.
-fn unserved(outcome: Result<Option<String>>) -> Result<Option<String>> {
+fn unserved<T>(outcome: Result<Option<T>>) -> Result<Option<T>> {
     match outcome {
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Ok(None),
         outcome => outcome,
@@ -374,7 +381,7 @@ async fn remove_one<K: crate::cluster::Namespaced>(
     namespace: &str,
     name: &str,
     dry_run: DryRun,
-) -> Result<Option<String>> {
+) -> Result<Option<(K, String)>> {
     let Some(object) = cluster
         .find::<K>(namespace, name)
         .await?
@@ -392,14 +399,17 @@ async fn remove_one<K: crate::cluster::Namespaced>(
             )
             .await?;
     }
-    Ok(Some(change_line::<K>(name, Outcome::Deleted, dry_run)))
+    let line = change_line::<K>(name, Outcome::Deleted, dry_run);
+    Ok(Some((object, line)))
 }
 
-/// The Secret that cert-manager filled for an exposure.
+/// The Secret that cert-manager filled for the Ingress or the listeners of an exposure.
 async fn remove_certificate(
     cluster: &Cluster,
     namespace: &str,
     object: &str,
+    ingress: Option<&ObjectMeta>,
+    listeners: Option<&ObjectMeta>,
     dry_run: DryRun,
 ) -> Result<Option<String>> {
     let name = format!("{object}-tls");
@@ -407,11 +417,17 @@ async fn remove_certificate(
     let Ok(Some(secret)) = cluster.find::<Secret>(namespace, &name).await else {
         return Ok(None);
     };
-    let issued = secret
-        .annotations()
-        .get("cert-manager.io/certificate-name")
-        .is_some_and(|certificate| *certificate == name);
-    if !issued {
+    // A namesake may be somebody's own: it must belong to what is removed, or have been asked for by it.
+    let asked = ingress.into_iter().chain(listeners).any(|metadata| {
+        let annotations = metadata.annotations.as_ref();
+        [CLUSTER_ISSUER, ISSUER]
+            .iter()
+            .any(|issuer| annotations.is_some_and(|present| present.contains_key(*issuer)))
+    });
+    let belongs = secret.owner_references().iter().any(|owner| {
+        owner.name == object && matches!(owner.kind.as_str(), "Ingress" | "ListenerSet")
+    });
+    if !certificate::is_issued(&secret) || !(asked || belongs) {
         return Ok(None);
     }
     if dry_run != DryRun::Client {

@@ -13,7 +13,8 @@ use kube::ResourceExt;
 use super::gateway::{HttpRoute, ParentRef};
 use super::host::domain_of;
 use super::tls::{CLUSTER_ISSUER, ISSUER, Tls};
-use crate::network::{self, Published};
+use crate::apply::is_ours;
+use crate::network::{self, Outsider, Published};
 
 /// The annotation that named an Ingress's class before Kubernetes 1.18.
 const OLD_CLASS: &str = "kubernetes.io/ingress.class";
@@ -138,7 +139,21 @@ impl Neighbours {
     }
 
     /// Whom policies on pods behind other addresses let in from outside of this namespace: most likely the controller.
-    pub fn controller_peers(&self) -> Vec<NetworkPolicyPeer> {
+    ///
+    /// Policies of our own tell only where no others do: they repeat what they were told.
+    pub fn controller(&self) -> Controller {
+        let (own, others): (Vec<_>, Vec<_>) = self
+            .policies
+            .iter()
+            .cloned()
+            .partition(|policy| is_ours(&policy.metadata, super::MANAGER));
+        match Controller::among(&self.outsiders(&others)) {
+            Controller::Unknown => Controller::among(&self.outsiders(&own)),
+            known => known,
+        }
+    }
+
+    fn outsiders(&self, policies: &[NetworkPolicy]) -> Vec<Outsider> {
         let published: Vec<Published> = self
             .addresses()
             .iter()
@@ -170,7 +185,39 @@ impl Neighbours {
                     .collect::<Vec<_>>()
             })
             .collect();
-        network::outside_peers(&self.policies, &published)
+        network::outsiders(policies, &published)
+    }
+}
+
+/// Who the ingress controller is to network policies.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Controller {
+    /// These peers.
+    Peers(Vec<NetworkPolicyPeer>),
+    /// One of these, of whom one is as likely as the other.
+    OneOf(Vec<NetworkPolicyPeer>),
+    /// Nothing tells.
+    Unknown,
+}
+
+impl Controller {
+    /// Whom the most policies let in: a single app may let in others too. Whoever there is, is nobody in particular.
+    fn among(outsiders: &[Outsider]) -> Self {
+        let named = || {
+            outsiders
+                .iter()
+                .filter(|outsider| !network::is_everybody(&outsider.peer))
+        };
+        let most = named().map(|outsider| outsider.policies).max();
+        let peers: Vec<NetworkPolicyPeer> = named()
+            .filter(|outsider| Some(outsider.policies) == most)
+            .map(|outsider| outsider.peer.clone())
+            .collect();
+        match (most, &peers[..]) {
+            (None, _) => Self::Unknown,
+            (Some(1), [_, _, ..]) => Self::OneOf(peers),
+            _ => Self::Peers(peers),
+        }
     }
 }
 
@@ -298,6 +345,79 @@ mod tests {
             ingresses,
             ..Default::default()
         }
+    }
+
+    /// An app behind an Ingress, whose policy lets in these namespaces; nothing is everybody.
+    fn isolated(name: &str, is_ours: bool, from: &[Option<&str>]) -> (Service, NetworkPolicy) {
+        let peers: Vec<serde_json::Value> = from
+            .iter()
+            .map(|namespace| match namespace {
+                Some(namespace) => serde_json::json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}),
+                None => serde_json::json!({"namespaceSelector": {}}),
+            })
+            .collect();
+        let labels = if is_ours {
+            serde_json::json!({"app.kubernetes.io/managed-by": super::super::MANAGER})
+        } else {
+            serde_json::json!({})
+        };
+        let service = serde_json::json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8000}]}});
+        let policy = serde_json::json!({"metadata": {"name": name, "namespace": "user-alice", "labels": labels}, "spec": {"podSelector": {"matchLabels": {"app": name}}, "ingress": [{"from": peers}]}});
+        (
+            serde_json::from_value(service).expect("a Service"),
+            serde_json::from_value(policy).expect("a NetworkPolicy"),
+        )
+    }
+
+    #[test]
+    fn the_controller_is_whom_most_let_in_and_nobody_is_guessed() {
+        let controller = |apps: &[(&str, bool, &[Option<&str>])]| {
+            let mut all = neighbours(
+                apps.iter()
+                    .map(|(name, ..)| named(name, &format!("{name}.kub.example.test"), "tls: []"))
+                    .collect(),
+            );
+            for (name, is_ours, from) in apps {
+                let (service, policy) = isolated(name, *is_ours, from);
+                all.services.push(service);
+                all.policies.push(policy);
+            }
+            let described = |peers: Vec<NetworkPolicyPeer>| -> Vec<String> {
+                peers.iter().map(network::describe_peer).collect()
+            };
+            match all.controller() {
+                Controller::Peers(peers) => ("these", described(peers)),
+                Controller::OneOf(peers) => ("one of", described(peers)),
+                Controller::Unknown => ("unknown", Vec::new()),
+            }
+        };
+        let traefik = "pods of namespace traefik".to_owned();
+        let bob = "pods of namespace user-bob".to_owned();
+        let (t, b) = (Some("traefik"), Some("user-bob"));
+        assert_eq!(
+            controller(&[("a", false, &[t]), ("b", false, &[t, b])]),
+            ("these", vec![traefik.clone()])
+        );
+        assert_eq!(
+            controller(&[("a", false, &[t, b])]),
+            ("one of", vec![traefik.clone(), bob]),
+            "a colleague is as likely"
+        );
+        assert_eq!(
+            controller(&[("a", false, &[None])]),
+            ("unknown", vec![]),
+            "everybody is nobody in particular"
+        );
+        assert_eq!(
+            controller(&[("a", true, &[b]), ("b", false, &[t])]),
+            ("these", vec![traefik.clone()]),
+            "ours only repeat"
+        );
+        assert_eq!(
+            controller(&[("a", true, &[t])]),
+            ("these", vec![traefik]),
+            "but tell where nothing else does"
+        );
     }
 
     #[test]

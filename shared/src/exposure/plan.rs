@@ -27,6 +27,13 @@ use crate::network::{self, Admitted};
 
 /// Annotation with the app, as kubectl names it: `deployment/web`.
 pub const APP: &str = "kube-commons/app";
+/// The app that an object's annotation names; nothing where that is no name of one.
+pub fn app_of(metadata: &ObjectMeta) -> Option<&str> {
+    let app = metadata.annotations.as_ref()?.get(APP)?;
+    let (kind, name) = app.split_once('/')?;
+    (kind.bytes().all(|byte| byte.is_ascii_lowercase()) && names::is_name(name)).then_some(app)
+}
+
 /// Annotation with how the certificate is had, as `--tls` has it.
 pub const TLS: &str = "kube-commons/tls";
 /// Annotation with the host.

@@ -82,6 +82,8 @@ pub struct Proof {
     pub certificate_until: Option<jiff::Timestamp>,
     /// What the app answers there: `200, "Shop"`.
     pub answer: String,
+    /// Whether the answer tells that it is the app and nobody else.
+    pub is_certain: bool,
     /// Whether it asks who one is (401 or 403).
     pub asks_for_login: bool,
     /// What should be known though it answers.
@@ -254,7 +256,7 @@ pub async fn prove(
     let started = Instant::now();
     let written = applied.at().unwrap_or(started);
     let mut pause = Duration::from_millis(40);
-    let mut in_a_row = 0;
+    let (mut in_a_row, mut others_in_a_row) = (0, 0);
     let mut standing = Standing::default();
     let mut complaint: Option<(String, Instant)> = None;
     let object = resolved.object();
@@ -266,6 +268,11 @@ pub async fn prove(
             app.ask_again(cluster, resolved).await;
             verdict = judge(&facts(resolved, &app, &object, &standing), &visit);
         }
+        others_in_a_row = if matches!(verdict, Verdict::SomebodyElse(_)) {
+            others_in_a_row + 1
+        } else {
+            0
+        };
         if !matches!(verdict, Verdict::Ours) {
             in_a_row = 0;
         }
@@ -303,7 +310,8 @@ pub async fn prove(
             // It was free a moment ago: they were quicker. At a host that was ours before, or was taken on purpose, an older
             // configuration of the controller may still answer for a while.
             Verdict::SomebodyElse(error)
-                if resolved.was_free() || written.elapsed() > TAKING_OVER =>
+                if others_in_a_row >= 3
+                    && (resolved.was_free() || written.elapsed() > TAKING_OVER) =>
             {
                 return Outcome::Lost(error);
             }
@@ -363,9 +371,20 @@ fn facts<'a>(
 
 fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> Proof {
     let mut warnings = Vec::new();
+    let mut is_certain = false;
     let own = &app.own;
     let plan = &resolved.plan;
-    if resolved
+    if own.likeness.says_nothing() {
+        warnings.push(
+            Error::new(
+                "the app answers something else each time: whether it is the app cannot be told",
+            )
+            .hint(Hint::flags(
+                "name a page of it that stays the same",
+                &["--path /PAGE"],
+            )),
+        );
+    } else if resolved
         .nobody
         .as_ref()
         .is_some_and(|nobody| own.likeness.fits(&nobody.answer))
@@ -378,6 +397,7 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
             .hint(Hint::flags("name a page that it has", &["--path /PAGE"])),
         );
     } else if own.answer.status >= 400 && !matches!(own.answer.status, 401 | 403) {
+        is_certain = true;
         warnings.push(
             Error::new(format!(
                 "it is the app that answers, but with {}",
@@ -388,12 +408,15 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
                 plan.app, plan.namespace
             )),
         );
+    } else {
+        is_certain = true;
     }
     Proof {
         certificate_until: visit
             .and_then(|visit| visit.first.certificate)
             .map(|certificate| certificate.not_after),
         answer: describe(&own.answer),
+        is_certain,
         asks_for_login: matches!(own.answer.status, 401 | 403),
         warnings,
     }
@@ -527,6 +550,9 @@ async fn adopt(cluster: &Cluster, plan: &Plan, secret: &str) {
     else {
         return;
     };
+    if !certificate::is_issued(&present) {
+        return;
+    }
     let mut owners = present
         .metadata
         .owner_references

@@ -12,8 +12,8 @@ use super::certificate;
 use super::gateway::{HttpRoute, ListenerSet, ParentRef};
 use super::host;
 use super::judge::taken;
-use super::neighbours::{Neighbours, Way, certificate_in, covers};
-use super::plan::{APP, Plan, TLS, object_name};
+use super::neighbours::{Controller, Neighbours, Way, certificate_in, covers};
+use super::plan::{Plan, TLS, app_of, object_name};
 use super::port::{self, Choice};
 use super::tls::Tls;
 use super::visit::{Nobody, Visitor, is_taken, phrase, two_randoms};
@@ -513,19 +513,16 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
         .as_ref()
         .map(|object| &object.metadata)
         .or(found.route.as_ref().map(|object| &object.metadata));
-    let app = metadata.and_then(|metadata| metadata.annotations.as_ref()?.get(APP));
+    let app = metadata.and_then(app_of);
     match app {
-        Some(app) if *app != backend.reference => {
-            let app = printable::line(app);
-            Err(Error::new(format!(
-                "the address of that name leads to {app}, not to {}",
-                backend.reference
-            ))
-            .hint(format!(
-                "close it first: `kubectl expose-app remove {app} -n {}`",
-                backend.namespace
-            )))
-        }
+        Some(app) if app != backend.reference => Err(Error::new(format!(
+            "the address of that name leads to {app}, not to {}",
+            backend.reference
+        ))
+        .hint(format!(
+            "close it first: `kubectl expose-app remove {app} -n {}`",
+            backend.namespace
+        ))),
         _ => Ok(()),
     }
 }
@@ -762,7 +759,15 @@ fn policy(
         .cloned()
         .collect();
     let isolating = network::isolating(&others, &backend.pod_labels);
-    if isolating.is_empty() {
+    let port_names: Vec<String> = port::declared(&backend.containers)
+        .filter(|(number, _)| *number == target)
+        .filter_map(|(_, name)| name.map(str::to_owned))
+        .collect();
+    let lets_in = |peer: &NetworkPolicyPeer| {
+        target > 0 && network::lets_in(&others, &backend.pod_labels, peer, target, &port_names)
+    };
+    let nobody_in_particular = NetworkPolicyPeer::default();
+    if isolating.is_empty() || lets_in(&nobody_in_particular) {
         return Policing {
             policy: None,
             isolated_by: Vec::new(),
@@ -773,40 +778,52 @@ fn policy(
         .iter()
         .map(|policy| format!("`{}`", printable::line(&policy.name_any())))
         .collect();
-    let peers = match &options.controller {
-        Some(namespace) => vec![NetworkPolicyPeer {
+    let controller = match &options.controller {
+        Some(namespace) => Controller::Peers(vec![NetworkPolicyPeer {
             namespace_selector: Some(LabelSelector {
                 match_labels: Some(network::labels_of_namespace(namespace)),
                 ..Default::default()
             }),
             ..Default::default()
-        }],
-        None => neighbours.controller_peers(),
+        }]),
+        None => neighbours.controller(),
     };
-    if peers.is_empty() {
-        warnings.push(
-            Error::new(format!(
-                "the pods of {} are isolated by {}, and nothing here tells where the ingress controller runs",
-                backend.reference,
-                names.join(", ")
-            ))
-            .hint(Hint::flags("if it cannot reach them, name its namespace", &["--controller NAMESPACE"])),
-        );
-        return Policing {
-            policy: None,
-            isolated_by: names,
-            unneeded: false,
-        };
-    }
-    let port_names: Vec<String> = port::declared(&backend.containers)
-        .filter(|(number, _)| *number == target)
-        .filter_map(|(_, name)| name.map(str::to_owned))
-        .collect();
-    if target > 0
-        && peers
-            .iter()
-            .all(|peer| network::lets_in(&others, &backend.pod_labels, peer, target, &port_names))
-    {
+    let unknown = |why: &str| {
+        Error::new(format!(
+            "the pods of {} are isolated by {}, and {why}",
+            backend.reference,
+            names.join(", ")
+        ))
+        .hint(Hint::flags(
+            "if it cannot reach them, name its namespace",
+            &["--controller NAMESPACE"],
+        ))
+    };
+    let peers = match controller {
+        Controller::Peers(peers) => Ok(peers),
+        Controller::OneOf(peers) => {
+            let described: Vec<String> = peers.iter().map(network::describe_peer).collect();
+            Err(unknown(
+                "which of those whom other policies let in is the ingress controller, is not clear",
+            )
+            .caused_by(described.join(", ")))
+        }
+        Controller::Unknown => Err(unknown(
+            "nothing here tells where the ingress controller runs",
+        )),
+    };
+    let peers = match peers {
+        Ok(peers) => peers,
+        Err(warning) => {
+            warnings.push(warning);
+            return Policing {
+                policy: None,
+                isolated_by: names,
+                unneeded: false,
+            };
+        }
+    };
+    if peers.iter().all(lets_in) {
         return Policing {
             policy: None,
             isolated_by: Vec::new(),

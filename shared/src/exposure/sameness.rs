@@ -1,7 +1,8 @@
 //! Whether two answers come from the same app.
 //!
 //! The pods are asked twice through the tunnel. What both answers have in common (an app may put the time or a token into
-//! each) must be in an answer at the address too, all of it: a course's apps differ by one word of the page.
+//! each) must be in an answer at the address too, all of it: a course's apps differ by one word of the page. And little more
+//! than what differed: a page that holds the app's whole page is not the app's.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +18,22 @@ pub struct Likeness {
     pub status: u16,
     kind: String,
     location: String,
+    /// What all answers have in common.
     parts: BTreeSet<u64>,
+    /// How many parts the longest answer has.
+    longest: usize,
 }
 
 impl Likeness {
     /// From one answer.
     pub fn of(answer: &Answer) -> Self {
+        let parts = parts(&answer.body);
         Self {
             status: answer.status,
             kind: kind(&answer.headers),
             location: location(&answer.headers),
-            parts: parts(&answer.body),
+            longest: parts.len(),
+            parts,
         }
     }
 
@@ -36,15 +42,24 @@ impl Likeness {
     pub fn common(self, other: &Self) -> Self {
         Self {
             parts: self.parts.intersection(&other.parts).copied().collect(),
+            longest: self.longest.max(other.longest),
             ..self
         }
     }
 
-    /// Whether an answer is like this one.
+    /// Whether an answer is like this one: it has all parts that are always there, and at most twice as many others as were
+    /// seen; none, where the answers were the same.
     pub fn fits(&self, answer: &Answer) -> bool {
         let other = Self::of(answer);
+        let varying = self.longest - self.parts.len();
         (self.status, &self.kind, &self.location) == (other.status, &other.kind, &other.location)
             && self.parts.is_subset(&other.parts)
+            && other.longest <= self.longest + varying
+    }
+
+    /// Whether the answers have nothing in common by which they could be told from others.
+    pub fn says_nothing(&self) -> bool {
+        self.parts.is_empty() && self.longest > 0
     }
 }
 
@@ -62,17 +77,19 @@ fn kind(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-/// Where a redirect leads, without scheme and host, which the app knows or does not know through the controller.
+/// Where a redirect leads, without scheme and host, which the app knows or does not know through the controller, and without
+/// its query, where logins put what is new each time.
 fn location(headers: &HeaderMap) -> String {
     let value = headers
         .get(LOCATION)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    match value.split_once("://") {
+    let path = value.split(['?', '#']).next().unwrap_or_default();
+    match path.split_once("://") {
         Some((_, rest)) => rest
             .find('/')
             .map_or_else(|| "/".to_owned(), |at| rest[at..].to_owned()),
-        None => value.to_owned(),
+        None => path.to_owned(),
     }
 }
 
@@ -166,11 +183,36 @@ mod tests {
     }
 
     #[test]
+    fn a_page_with_the_apps_page_in_it_is_not_the_apps() {
+        let page = |more: &str| {
+            answer(
+                200,
+                &format!("<html><title>Shop</title><p>Welcome</p>{more}</html>"),
+            )
+        };
+        let same = Likeness::of(&page("")).common(&Likeness::of(&page("")));
+        assert!(same.fits(&page("")) && !same.fits(&page("<p>Your password:</p>")));
+        let varies = Likeness::of(&page("<i>1</i>")).common(&Likeness::of(&page("<i>2</i>")));
+        assert!(varies.fits(&page("<i>3</i>")) && varies.fits(&page("<i>3</i><b>")));
+        assert!(!varies.fits(&page("<i>3</i><form><input type=password><b>")));
+    }
+
+    #[test]
+    fn answers_with_nothing_in_common_say_nothing() {
+        let random = Likeness::of(&answer(200, "7f3a")).common(&Likeness::of(&answer(200, "91c0")));
+        assert!(random.says_nothing());
+        assert!(!Likeness::of(&answer(200, "ok")).says_nothing());
+        assert!(!Likeness::of(&answer(204, "")).says_nothing());
+    }
+
+    #[test]
     fn a_redirect_is_told_by_where_it_leads() {
         let own = Likeness::of(&redirect("/login"));
         assert!(own.fits(&redirect("https://web.example.test/login")));
         assert!(!own.fits(&redirect("/elsewhere")));
         assert!(Likeness::of(&redirect("http://pod")).fits(&redirect("https://web.example.test/")));
+        let login = Likeness::of(&redirect("https://login.example.test/auth?state=1"));
+        assert!(login.fits(&redirect("https://login.example.test/auth?state=2")));
     }
 
     #[test]

@@ -120,7 +120,8 @@ impl Visitor {
     /// What is answered for hosts of the same domain that nobody has; nothing where that is no HTTP answer.
     ///
     /// # Errors
-    /// See [`Trouble`]; where names are not made by a wildcard, there is none.
+    /// See [`Trouble`]; where names are not made by a wildcard, there is none. And where what is answered has nothing in common:
+    /// somebody has all hosts of the domain, and every answer would be like theirs.
     pub async fn nobody(&self, host: &str, random: (u64, u64)) -> Result<Nobody, Trouble> {
         let (Some(one), Some(other)) = (sibling(host, random.0), sibling(host, random.1)) else {
             return Err(Trouble::Protocol("it has no domain".into()));
@@ -128,6 +129,11 @@ impl Visitor {
         let (one, other) = futures::join!(self.answer(&one), self.answer(&other));
         let (answer, other) = (one?, other?);
         let likeness = Likeness::of(&answer).common(&Likeness::of(&other));
+        if likeness.says_nothing() {
+            return Err(Trouble::Protocol(
+                "hosts that nobody has are answered differently each time".into(),
+            ));
+        }
         Ok(Nobody { answer, likeness })
     }
 }

@@ -102,7 +102,9 @@ pub fn lets_in(
     let isolating = isolating(policies, pod_labels);
     isolating.is_empty()
         || isolating.into_iter().flat_map(rules).any(|rule| {
-            covers(rule, port, port_names) && peers(rule).is_none_or(|peers| peers.contains(peer))
+            covers(rule, port, port_names)
+                && peers(rule)
+                    .is_none_or(|peers| peers.contains(peer) || peers.iter().any(is_everybody))
         })
 }
 
@@ -115,14 +117,19 @@ pub struct Published {
     pub port: Option<u16>,
 }
 
-/// The peers from outside of this namespace that policies let in to `published` pods at the port that is published: most
-/// likely the ingress controller. Only those that the most policies name, without duplicates: a single app may let in
-/// others too.
-pub fn outside_peers(
-    policies: &[NetworkPolicy],
-    published: &[Published],
-) -> Vec<NetworkPolicyPeer> {
-    let mut seen: Vec<(usize, &NetworkPolicyPeer)> = Vec::new();
+/// Somebody from outside of a namespace whom policies let in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outsider {
+    /// As the policies name them.
+    pub peer: NetworkPolicyPeer,
+    /// How many of the policies do.
+    pub policies: usize,
+}
+
+/// The peers from outside of this namespace that policies let in to `published` pods at the port that is published, without
+/// duplicates.
+pub fn outsiders(policies: &[NetworkPolicy], published: &[Published]) -> Vec<Outsider> {
+    let mut seen: Vec<Outsider> = Vec::new();
     for policy in policies {
         let ports: Vec<Option<u16>> = published
             .iter()
@@ -146,17 +153,33 @@ pub fn outside_peers(
             }
         }
         for peer in named {
-            match seen.iter_mut().find(|(_, known)| *known == peer) {
-                Some((times, _)) => *times += 1,
-                None => seen.push((1, peer)),
+            match seen.iter_mut().find(|known| known.peer == *peer) {
+                Some(known) => known.policies += 1,
+                None => seen.push(Outsider {
+                    peer: peer.clone(),
+                    policies: 1,
+                }),
             }
         }
     }
-    let most = seen.iter().map(|(times, _)| *times).max();
-    seen.into_iter()
-        .filter(|(times, _)| Some(*times) == most)
-        .map(|(_, peer)| peer.clone())
-        .collect()
+    seen
+}
+
+/// Whether a peer is whoever there is: every namespace, or every address.
+pub fn is_everybody(peer: &NetworkPolicyPeer) -> bool {
+    if let Some(block) = &peer.ip_block {
+        return block.cidr.ends_with("/0");
+    }
+    let is_empty = |selector: &LabelSelector| {
+        let LabelSelector {
+            match_labels,
+            match_expressions,
+        } = selector;
+        match_labels.as_ref().is_none_or(BTreeMap::is_empty)
+            && match_expressions.as_ref().is_none_or(Vec::is_empty)
+    };
+    peer.namespace_selector.as_ref().is_some_and(is_empty)
+        && peer.pod_selector.as_ref().is_none_or(is_empty)
 }
 
 /// Whether a rule is about a port by its name, whose number only the pods know.

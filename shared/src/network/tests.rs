@@ -331,21 +331,43 @@ fn neighbours() -> Vec<NetworkPolicy> {
 }
 
 #[test]
-fn the_controller_is_learned_from_neighbours() {
+fn who_is_everybody() {
+    let peers = |json| -> Vec<NetworkPolicyPeer> { serde_json::from_value(json).expect("peers") };
+    let everybody = peers(json!([
+        {"namespaceSelector": {}},
+        {"namespaceSelector": {}, "podSelector": {}},
+        {"ipBlock": {"cidr": "0.0.0.0/0"}},
+        {"ipBlock": {"cidr": "::/0"}},
+    ]));
+    assert!(everybody.iter().all(is_everybody));
+    let others = peers(json!([
+        {"namespaceSelector": {"matchLabels": {"a": "b"}}},
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "traefik"}}},
+        {"podSelector": {}},
+        {"ipBlock": {"cidr": "10.0.0.0/8"}},
+    ]));
+    assert!(!others.iter().any(is_everybody));
+}
+
+#[test]
+fn outsiders_are_learned_from_neighbours() {
     let published = [at("vscode", 8080), at("jupyter", 8888)];
-    let learned: Vec<String> = outside_peers(&neighbours(), &published)
+    let learned: Vec<(String, usize)> = outsiders(&neighbours(), &published)
         .iter()
-        .map(describe_peer)
+        .map(|outsider| (describe_peer(&outsider.peer), outsider.policies))
         .collect();
     assert_eq!(
         learned,
-        ["pods of namespace ingress-nginx"],
+        [
+            ("10.0.0.0/8".to_owned(), 1),
+            ("pods of namespace ingress-nginx".to_owned(), 2)
+        ],
         "two apps let it in, one lets in somebody else too"
     );
-    assert_eq!(outside_peers(&neighbours(), &[]), []);
-    assert_eq!(outside_peers(&neighbours(), &[at("other", 80)]), []);
+    assert_eq!(outsiders(&neighbours(), &[]), []);
+    assert_eq!(outsiders(&neighbours(), &[at("other", 80)]), []);
     assert_eq!(
-        outside_peers(&neighbours(), &[at("jupyter", 9090)]),
+        outsiders(&neighbours(), &[at("jupyter", 9090)]),
         [],
         "whoever may read its metrics need not be the controller"
     );
@@ -364,7 +386,11 @@ fn what_we_allow_lets_in_whom_it_names_and_nobody_else() {
         match_labels: Some(web()),
         ..Default::default()
     };
-    let peers = outside_peers(&neighbours(), &[at("jupyter", 8888)]);
+    let peers = vec![
+        outsiders(&neighbours(), &[at("jupyter", 8888)])[0]
+            .peer
+            .clone(),
+    ];
     let isolated =
         policies(json!([{"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}]}]}]));
     let with = |admitted: Admitted, port: Option<IntOrString>| {

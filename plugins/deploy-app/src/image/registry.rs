@@ -211,6 +211,11 @@ impl Registry<'_> {
         };
         let url = parse(&challenge.url(self.repository))?;
         may_follow(&self.origin, &url)?;
+        if !may_ask(&self.origin, &url) {
+            return Err(Seen::Unclear(
+                "it sends for its tokens to an address of this machine or its network".to_owned(),
+            ));
+        }
         let answer = self.get(&url, &[]).await?;
         match answer.status {
             200 => {}
@@ -300,6 +305,19 @@ fn may_follow(from: &str, to: &Uri) -> Result<(), Seen> {
             "it leads to an address without TLS".to_owned(),
         )),
     }
+}
+
+/// Whether a registry may name this place for its tokens, which it gets to read: a name of the public kind, or its own.
+fn may_ask(registry: &str, realm: &Uri) -> bool {
+    let host = realm.host().unwrap_or_default();
+    let own = registry
+        .parse::<Uri>()
+        .is_ok_and(|registry| registry.host() == Some(host));
+    let is_address = host
+        .trim_matches(['[', ']'])
+        .parse::<std::net::IpAddr>()
+        .is_ok();
+    own || (host.contains('.') && !is_address && !is_loopback(host))
 }
 
 fn whole(answer: &Answer) -> Result<&[u8], Seen> {

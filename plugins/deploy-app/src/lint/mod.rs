@@ -7,6 +7,7 @@ mod images;
 mod links;
 mod policies;
 mod references;
+mod rights;
 
 use commons::{Error, Result, Ui};
 use serde_json::Value;
@@ -103,6 +104,7 @@ pub fn of_manifests(objects: &[Value], around: &Around) -> Vec<Finding> {
     findings.extend(policies::findings(objects, around));
     findings.extend(images::findings(objects, around));
     findings.extend(credentials::findings(objects));
+    findings.extend(rights::findings(objects));
     findings
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use commons::json;
 use commons::network::{self, Published};
-use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 
 use super::around::Known;
@@ -89,8 +89,7 @@ fn lets_anybody_in(policies: &[NetworkPolicy], labels: &BTreeMap<String, String>
         labels: labels.clone(),
         port: None,
     };
-    let peers: Vec<NetworkPolicyPeer> = network::outside_peers(policies, &[published]);
-    !peers.is_empty() || everybody()
+    !network::outsiders(policies, &[published]).is_empty() || everybody()
 }
 
 #[cfg(test)]
