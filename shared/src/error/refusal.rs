@@ -46,12 +46,14 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
         )
         .caused_by(said(message))
         .hint("try again in a moment"),
-        400 | 422 => Error::new(format!(
-            "the cluster does not accept {}{}",
-            request.object(),
-            request.place()
-        ))
-        .caused_by(said(message)),
+        400 | 422 => wrong_fields(status).into_iter().fold(
+            Error::new(format!(
+                "the cluster does not accept {}{}",
+                request.object(),
+                request.place()
+            )),
+            Error::caused_by,
+        ),
         500.. if message.contains("calling webhook ") => Error::new(format!(
             "the cluster could not check {}{}",
             request.object(),
@@ -78,6 +80,33 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
             request.place()
         ))
         .caused_by(said(message)),
+    }
+}
+
+/// What is wrong with which field, each as one line; else what the API server says.
+fn wrong_fields(status: &Status) -> Vec<String> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let fields: Vec<String> = causes
+        .filter(|cause| !cause.field.is_empty() && !cause.message.is_empty())
+        .take(8)
+        .map(|cause| {
+            // The form as a regular expression comes after an example, or alone.
+            let why = [", and must ", " (e.g. ", ", regex used"]
+                .iter()
+                .filter_map(|mark| cause.message.find(mark))
+                .min()
+                .map_or(cause.message.as_str(), |at| &cause.message[..at]);
+            let why = match why.split_once("quantities must match ") {
+                Some((before, _)) => format!("{before}no amount"),
+                None => why.to_owned(),
+            };
+            format!("`{}`: {}", printable::short(&cause.field, 200), said(&why))
+        })
+        .collect();
+    if fields.is_empty() {
+        vec![said(&status.message)]
+    } else {
+        fields
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Around, Finding, called, containers, is, items, labels, shown, template};
+use super::{Around, Finding, called, containers, is, items, labels, shown, template, values};
 use crate::plan::PLACEHOLDER;
 
 /// Versions that are gone, and what took their place (the deprecation guide of Kubernetes).
@@ -59,6 +59,7 @@ pub fn findings(objects: &[Value], around: &Around) -> Vec<Finding> {
             ));
         }
         findings.extend(version(object));
+        findings.extend(values::findings(object));
         findings.extend(data(object));
         findings.extend(own_selector(object));
         for (container, path) in containers(object) {

@@ -8,6 +8,7 @@ mod links;
 mod policies;
 mod references;
 mod rights;
+mod values;
 
 use commons::{Error, Result, Ui};
 use serde_json::Value;

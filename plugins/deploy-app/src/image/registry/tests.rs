@@ -509,7 +509,10 @@ fn challenges_are_read_as_registries_write_them() {
 fn tokens_are_asked_for_in_public_or_at_the_registry_itself() {
     let may = |registry: &str, realm: &str| may_ask(registry, &realm.parse().unwrap());
     for (registry, realm) in [
-        ("https://registry-1.docker.io", "https://auth.docker.io/token"),
+        (
+            "https://registry-1.docker.io",
+            "https://auth.docker.io/token",
+        ),
         ("https://registry.intern", "https://registry.intern/token"),
         ("https://registry", "https://registry/token"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000/token"),
