@@ -200,7 +200,7 @@ fn after_taking_back(failure: Error, any: bool, left: &[String], namespace: &str
             failure
         };
         return failure.hint(format!(
-            "something of it is left; remove it: `kubectl delete {} -n {namespace}`",
+            "something of it may be left; remove it: `kubectl delete {} --ignore-not-found -n {namespace}`",
             left.join(" ")
         ));
     }
@@ -251,7 +251,7 @@ mod tests {
         let left = after_taking_back(failure(), true, &["configmap/web".into()], "a");
         assert_eq!(
             left.hints()[1],
-            "something of it is left; remove it: `kubectl delete configmap/web -n a`"
+            "something of it may be left; remove it: `kubectl delete configmap/web --ignore-not-found -n a`"
         );
         let interrupted = || Error::of(Kind::Signal(2), "interrupted");
         assert_eq!(

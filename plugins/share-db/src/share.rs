@@ -345,7 +345,7 @@ async fn try_apply(
     let left: Vec<&str> = taken_back.iter().flatten().map(String::as_str).collect();
     if !left.is_empty() {
         return Err(failure.hint(format!(
-            "something of it is left; remove it: `kubectl delete {} -n {}`",
+            "something of it may be left; remove it: `kubectl delete {} --ignore-not-found -n {}`",
             left.join(" "),
             resolved.database.namespace
         )));

@@ -207,7 +207,7 @@ pub fn rights_hints(namespace: Option<&str>) -> [String; 2] {
         .unwrap_or_default();
     [
         format!("see what you may do there: `kubectl auth can-i --list{there}`"),
-        "in an Onyxia service of your own, relaunch it with Kubernetes role `admin`, or use the kubeconfig of your account page".into(),
+        "if it is your own namespace, seen from a service of Onyxia: relaunch that with Kubernetes role `admin`, or use the kubeconfig of your account page".into(),
     ]
 }
 

@@ -460,7 +460,7 @@ pub async fn take_back(
     match (left.is_empty(), put_back) {
         (true, true) => None,
         (false, _) => Some(format!(
-            "something of it is left; remove it: `kubectl delete {} {name} -n {namespace}`",
+            "something of it may be left; remove it: `kubectl delete {} {name} --ignore-not-found -n {namespace}`",
             left.join(",")
         )),
         (true, false) => Some(format!(
