@@ -55,7 +55,7 @@ impl Term {
                 "`--for` is at most {}",
                 crate::duration::rough(LONGEST)
             ))
-            .hint("`--forever` shares until you revoke it")),
+            .hint("`--forever` has no end")),
             duration => Ok(Self::For(duration)),
         }
     }

@@ -7,7 +7,7 @@ use commons::{Cluster, Result, Ui};
 use crate::{delete, deploy, flags, list, manifests};
 
 /// The field manager, and the value of the label `app.kubernetes.io/managed-by` of all that this plugin makes.
-pub const MANAGER: &str = "kubectl-deploy-app";
+pub const MANAGER: &str = commons::exposure::DEPLOY_APP;
 /// The field manager of what is deployed from files: what a file no longer says goes, and what was said by flags does not.
 pub const MANAGER_OF_FILES: &str = "kubectl-deploy-app-files";
 

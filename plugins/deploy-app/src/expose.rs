@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
 use commons::exposure::{self, Applied, Backend, MANAGER, Options, Outcome, Resolved};
+use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -81,6 +82,21 @@ impl Exposure {
             .unwrap_or_default()
     }
 
+    /// Warns of an app that gives strangers too much, as far as its definition or its answer tells.
+    pub fn warn_of_danger(&self, cluster: &Cluster, ui: &Ui, answer: Option<&Answer>) {
+        let Some(reason) = exposure::reason_against(self.resolved.containers(), answer) else {
+            return;
+        };
+        ui.warning(format!(
+            "everybody can open this address, without an account of the cluster: {reason}"
+        ));
+        ui.hint(format!(
+            "to close it: `kubectl expose-app remove {}{}`",
+            self.app(),
+            cluster.here()
+        ));
+    }
+
     /// The URL, as it will be.
     pub fn url(&self) -> String {
         self.resolved.plan.url()
@@ -102,16 +118,7 @@ impl Exposure {
         let answering = exposure::ask_app(cluster, &mut resolved, &pods)
             .await
             .map_err(stays)?;
-        if let Some(reason) =
-            exposure::reason_against(resolved.containers(), Some(answering.answer()))
-        {
-            ui.warning(format!(
-                "everybody can open this address, without an account of the cluster: {reason}"
-            ));
-            ui.hint(format!(
-                "to close it: `kubectl expose-app remove {app}{here}`"
-            ));
-        }
+        self.warn_of_danger(cluster, ui, Some(answering.answer()));
         let shield = interrupt.shield();
         let outcome = shield
             .race(async {
@@ -126,9 +133,24 @@ impl Exposure {
             Err(error) => Err(error),
             Ok(Outcome::Proven(proof)) => {
                 self.warn(cluster, ui, &proof.warnings);
+                if let Some(before) = self.resolved.address_before()
+                    && before != plan.url()
+                {
+                    ui.status(format!("{before} is closed."));
+                }
                 Ok(plan.url())
             }
-            Ok(Outcome::Failed(error)) => Err(stays(error)),
+            Ok(Outcome::Failed(error)) => Err(match self.resolved.address_before() {
+                Some(before) if self.applied.has_changed() => {
+                    let left = self.take_back(cluster).await;
+                    words::of_app(error, app, &here)
+                        .caused_by(format!(
+                            "{app} runs, and its address is as it was: {before}"
+                        ))
+                        .hints_from(left)
+                }
+                _ => stays(error),
+            }),
             Ok(Outcome::Lost(error)) => {
                 let left = self.take_back(cluster).await;
                 let error = error

@@ -60,7 +60,10 @@ pub async fn report(
     }
     let url = match &resolved.exposure {
         Some(exposure) if way.wait => Some(exposure.prove(cluster, ui, interrupt).await?),
-        Some(exposure) => Some(exposure.url()),
+        Some(exposure) => {
+            exposure.warn_of_danger(cluster, ui, None);
+            Some(exposure.url())
+        }
         None => None,
     };
     if let Some(mut app) = app.filter(|_| way.output.output.is_some()) {

@@ -11,9 +11,10 @@ use commons::exposure::{
 };
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
-use commons::workload::{self, App, Kind as AppKind, Typed};
+use commons::workload::{self, App, Kind as AppKind, Rollout, Typed};
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,9 @@ pub struct ExposeArgs {
     /// The page by which the address is proven
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
     path: String,
+    /// Wait at most this long until the app runs
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "5m")]
+    timeout: Duration,
     /// Make it without waiting for the app and without proof
     #[arg(long)]
     no_wait: bool,
@@ -104,8 +108,8 @@ pub async fn run(
     let Some(typed) = &args.app else {
         return Err(Error::usage("which app? APP is missing").hint("for example: `kubectl expose-app web`; see what there is: `kubectl get deployments,statefulsets,services`"));
     };
-    let progress = ui.progress("Looking at the app");
-    let app = workload::find(cluster, cluster.namespace(), typed)
+    let mut progress = ui.progress("Looking at the app");
+    let mut app = workload::find(cluster, cluster.namespace(), typed)
         .await
         .map_err(|error| meant_a_command(error, typed))?;
     if app.kind == AppKind::Service {
@@ -113,6 +117,12 @@ pub async fn run(
     }
     let backend = backend(&app);
     let mut resolved = exposure::resolve(cluster, &backend, &options).await?;
+    let is_tried = args.no_wait || args.dry_run.dry_run != DryRun::None;
+    if !is_tried && exposure::ready_pods(&app.pods).next().is_none() {
+        drop(progress);
+        app.pods = wait(cluster, ui, interrupt, &app, args.timeout).await?;
+        progress = ui.progress("Asking the app");
+    }
     exposure::find_port(cluster, &mut resolved, &app.pods).await?;
     if args.dry_run.dry_run == DryRun::Client {
         drop(progress);
@@ -122,7 +132,7 @@ pub async fn run(
         None
     } else {
         progress.say("Asking the app");
-        Some(ask(cluster, &app, &mut resolved).await?)
+        Some(exposure::ask_app(cluster, &mut resolved, &app.pods).await?)
     };
     drop(progress);
     let shield = interrupt.shield();
@@ -149,6 +159,7 @@ pub async fn run(
         ui.hint(format!("for yourself alone: `kubectl port-forward {} {}{here}`; to close it: `kubectl expose-app remove {}{here}`", backend.reference, resolved.plan.target, backend.name));
     }
     let Some(answering) = answering else {
+        finish(cluster, ui, &resolved, &applied).await?;
         return report(cluster, ui, &args, &resolved, None).await;
     };
     let proven = shield
@@ -160,10 +171,17 @@ pub async fn run(
             Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {}{here}`", backend.name)),
             _ => error,
         }),
-        Ok(exposure::Outcome::Proven(proof)) => report(cluster, ui, &args, &resolved, Some(&proof)).await,
+        Ok(exposure::Outcome::Proven(proof)) => {
+            finish(cluster, ui, &resolved, &applied).await?;
+            report(cluster, ui, &args, &resolved, Some(&proof)).await
+        }
         Ok(exposure::Outcome::Lost(error)) => {
             let left = exposure::take_back(cluster, &resolved, &applied).await;
-            let error = error.context(format!("{} is not yours: it was taken at the same moment", resolved.plan.host));
+            let error = if args.take {
+                error.caused_by("the ingress controller obeys them, and `--take` cannot change that")
+            } else {
+                error.context(format!("{} is not yours: it was taken at the same moment", resolved.plan.host))
+            };
             Err(match left {
                 Some(left) => error.hint(left),
                 None => error
@@ -171,11 +189,34 @@ pub async fn run(
                     .hint(exposure::another_host("NAME")),
             })
         }
-        Ok(exposure::Outcome::Failed(error)) => Err(error.hint(format!(
-            "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}{here}`",
-            backend.name
-        ))),
+        Ok(exposure::Outcome::Failed(error)) => Err(match resolved.address_before() {
+            Some(before) if applied.has_changed() => {
+                let left = exposure::take_back(cluster, &resolved, &applied).await;
+                error
+                    .caused_by(format!("so all is as it was before: {before}"))
+                    .hints_from(left)
+            }
+            _ => error.hint(format!(
+                "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}{here}`",
+                backend.name
+            )),
+        }),
     }
+}
+
+/// What is done last, and what the address takes the place of.
+async fn finish(cluster: &Cluster, ui: &Ui, resolved: &Resolved, applied: &Applied) -> Result<()> {
+    let told = applied.lines().len();
+    exposure::finish(cluster, resolved, applied, DryRun::None).await?;
+    for line in applied.lines().iter().skip(told) {
+        ui.status(line);
+    }
+    if let Some(before) = resolved.address_before()
+        && before != resolved.plan.url()
+    {
+        ui.status(format!("{before} is closed."));
+    }
+    Ok(())
 }
 
 fn options(args: &ExposeArgs) -> Result<Options> {
@@ -310,25 +351,50 @@ fn labels(labels: &Labels) -> String {
     printable::short(&labels.join(","), 200)
 }
 
-/// Asks the app itself. If it does not run, why not.
-async fn ask(cluster: &Cluster, app: &App, resolved: &mut Resolved) -> Result<exposure::App> {
-    match exposure::ask_app(cluster, resolved, &app.pods).await {
-        Err(error) if error.kind() == Kind::NotFound => {
-            let rollout = workload::Rollout {
-                namespace: app.namespace.clone(),
-                kind: app.kind,
+/// For how long a pod may be starting, in seconds, before what is wrong with it is told instead of waiting.
+const STARTING: i64 = 120;
+
+/// Waits until the app runs, and gives its pods as they are then. If it does not, why not.
+async fn wait(
+    cluster: &Cluster,
+    ui: &Ui,
+    interrupt: &Interrupt,
+    app: &App,
+    timeout: Duration,
+) -> Result<Vec<Pod>> {
+    let rollout = Rollout {
+        namespace: app.namespace.clone(),
+        kind: app.kind,
+        name: app.name.clone(),
+    };
+    let newest = app.pods.iter().filter_map(Pod::creation_timestamp).max();
+    let since = newest.map(|newest| cluster.now().duration_since(newest.0));
+    let is_stuck = since.is_some_and(|since| since.as_secs() > STARTING);
+    let found = interrupt
+        .shield()
+        .race(async {
+            if is_stuck
+                && let Some(why) = workload::diagnose(cluster, &rollout)
+                    .await?
+                    .into_iter()
+                    .next()
+            {
+                return Err(why.error);
+            }
+            workload::wait(cluster, ui, &rollout, timeout).await?;
+            let typed = Typed {
+                kind: Some(app.kind),
                 name: app.name.clone(),
             };
-            let why = workload::diagnose(cluster, &rollout)
-                .await
-                .unwrap_or_default();
-            Err(why
-                .into_iter()
-                .next()
-                .map_or(error, |finding| finding.error)
-                .hint("or make the address now, without waiting for the app: `--no-wait`"))
-        }
-        outcome => outcome,
+            workload::find(cluster, &app.namespace, &typed).await
+        })
+        .await;
+    match found {
+        Ok(found) => Ok(found.pods),
+        Err(error) => Err(match error.kind() {
+            Kind::Signal(_) => Error::of(error.kind(), "interrupted: nothing is exposed"),
+            _ => error.hint("or make the address now, without waiting for the app: `--no-wait`"),
+        }),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::cli::Shield;
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Kind, Result};
 use crate::grant::{self, Term};
+use crate::json;
 
 /// What became of an exposure's objects, as far as writing them has come.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Applied {
     at: Cell<Option<tokio::time::Instant>>,
     created: RefCell<Vec<Created>>,
     replaced: RefCell<Vec<Made>>,
+    dropped: RefCell<Vec<Made>>,
+    changed: Cell<bool>,
 }
 
 impl Applied {
@@ -37,6 +40,11 @@ impl Applied {
     /// When it was written.
     pub(super) fn at(&self) -> Option<tokio::time::Instant> {
         self.at.get()
+    }
+
+    /// Whether the way to the app was changed, so that controllers may go on with what it was for a while.
+    pub fn has_changed(&self) -> bool {
+        self.changed.get() || !self.dropped.borrow().is_empty()
     }
 
     fn begin(&self, kind: Made, is_dry: bool) {
@@ -153,7 +161,13 @@ pub async fn apply(
 ) -> Result<Applied> {
     let applied = Applied::default();
     let outcome = shield
-        .race(write(cluster, resolved, &applied, dry_run))
+        .race(async {
+            write(cluster, resolved, &applied, dry_run).await?;
+            if dry_run == DryRun::Server {
+                finish(cluster, resolved, &applied, dry_run).await?;
+            }
+            Ok(())
+        })
         .await;
     let Err(error) = outcome else {
         return Ok(applied);
@@ -214,23 +228,50 @@ pub async fn write(
     applied.at.set(Some(tokio::time::Instant::now()));
     // What the exposure had and does not need any more.
     writing
-        .drop_unneeded(ingress.is_none(), found.ingress.as_ref())
+        .drop_unneeded(ingress.is_none(), found.ingress.as_ref(), Made::Ingress)
         .await?;
     writing
-        .drop_unneeded(route.is_none(), found.route.as_ref())
+        .drop_unneeded(route.is_none(), found.route.as_ref(), Made::Route)
         .await?;
     writing
-        .drop_unneeded(resolved.policy_unneeded, found.policy.as_ref())
+        .drop_unneeded(
+            resolved.policy_unneeded,
+            found.policy.as_ref(),
+            Made::Policy,
+        )
         .await?;
     writing
-        .drop_unneeded(listener_set.is_none(), found.listener_set.as_ref())
+        .drop_unneeded(
+            listener_set.is_none(),
+            found.listener_set.as_ref(),
+            Made::ListenerSet,
+        )
         .await?;
     writing
-        .drop_unneeded(service.is_none(), found.service.as_ref())
-        .await?;
-    // Only now that nothing belongs to it any more.
+        .drop_unneeded(service.is_none(), found.service.as_ref(), Made::Service)
+        .await
+}
+
+/// Deletes the timer that an exposure is not to have any more. It comes last: what is deleted with it cannot be put back as it
+/// was, with the time that was left.
+///
+/// # Errors
+/// The API server's refusals.
+pub async fn finish(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    applied: &Applied,
+    dry_run: DryRun,
+) -> Result<()> {
+    let writing = Writing {
+        cluster: &cluster.under(super::MANAGER),
+        namespace: &resolved.plan.namespace,
+        applied,
+        dry_run,
+    };
+    let endless = resolved.plan.term == Some(Term::Forever);
     writing
-        .drop_unneeded(plan.term == Some(Term::Forever), found.job.as_ref())
+        .drop_unneeded(endless, resolved.found.job.as_ref(), Made::Job)
         .await
 }
 
@@ -271,15 +312,24 @@ impl Writing<'_> {
         let mut outcome = Outcome::Unchanged;
         if !apply::is_as_wanted(present, wanted)? || cleaned.is_some() {
             self.applied.replaced.borrow_mut().push(kind);
-            outcome = apply::apply_defaulted(
+            let stored;
+            (outcome, stored) = apply::apply_defaulted(
                 self.cluster,
                 self.namespace,
                 wanted,
                 Some(cleaned.as_ref().unwrap_or(present)),
                 self.is_dry(),
             )
-            .await?
-            .0;
+            .await?;
+            // Whose it is and when it ends is nothing to a controller.
+            let spec = |object: &K| {
+                json::to_value(object)
+                    .ok()
+                    .map(|object| object["spec"].clone())
+            };
+            if cleaned.is_some() || spec(present) != spec(&stored) {
+                self.applied.changed.set(true);
+            }
         }
         if let Some(cleaned) = cleaned.filter(|_| outcome == Outcome::Unchanged) {
             self.cluster
@@ -295,11 +345,15 @@ impl Writing<'_> {
         &self,
         unneeded: bool,
         present: Option<&K>,
+        kind: Made,
     ) -> Result<()> {
         let Some(present) = present.filter(|_| unneeded) else {
             return Ok(());
         };
         let name = present.name_any();
+        if !self.is_dry() {
+            self.applied.dropped.borrow_mut().push(kind);
+        }
         if self
             .cluster
             .delete::<K>(
@@ -382,7 +436,7 @@ async fn timer(writing: &Writing<'_>, resolved: &Resolved) -> Result<Option<Owne
     Ok(Some(timer.owner_reference()))
 }
 
-/// Deletes what a run has made, and nothing else, and puts back where the address led before; a hint for what could not be.
+/// Deletes what a run has made, and nothing else, and puts back what it has changed or deleted; a hint for what could not be.
 pub async fn take_back(
     cluster: &Cluster,
     resolved: &Resolved,
@@ -392,9 +446,10 @@ pub async fn take_back(
     let Resolved { plan, found, .. } = resolved;
     let (namespace, name) = (plan.namespace.as_str(), plan.name.as_str());
     let created = applied.created.take();
-    let replaced = applied.replaced.take();
+    let mut before = applied.replaced.take();
+    before.extend(applied.dropped.take());
     let put_back = async {
-        let was_replaced = |kind| replaced.contains(&kind);
+        let was_replaced = |kind| before.contains(&kind);
         let (ingress, route, policy, listeners, service) = futures::join!(
             restore(
                 cluster,
@@ -490,20 +545,24 @@ async fn delete_own<K: Namespaced>(
     }
 }
 
-/// Makes an object what it was when it was read, unless it is another one meanwhile.
+/// Makes an object what it was when it was read, unless it is another one meanwhile; makes it anew if it is gone.
 async fn restore<K: Namespaced>(
     cluster: &Cluster,
     namespace: &str,
     before: Option<&K>,
 ) -> Result<()> {
     let Some(before) = before else { return Ok(()) };
+    let mut before = before.clone();
     let Some(now) = cluster.find::<K>(namespace, &before.name_any()).await? else {
-        return Ok(());
+        let metadata = before.meta_mut();
+        metadata.uid = None;
+        metadata.resource_version = None;
+        metadata.managed_fields = None;
+        return cluster.create(namespace, &before, false).await.map(drop);
     };
     if now.uid() != before.uid() {
         return Ok(());
     }
-    let mut before = before.clone();
     before.meta_mut().resource_version = now.resource_version();
     cluster.replace(namespace, &before, false).await.map(drop)
 }

@@ -154,9 +154,10 @@ pub async fn progress(
             .is_some_and(|name| name == secret)
     };
     let mut requests = requests.unwrap_or_default();
-    requests.retain(|request| of(&request.metadata));
+    // Those that an issuer of before has left are not about this one.
+    requests.retain(|request| of(&request.metadata) && request.spec.issuer_ref.name == issuer);
     let mut orders = orders.unwrap_or_default();
-    orders.retain(|order| of(&order.metadata));
+    orders.retain(|order| of(&order.metadata) && order.spec.issuer_ref.name == issuer);
     // A Challenge names its Order, not the Certificate.
     let mut challenges = challenges.unwrap_or_default();
     challenges.retain(|challenge| {

@@ -23,7 +23,7 @@ use k8s_openapi::api::core::v1::{Container, Service};
 
 use crate::grant::Term;
 
-pub use apply::{Applied, apply, objects, take_back, write};
+pub use apply::{Applied, apply, finish, objects, take_back, write};
 pub use danger::reason as reason_against;
 pub use gateway::ParentRef;
 pub use host::parse as parse_host;
@@ -32,10 +32,13 @@ pub use neighbours::Way;
 pub use plan::{Plan, object_name};
 pub use pods::listening;
 pub use port::Typed as TypedPort;
-pub use prove::{App, Outcome, Proof, ask_app, find_port, prove};
+pub use prove::{App, Outcome, Proof, ask_app, find_port, prove, ready as ready_pods};
 pub use resolve::{Resolved, another_host, refuse_if_taken, resolve};
 pub use tls::Tls;
 pub use visit::who_answers;
+
+/// The manager of apps that `deploy-app` makes by name.
+pub const DEPLOY_APP: &str = "kubectl-deploy-app";
 
 /// The manager of exposures, whoever makes them: `expose-app` and `deploy-app --expose`.
 pub const MANAGER: &str = "kubectl-expose-app";

@@ -207,13 +207,24 @@ async fn listens(cluster: &Cluster, endpoint: &Endpoint) -> bool {
     }
 }
 
+/// The field that says where the pods are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Sends<'a> {
+    /// The Service.
+    pub service: &'a str,
+    /// Its field: `spec.ports[0].targetPort`.
+    pub field: &'a str,
+    /// The app's name, if `deploy-app` has made the Service, and would make it again.
+    pub deployed: Option<&'a str>,
+}
+
 /// A sentence for an app that does not answer, with what to change.
 pub fn explain(
     silence: &Silence,
     app: &str,
     endpoint: &Endpoint,
     others: &[u16],
-    field: Option<(&str, &str)>,
+    field: Option<Sends<'_>>,
 ) -> Error {
     let pod = printable::short(&endpoint.pod, 80);
     let namespace = printable::short(&endpoint.namespace, 80);
@@ -224,7 +235,7 @@ pub fn explain(
                 "nothing listens on port {port} in the pods of {app}"
             ));
             let error = match field {
-                Some((service, field)) => error.caused_by(format!(
+                Some(Sends { service, field, .. }) => error.caused_by(format!(
                     "service `{service}` sends there: `{field}` is {port}"
                 )),
                 None => error,
@@ -232,7 +243,12 @@ pub fn explain(
             match (others, field) {
                 ([], _) => error.caused_by("nothing listens on any other usual port of web applications either")
                     .hint(format!("see what it says: `kubectl logs {pod} -n {namespace}`")),
-                ([other, ..], Some((service, field))) => error
+                ([other, ..], Some(Sends { deployed: Some(name), .. })) => error
+                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
+                    .hint(format!(
+                        "say so where it was deployed: `kubectl deploy-app {name} --port {other} -n {namespace}`"
+                    )),
+                ([other, ..], Some(Sends { service, field, .. })) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
                     .hint(format!(
                         "set `{field}` to {other}: `kubectl patch service {service} -n {namespace} --type=json -p '[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]'`",
@@ -298,12 +314,17 @@ mod tests {
 
     #[test]
     fn a_wrong_port_names_the_field_and_the_right_one() {
+        let sends = Sends {
+            service: "web",
+            field: "spec.ports[0].targetPort",
+            deployed: None,
+        };
         let error = explain(
             &Silence::NothingListens,
             "deployment/web",
             &endpoint(8080),
             &[8000],
-            Some(("web", "spec.ports[0].targetPort")),
+            Some(sends),
         );
         assert_eq!(
             error.message(),
@@ -320,6 +341,20 @@ mod tests {
             error.hints()[0].contains(r#""path":"/spec/ports/0/targetPort","value":8000"#),
             "{:?}",
             error.hints()
+        );
+        let deployed = explain(
+            &Silence::NothingListens,
+            "deployment/web",
+            &endpoint(8080),
+            &[8000],
+            Some(Sends {
+                deployed: Some("web"),
+                ..sends
+            }),
+        );
+        assert_eq!(
+            deployed.hints(),
+            ["say so where it was deployed: `kubectl deploy-app web --port 8000 -n user-alice`"]
         );
         let without = explain(
             &Silence::NothingListens,

@@ -15,7 +15,7 @@ use super::gateway::{HttpRoute, ListenerSet};
 use super::judge::{Facts, Standing, Verdict, describe, judge};
 use super::neighbours::Way;
 use super::plan::Plan;
-use super::pods::{self, Own};
+use super::pods::{self, Own, Sends};
 use super::resolve::Resolved;
 use super::tls::Tls;
 use crate::cluster::Cluster;
@@ -38,6 +38,9 @@ const ISSUER: Duration = Duration::from_secs(90);
 
 /// How long an issuer may stand still with the same complaint.
 const COMPLAINT: Duration = Duration::from_secs(7);
+
+/// How long a controller may go on with what an address was before: they gather changes for two seconds.
+const CHANGE: Duration = Duration::from_secs(3);
 
 /// For how long after it was written somebody else may still write the same host, having seen it free before.
 const RACE: Duration = Duration::from_millis(1300);
@@ -90,8 +93,8 @@ pub struct Proof {
     pub warnings: Vec<Error>,
 }
 
-/// The pods that are ready, newest first.
-fn ready(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+/// The pods that are ready, in their order.
+pub fn ready(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
     pods.iter().filter(|pod| {
         let status = pod.status.as_ref();
         let ready = status
@@ -211,10 +214,11 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
             } else {
                 Vec::new()
             };
-            let field = resolved
-                .target_field
-                .as_deref()
-                .map(|field| (plan.service.as_str(), field));
+            let field = resolved.target_field.as_deref().map(|field| Sends {
+                service: &plan.service,
+                field,
+                deployed: resolved.deployed(),
+            });
             Err(pods::explain(
                 &silence, &plan.app, &endpoint, &others, field,
             ))
@@ -284,8 +288,6 @@ pub async fn prove(
                     sleep(Duration::from_millis(30)).await;
                     continue;
                 }
-                // Somebody who saw the host free at the same moment may write it a moment later.
-                let racing = resolved.fresh && written.elapsed() < RACE;
                 // The controller may have another certificate for the domain, and show that for a moment.
                 let shown = visit
                     .as_ref()
@@ -300,8 +302,16 @@ pub async fn prove(
                     sleep(pause).await;
                     continue;
                 }
-                if racing {
-                    sleep(RACE.saturating_sub(written.elapsed())).await;
+                let settled = if applied.has_changed() {
+                    CHANGE
+                } else if resolved.fresh {
+                    RACE
+                } else {
+                    Duration::ZERO
+                };
+                if written.elapsed() < settled {
+                    sleep(settled.saturating_sub(written.elapsed())).await;
+                    in_a_row = 0;
                     continue;
                 }
                 return Outcome::Proven(proof(resolved, &app, visit.ok()));

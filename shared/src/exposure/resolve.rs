@@ -372,6 +372,30 @@ impl Resolved {
         &self.backend.selector
     }
 
+    /// The address that the app has already.
+    pub fn address_before(&self) -> Option<String> {
+        let Found { ingress, route, .. } = &self.found;
+        let metadata = ingress
+            .as_ref()
+            .map(|ingress| &ingress.metadata)
+            .or(route.as_ref().map(|route| &route.metadata))?;
+        let tls = metadata.annotations.as_ref().and_then(|all| all.get(TLS));
+        let scheme = tls
+            .and_then(|tls| tls.parse::<Tls>().ok())
+            .map_or("https", |tls| tls.scheme());
+        Some(format!("{scheme}://{}", self.found.host()?))
+    }
+
+    /// The app's name, if `deploy-app` has made its Service.
+    pub(super) fn deployed(&self) -> Option<&str> {
+        self.backend
+            .services
+            .iter()
+            .find(|service| service.name_any() == self.plan.service)
+            .filter(|service| is_ours(&service.metadata, super::DEPLOY_APP))
+            .map(|_| self.backend.name.as_str())
+    }
+
     /// Whether nobody answered at the host before anything was written.
     pub(super) fn was_free(&self) -> bool {
         self.fresh && self.answers.is_none()

@@ -63,13 +63,16 @@ fn a_service_with_a_mistyped_selector() {
 /// Apps that do not run: why, at once.
 #[test]
 fn apps_that_do_not_run() {
-    let with = |fate: Fate| {
+    let waiting = |fate: Fate, arguments: &[&str]| {
         let platform = Platform::new();
         platform.server.fate("web", fate);
         platform.add("web", 8000);
         platform.server.forget_requests();
-        platform.refused(&["web"])
+        platform.refused(&[&["web"], arguments].concat())
     };
+    let with = |fate: Fate| waiting(fate, &[]);
+    // Of these one may still hope.
+    let soon = |fate: Fate| waiting(fate, &["--timeout", "1s"]);
     let image = "registry.example.test/shop/web:1";
     let zero = || {
         let platform = Platform::new();
@@ -89,10 +92,10 @@ fn apps_that_do_not_run() {
         &|| with(Fate::Unschedulable(
             "0/3 nodes are available: 3 Insufficient memory.".into()
         )),
-        &|| with(Fate::Unready(
+        &|| soon(Fate::Unready(
             "Readiness probe failed: HTTP probe failed with statuscode: 500".into()
         )),
-        &|| with(Fate::Starting),
+        &|| soon(Fate::Starting),
         &|| zero(),
     ]));
 }
