@@ -14,6 +14,7 @@ mod manifests;
 mod plan;
 mod print;
 mod quantity;
+mod reach;
 mod report;
 mod resources;
 mod settings;

@@ -20,8 +20,8 @@ use crate::lint::untagged;
 use crate::lint::{self, Around};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
-use crate::wait;
 use crate::write::{self, Write, Writer, Written};
+use crate::{reach, wait};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -95,7 +95,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     let is_new = written
         .iter()
         .all(|written| written.outcome == Outcome::Created);
-    report(cluster, ui, interrupt, &way, &objects, warnings)
+    report(cluster, ui, interrupt, &way, &objects, &written, warnings)
         .await
         .map_err(|error| stays(error, &args.files, namespace, is_new))
 }
@@ -577,6 +577,7 @@ async fn report(
     interrupt: &Interrupt,
     way: &Way,
     objects: &[Value],
+    written: &[Written],
     warnings: usize,
 ) -> Result<()> {
     let namespace = cluster.namespace();
@@ -606,6 +607,11 @@ async fn report(
             ));
         }
     }
+    let urls = if way.wait {
+        reach::look(cluster, ui, interrupt, written).await?
+    } else {
+        Vec::new()
+    };
     if warnings > 0 {
         ui.status(format!(
             "There {} above.",
@@ -616,7 +622,10 @@ async fn report(
             }
         ));
     }
-    Ok(())
+    match way.output.output {
+        None => urls.iter().try_for_each(|url| ui.result(url)),
+        Some(_) => Ok(()),
+    }
 }
 
 /// What does not come up stays, so that it can be looked at.

@@ -1,7 +1,9 @@
 //! What is to be changed, in the flags of this command: `shared` says it in fields of manifests and in flags of `expose-app`.
 
-use commons::Error;
+use std::collections::BTreeSet;
+
 use commons::error::{Amount, Change};
+use commons::{Error, printable};
 
 use crate::quantity::Quantity;
 
@@ -42,6 +44,7 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
             })?;
             one("ask for an amount within the bounds", &flags)
         }
+        Change::LookAgain(_) => None,
         Change::Address { why, flags } => Some(vec![format!(
             "{why}: {}",
             flags
@@ -53,6 +56,31 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
                 .collect::<Vec<_>>()
                 .join(", ")
         )]),
+    })
+}
+
+/// The same failure of the address of an Ingress that manifests have made: what is to be changed stands in them.
+pub fn of_files(error: Error, ingress: &str) -> Error {
+    let ingress = printable::line(ingress);
+    error.in_flags_of(|change| match change {
+        Change::LookAgain(how) => Some(vec![format!("{how}: run the same command again")]),
+        Change::Address { why, flags } => {
+            let field = |flag: &String| {
+                Some(match flag.split(' ').next()? {
+                    "--host" => "spec.rules[].host",
+                    "--class" => "spec.ingressClassName",
+                    "--tls" => "spec.tls",
+                    _ => return None,
+                })
+            };
+            let fields: BTreeSet<&str> = flags.iter().filter_map(field).collect();
+            let fields: Vec<String> = fields
+                .into_iter()
+                .map(|field| format!("`{field}` of ingress `{ingress}`"))
+                .collect();
+            (!fields.is_empty()).then(|| vec![format!("{why}: {}", fields.join(", "))])
+        }
+        _ => None,
     })
 }
 

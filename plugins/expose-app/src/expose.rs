@@ -115,7 +115,7 @@ pub async fn run(
     if app.kind == AppKind::Service {
         return Err(leads_nowhere(cluster, &app).await);
     }
-    let backend = backend(&app);
+    let backend = Backend::of(&app);
     let mut resolved = exposure::resolve(cluster, &backend, &options).await?;
     let is_tried = args.no_wait || args.dry_run.dry_run != DryRun::None;
     if !is_tried && exposure::ready_pods(&app.pods).next().is_none() {
@@ -253,23 +253,6 @@ fn meant_a_command(error: Error, typed: &Typed) -> Error {
     error
         .without_hints()
         .hint(format!("did you mean `kubectl expose-app {command}`?"))
-}
-
-/// What there is to expose of an app.
-fn backend(app: &App) -> Backend {
-    let spec = app
-        .template
-        .as_ref()
-        .and_then(|template| template.spec.as_ref());
-    Backend {
-        namespace: app.namespace.clone(),
-        reference: format!("{}/{}", app.kind.as_str(), app.name),
-        name: app.name.clone(),
-        pod_labels: app.pod_labels.clone(),
-        containers: spec.map(|spec| spec.containers.clone()).unwrap_or_default(),
-        services: app.services.clone(),
-        selector: app.selector.clone(),
-    }
 }
 
 /// A Service with nothing behind it, and what its selector should most likely be.

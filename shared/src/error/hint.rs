@@ -33,6 +33,8 @@ pub enum Change {
     Less(Vec<Amount>),
     /// How much it asks for: these are out of bounds.
     Bounds(Vec<Amount>),
+    /// Nothing, but to look again: what is said before.
+    LookAgain(String),
     /// An address, by one of these flags of `expose-app`: `--host NAME`.
     Address {
         /// What the flag is for: `take another host`.

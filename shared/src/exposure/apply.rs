@@ -32,6 +32,14 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Objects that somebody else has just written.
+    pub fn by_others(has_changed: bool) -> Self {
+        let applied = Self::default();
+        applied.at.set(Some(tokio::time::Instant::now()));
+        applied.changed.set(has_changed);
+        applied
+    }
+
     /// A line for each object, as kubectl prints them.
     pub fn lines(&self) -> Vec<String> {
         self.lines.borrow().clone()

@@ -3,7 +3,7 @@
 //! The way of a request is DNS, connection, certificate, controller, Service, pod. Each failure is known by what comes back,
 //! by what the app answers when asked directly, and by what is answered for a host that nobody has.
 
-use crate::error::{Error, Hint};
+use crate::error::{Change, Error, Hint};
 use crate::printable;
 use crate::web::{Answer, Certificate, Distrust, Lookup, Trouble, Unconnected};
 
@@ -160,7 +160,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
                 .hint(format!("see what it says: `kubectl describe {} -n {namespace}`", object.replace('/', " "))),
             (Some(class), false) => error
                 .caused_by(format!("no controller has taken {object}: none serves its class `{}`", printable::short(class, 80)))
-                .hint("leave `--class` away for the cluster's default, or take the one of your platform's documentation"),
+                .hint(Hint::flags("take the class that the platform's documentation tells, or none for the cluster's default", &["--class NAME"])),
             (None, false) => error
                 .caused_by(format!("no controller has taken {object}: it has no class"))
                 .hint(Hint::flags("name the class that the platform's documentation tells", &["--class NAME"])),
@@ -240,19 +240,19 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &Trouble) -> Verdict {
                 .caused_by("DNS knows no address for it")
                 .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", &["--host NAME"])),
         ),
-        Trouble::Name { .. } => Verdict::NotYet(failed().hint(format!("check the network of this machine, then look again: `kubectl expose-app list -n {namespace}`"))),
+        Trouble::Name { .. } => Verdict::NotYet(failed().hint(look_again("check the network of this machine, then look again", namespace))),
         Trouble::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
             failed().hint(Hint::flags("the controller has no https here: ask who runs the platform, or do without", &["--tls off"])),
         ),
         Trouble::Connect { .. } | Trouble::Proxy { .. } => Verdict::NotYet(
-            failed().hint(format!("if it opens in a browser of yours all the same, this machine's network is in the way; `kubectl expose-app list -n {namespace}` looks again")),
+            failed().hint(look_again("if it opens in a browser of yours all the same, this machine's network is in the way; look again", namespace)),
         ),
         Trouble::Tls { why, certificate } => judge_certificate(facts, why, certificate.as_deref()),
         Trouble::Timeout if !facts.isolated_by.is_empty() || facts.own.is_some() => {
             Verdict::NotYet(unreachable_pods(facts, "it does not answer in time"))
         }
         Trouble::Timeout | Trouble::Closed | Trouble::Protocol(_) => {
-            Verdict::NotYet(failed().hint(format!("look again: `kubectl expose-app list -n {namespace}`")))
+            Verdict::NotYet(failed().hint(look_again("look again", namespace)))
         }
     }
 }
@@ -301,7 +301,7 @@ fn judge_certificate(
         .any(|sign| issuer.contains(sign))
     });
     match (why, facts.tls) {
-        (Distrust::Handshake(_), _) => Verdict::NotYet(error.hint(format!("look again: `kubectl expose-app list -n {namespace}`"))),
+        (Distrust::Handshake(_), _) => Verdict::NotYet(error.hint(look_again("look again", namespace))),
         (_, Tls::Issuer { .. }) => Verdict::NotYet(
             error.hint(format!("the controller does not show the new certificate yet; it is in secret `{}`: `kubectl get secret -n {namespace}`", secret_of(facts))),
         ),
@@ -319,6 +319,14 @@ fn judge_certificate(
         ),
         (_, _) => Verdict::Wrong(error.hint(Hint::flags("tell who runs the platform; meanwhile", &["--tls off"]))),
     }
+}
+
+/// To look again, `how`: a phrase that ends before the command.
+fn look_again(how: &str, namespace: &str) -> Hint {
+    Hint::to_change(
+        Change::LookAgain(how.to_owned()),
+        format!("{how}: `kubectl expose-app list -n {namespace}`"),
+    )
 }
 
 fn other_certificate() -> Hint {

@@ -11,6 +11,7 @@ mod neighbours;
 mod plan;
 mod pods;
 mod port;
+mod present;
 mod prove;
 mod resolve;
 mod sameness;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, Service};
 
 use crate::grant::Term;
+use crate::workload;
 
 pub use apply::{Applied, apply, finish, objects, take_back, write};
 pub use danger::reason as reason_against;
@@ -32,6 +34,7 @@ pub use neighbours::Way;
 pub use plan::{Plan, object_name};
 pub use pods::listening;
 pub use port::Typed as TypedPort;
+pub use present::{Present, addresses, unheard};
 pub use prove::{App, Outcome, Proof, ask_app, find_port, prove, ready as ready_pods};
 pub use resolve::{Resolved, another_host, refuse_if_taken, resolve};
 pub use tls::Tls;
@@ -60,6 +63,25 @@ pub struct Backend {
     pub services: Vec<Service>,
     /// By what a Service made here selects the pods.
     pub selector: BTreeMap<String, String>,
+}
+
+impl Backend {
+    /// An app that is there.
+    pub fn of(app: &workload::App) -> Self {
+        let spec = app
+            .template
+            .as_ref()
+            .and_then(|template| template.spec.as_ref());
+        Self {
+            namespace: app.namespace.clone(),
+            reference: format!("{}/{}", app.kind.as_str(), app.name),
+            name: app.name.clone(),
+            pod_labels: app.pod_labels.clone(),
+            containers: spec.map(|spec| spec.containers.clone()).unwrap_or_default(),
+            services: app.services.clone(),
+            selector: app.selector.clone(),
+        }
+    }
 }
 
 /// What the user wants of an exposure; everything else is learned.

@@ -221,7 +221,7 @@ impl Controller {
     }
 }
 
-fn addresses_of_ingress(ingress: &Ingress) -> Vec<Address> {
+pub(super) fn addresses_of_ingress(ingress: &Ingress) -> Vec<Address> {
     let Some(spec) = &ingress.spec else {
         return Vec::new();
     };

@@ -4,8 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use futures::future::join_all;
+use k8s_openapi::api::core::v1::Container;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::port;
 use super::sameness::Likeness;
 use crate::cluster::Cluster;
 use crate::error::{Error, Hint, Result};
@@ -205,6 +207,23 @@ async fn listens(cluster: &Cluster, endpoint: &Endpoint) -> bool {
             ),
         },
     }
+}
+
+/// On which other ports the pod listens, of those that its containers declare and those that are usual.
+pub async fn elsewhere(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+    containers: &[Container],
+) -> Vec<u16> {
+    let declared = port::declared(containers).map(|(port, _)| port);
+    let mut candidates: Vec<u16> = declared.collect();
+    for usual in port::COMMON_PORTS {
+        if !candidates.contains(&usual) {
+            candidates.push(usual);
+        }
+    }
+    candidates.retain(|port| *port != endpoint.port);
+    listening(cluster, endpoint, &candidates).await
 }
 
 /// The field that says where the pods are asked.

@@ -200,17 +200,7 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
         Ok(own) => Ok(App { own, endpoint }),
         Err(silence) => {
             let others = if matches!(silence, pods::Silence::NothingListens) {
-                let declared = super::port::declared(resolved.containers()).map(|(port, _)| port);
-                let mut candidates: Vec<u16> = declared.collect();
-                candidates.extend(
-                    super::port::COMMON_PORTS
-                        .iter()
-                        .filter(|port| !candidates.contains(port))
-                        .copied()
-                        .collect::<Vec<_>>(),
-                );
-                candidates.retain(|port| *port != endpoint.port);
-                pods::listening(cluster, &endpoint, &candidates).await
+                pods::elsewhere(cluster, &endpoint, resolved.containers()).await
             } else {
                 Vec::new()
             };

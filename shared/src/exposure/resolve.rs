@@ -40,6 +40,14 @@ pub struct Found {
 }
 
 impl Found {
+    /// An Ingress that somebody has made.
+    pub(super) fn of_ingress(ingress: &Ingress) -> Self {
+        Self {
+            ingress: Some(ingress.clone()),
+            ..Self::default()
+        }
+    }
+
     /// The host that it has already.
     fn host(&self) -> Option<String> {
         let of_ingress = || {
@@ -354,6 +362,34 @@ pub fn refuse_if_taken(resolved: &Resolved) -> Result<()> {
 }
 
 impl Resolved {
+    /// An address that is there as it is to be, and is only to be proven.
+    pub(super) fn of_present(
+        plan: Plan,
+        found: Found,
+        isolated_by: Vec<String>,
+        visitor: Visitor,
+        nobody: Option<Nobody>,
+        target_field: String,
+        backend: Backend,
+    ) -> Self {
+        Self {
+            plan,
+            learned: Vec::new(),
+            warnings: Vec::new(),
+            found,
+            isolated_by,
+            policy_unneeded: false,
+            visitor,
+            nobody,
+            unknown_ports: Vec::new(),
+            target_field: Some(target_field),
+            fresh: false,
+            backend,
+            take: false,
+            answers: None,
+        }
+    }
+
     /// The same with a port of the pods that was found by looking.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
@@ -754,20 +790,20 @@ async fn is_for(cluster: &Cluster, namespace: &str, secret: &str, host: &str) ->
 }
 
 /// What the network policies ask for.
-struct Policing {
+pub(super) struct Policing {
     /// By what ours selects the pods, and whom it lets in.
     policy: Option<(
         std::collections::BTreeMap<String, String>,
         Vec<NetworkPolicyPeer>,
     )>,
     /// The policies that keep the controller out.
-    isolated_by: Vec<String>,
+    pub(super) isolated_by: Vec<String>,
     /// Whether ours is of no use.
     unneeded: bool,
 }
 
 /// Whom a policy has to let in, where the pods are isolated; and the names of the policies that isolate them.
-fn policy(
+pub(super) fn policy(
     backend: &Backend,
     options: &Options,
     neighbours: &Neighbours,
