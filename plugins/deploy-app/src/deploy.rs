@@ -1,6 +1,6 @@
 //! `deploy-app NAME --image IMAGE`: makes an app or changes it, waits until it runs, and says how to reach it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use commons::apply::{self, DryRun, Outcome, PlannedObject};
 use commons::cli::{Interrupt, blocking};
@@ -23,7 +23,7 @@ use crate::lint::{self, ImageFacts};
 use crate::plan::{Keep, Plan, files_name};
 use crate::print;
 use crate::report::report;
-use crate::resources::{self, Asked, Proposal, Resources};
+use crate::resources::{self, Asked, Proposal, Resources, TooMuch};
 use crate::settings::{Change, Present, Settings, Wanted};
 use crate::uses::{self, UseInput};
 use crate::write::{self, Write, Writer, Written};
@@ -219,6 +219,25 @@ fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Change<u16> {
     }
 }
 
+/// Too much is asked for: of what, and how much there is.
+fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
+    let whys: BTreeSet<&str> = too_much.iter().map(|one| one.why.as_str()).collect();
+    let error = Error::new("the namespace has no room for the app");
+    let error = whys.into_iter().fold(error, Error::caused_by);
+    let flags: BTreeSet<&str> = too_much
+        .iter()
+        .filter_map(|one| one.flag.as_deref())
+        .collect();
+    let flags: Vec<&str> = flags.into_iter().collect();
+    // With anything that there is none of, less of the rest does not help.
+    let error = if too_much.iter().all(|one| one.flag.is_some()) {
+        error.hint(format!("ask for what there is: `{}`", flags.join(" ")))
+    } else {
+        error
+    };
+    error.hint(format!("see what takes it, and end something: `kubectl describe resourcequota,limitrange -n {namespace}`, `kubectl get pods -n {namespace}`"))
+}
+
 /// Fits the app into what the namespace has left. Without a change there is nothing to decide anew.
 fn fit(
     settings: &mut Settings,
@@ -233,11 +252,8 @@ fn fit(
     if now.is_some_and(|now| now == settings) {
         return Ok(Proposal::default());
     }
-    if let Some(why) = proposal.too_much {
-        return Err(Error::new("the namespace has no room for the app")
-            .caused_by(why)
-            .hint("ask for less: `--cpu 50m --memory 128Mi`")
-            .hint(format!("or end something else: `kubectl describe resourcequota -n {namespace}`, `kubectl get pods -n {namespace}`")));
+    if !proposal.too_much.is_empty() {
+        return Err(no_room(&proposal.too_much, namespace));
     }
     // Where it replaces in place it goes on so while there is no room, and back when there is.
     settings.surge = proposal.surge;

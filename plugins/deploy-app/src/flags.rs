@@ -8,7 +8,7 @@ use commons::output::OutputFlags;
 use commons::{Error, Result, printable};
 
 use crate::inputs::InputFlags;
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, meant};
 use crate::settings::Change;
 use crate::uses::UseInput;
 
@@ -37,7 +37,7 @@ pub struct DeployArgs {
     #[arg(long, value_name = "QUANTITY", allow_negative_numbers = true, value_parser = quantity, help_heading = "App")]
     pub cpu: Option<Quantity>,
     /// Memory to reserve, and at most: such as `256Mi` or `2Gi`
-    #[arg(long, value_name = "QUANTITY", allow_negative_numbers = true, value_parser = quantity, help_heading = "App")]
+    #[arg(long, value_name = "QUANTITY", allow_negative_numbers = true, value_parser = memory, help_heading = "App")]
     pub memory: Option<Quantity>,
     /// Give the app the login of this PostgreSQL database of the namespace: `PGHOST`, ..., `DATABASE_URL` (`DATABASE-` takes it away)
     #[arg(long = "use", value_name = "DATABASE", help_heading = "App")]
@@ -118,6 +118,23 @@ fn quantity(text: &str) -> Result<Quantity, String> {
         Ok(amount) if amount > MOST => Err("that is more than any cluster has".into()),
         Ok(amount) if amount > Quantity(0) => Ok(amount),
         _ => Err("write CPU like `100m` or `2`, memory like `256Mi` or `2Gi`".into()),
+    }
+}
+
+/// As [`quantity`]; of memory, less than a mebibyte is mistyped too.
+fn memory(text: &str) -> Result<Quantity, String> {
+    match quantity(text) {
+        Ok(amount) if amount < Quantity::mebibytes(1) => {
+            let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            Err(format!(
+                "that is too little for any program; `{number}Mi` is {number} mebibytes"
+            ))
+        }
+        Err(why) => Err(match meant(text) {
+            Some(meant) => format!("write `{meant}`"),
+            None => why,
+        }),
+        amount => amount,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `kubectl deploy-app`: from an image to an app that runs, or the reason why it does not.
 
 mod args;
+mod before;
 mod changes;
 mod delete;
 mod deploy;

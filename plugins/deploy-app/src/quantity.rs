@@ -128,6 +128,20 @@ impl Quantity {
     }
 }
 
+/// The amount that somebody meant who wrote `128MB`, `128Mo` or `2 GiB`.
+pub fn meant(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+    let (number, unit) = text.split_at(end);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "k" | "kb" | "ko" | "kib" | "ki" => "Ki",
+        "mb" | "mo" | "mio" | "mib" | "mi" => "Mi",
+        "g" | "gb" | "go" | "gio" | "gib" | "gi" => "Gi",
+        "t" | "tb" | "to" | "tib" | "ti" => "Ti",
+        _ => return None,
+    };
+    (!number.is_empty()).then(|| format!("{number}{unit}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

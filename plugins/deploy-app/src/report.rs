@@ -5,11 +5,13 @@ use commons::cli::Interrupt;
 use commons::workload::{self, Rollout};
 use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
 
+use crate::before::Serving;
 use crate::changes::changes;
 use crate::deploy::Resolved;
+use crate::expose;
 use crate::flags::ByName;
 use crate::list::App;
-use crate::settings::{Probes, Settings};
+use crate::settings::Probes;
 use crate::wait::{self, Listening};
 use crate::write::Written;
 
@@ -40,7 +42,9 @@ pub async fn report(
     }
     let namespace = cluster.namespace();
     let mut app = App::of(written, namespace);
-    if way.wait {
+    let is_stopped = settings.replicas == 0;
+    let waits = way.wait && !is_stopped;
+    if waits {
         let rollout = Rollout {
             namespace: namespace.to_owned(),
             kind: workload::Kind::Deployment,
@@ -51,15 +55,18 @@ pub async fn report(
             port: settings.port.filter(|_| settings.probes == Probes::Port),
             selector: &selector,
         };
-        let ready = wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout)
-            .await
-            .map_err(|error| stays(error, cluster, name, resolved.now.as_ref(), settings))?;
+        let ready =
+            wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout).await;
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Err(stays(error, cluster, resolved).await),
+        };
         if let Some(app) = &mut app {
             app.ready = ready.replicas;
         }
     }
     let url = match &resolved.exposure {
-        Some(exposure) if way.wait => Some(exposure.prove(cluster, ui, interrupt).await?),
+        Some(exposure) if waits => Some(exposure.prove(cluster, ui, interrupt).await?),
         Some(exposure) => {
             exposure.warn_of_danger(cluster, ui, None);
             Some(exposure.url())
@@ -72,6 +79,11 @@ pub async fn report(
     }
     let here = cluster.here();
     let image = printable::line(&settings.image);
+    if is_stopped {
+        return ui.result(format!(
+            "{name} is stopped: it has no pods. To start it: kubectl deploy-app {name} --replicas 1{here}"
+        ));
+    }
     let state = match (unchanged, way.wait) {
         (true, true) => format!("{name} is unchanged: {image} runs"),
         (true, false) => format!("{name} is unchanged: {image}"),
@@ -90,6 +102,9 @@ pub async fn report(
     ui.result(state)?;
     if settings.port.is_some() {
         ui.result(format!("Inside the cluster:  http://{name}.{namespace}"))?;
+        if let Some(url) = address(cluster, resolved).await {
+            ui.result(format!("From outside:        {url}"))?;
+        }
     }
     let kept_image = resolved
         .now
@@ -107,39 +122,28 @@ pub async fn report(
     Ok(())
 }
 
+/// The address that an app had before, and has still.
+async fn address(cluster: &Cluster, resolved: &Resolved) -> Option<String> {
+    resolved.now.as_ref()?;
+    let namespace = cluster.namespace();
+    let urls = expose::urls(cluster, Some(namespace)).await.ok()?;
+    urls.get(&(namespace.to_owned(), resolved.plan.name.clone()))
+        .cloned()
+}
+
 /// What does not come up stays, so that it can be looked at.
-fn stays(
-    error: Error,
-    cluster: &Cluster,
-    name: &str,
-    before: Option<&Settings>,
-    settings: &Settings,
-) -> Error {
+async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
+    let (plan, here) = (&resolved.plan, cluster.here());
+    let name = &plan.name;
     if matches!(error.kind(), Kind::Signal(_)) {
         return error.hint(format!(
             "see how it goes: `kubectl rollout status deployment/{name} -n {}`",
             cluster.namespace()
         ));
     }
-    let here = cluster.here();
-    match before {
-        None => error.hint(format!("it stays as it is, to be looked at or corrected; to remove it: `kubectl deploy-app delete {name}{here}`")),
-        Some(before) => error.hints_from(way_back(name, before, settings, &here)),
-    }
-}
-
-/// How to get what ran before, where one command can: variables and files that have changed are not remembered.
-fn way_back(name: &str, before: &Settings, settings: &Settings, here: &str) -> Option<String> {
-    if before.image != settings.image {
-        return Some(format!(
-            "to go back to the image before: `kubectl deploy-app {name} --image {}{here}`",
-            printable::word(&before.image)
-        ));
-    }
-    let same_inputs = before.env == settings.env
-        && before.files == settings.files
-        && before.secrets == settings.secrets;
-    same_inputs.then(|| {
-        format!("to go back to what ran before: `kubectl rollout undo deployment/{name}{here}`")
-    })
+    let Some(before) = &resolved.now else {
+        return error.hint(format!("it stays as it is, to be looked at or corrected; to remove it: `kubectl deploy-app delete {name}{here}`"));
+    };
+    let serving = Serving::find(cluster, name, &plan.selector_text()).await;
+    error.hints_from(serving.map(|serving| serving.hint(name, before, &plan.settings, &here)))
 }

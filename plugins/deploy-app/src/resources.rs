@@ -169,41 +169,80 @@ impl Rules {
         })
     }
 
-    /// How many pods with these resources fit into what is left, and what it is that ends them.
-    fn fits(
-        &self,
-        resources: &Resources,
-        given_back: &dyn Fn(&str) -> Quantity,
-    ) -> Option<(i128, String)> {
-        let mut least: Option<(i128, String)> = None;
-        let mut bound = |name: &str, each: Quantity| {
-            let Some(left) = self.left.get(name).filter(|_| each.0 > 0) else {
-                return;
-            };
-            let room = left.amount.plus(given_back(name));
-            let count = room.0 / each.0;
-            if least.as_ref().is_none_or(|(least, _)| count < *least) {
-                let shown = |amount: Quantity| shown(name, amount);
-                least = Some((
-                    count,
-                    format!(
-                        "quota `{}` has {} of {} {} left, and a pod takes {}",
-                        left.quota,
-                        shown(room),
-                        shown(left.total),
-                        words(name),
-                        shown(each)
-                    ),
-                ));
-            }
+    /// How many pods with these resources fit into what is left, by each quota.
+    fn bounds(&self, resources: &Resources, given_back: &dyn Fn(&str) -> Quantity) -> Vec<Bound> {
+        let bound = |name: String, resource: Option<&'static str>, each: Quantity| {
+            let left = self.left.get(&name).filter(|_| each.0 > 0)?;
+            let room = left.amount.plus(given_back(&name));
+            let shown = |amount: Quantity| shown(&name, amount);
+            Some(Bound {
+                pods: room.0 / each.0,
+                why: format!(
+                    "quota `{}` has {} of {} {} left, and a pod takes {}",
+                    left.quota,
+                    shown(room),
+                    shown(left.total),
+                    words(&name),
+                    shown(each)
+                ),
+                flag: resource.and_then(|resource| less(resource, room)),
+            })
         };
-        for (side, resource) in SIDES {
-            if let Some(each) = self.effective(resources, side, resource) {
-                bound(&format!("{}.{resource}", side.as_str()), each);
-            }
-        }
-        bound("pods", Quantity(1000));
-        least
+        let mut bounds: Vec<Bound> = SIDES
+            .into_iter()
+            .filter_map(|(side, resource)| {
+                let each = self.effective(resources, side, resource)?;
+                bound(
+                    format!("{}.{resource}", side.as_str()),
+                    Some(resource),
+                    each,
+                )
+            })
+            .collect();
+        bounds.extend(bound("pods".into(), None, Quantity(1000)));
+        bounds
+    }
+
+    /// What a `LimitRange` refuses of these resources.
+    fn out_of_range(&self, resources: &Resources) -> Vec<TooMuch> {
+        SIDES
+            .into_iter()
+            .filter_map(|(side, resource)| {
+                let each = self.effective(resources, side, resource)?;
+                let says = |amount: Quantity, bound: &str| TooMuch {
+                    why: format!(
+                        "it asks for {} of {resource}, and {} is the {bound} that a container may have here",
+                        shown(resource, each),
+                        shown(resource, amount)
+                    ),
+                    flag: Some(format!("--{resource} {}", shown(resource, amount))),
+                };
+                let most = self.most.get(resource).filter(|most| each > **most);
+                let least = self.least.get(resource).filter(|least| each < **least);
+                most.map(|most| says(*most, "most"))
+                    .or_else(|| least.map(|least| says(*least, "least")))
+            })
+            .collect()
+    }
+}
+
+/// How many pods a quota has room for.
+#[derive(Clone, Debug)]
+struct Bound {
+    pods: i128,
+    why: String,
+    /// By which flag less would be asked for.
+    flag: Option<String>,
+}
+
+/// The flag that asks for no more than there is, if that is an amount at which anything runs.
+fn less(resource: &str, room: Quantity) -> Option<String> {
+    if resource == "memory" {
+        let room = room.memory_below();
+        (room >= LEAST_MEMORY).then(|| format!("--memory {}", room.memory()))
+    } else {
+        let room = room.cpu_below();
+        (room >= LEAST_CPU).then(|| format!("--cpu {}", room.cpu()))
     }
 }
 
@@ -265,7 +304,15 @@ pub struct Proposal {
     /// Why not all replicas fit.
     pub too_few: Option<String>,
     /// Why not even one pod fits.
-    pub too_much: Option<String>,
+    pub too_much: Vec<TooMuch>,
+}
+
+/// Something of which too much is asked for, or not the least that must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooMuch {
+    pub why: String,
+    /// The flag that asks for what there is: `--memory 512Mi`; nothing where that is too little for anything.
+    pub flag: Option<String>,
 }
 
 /// Decides what an app asks for: what is said, else what it has, else what the namespace gives, else an ordinary amount, less
@@ -355,19 +402,29 @@ pub fn propose(
         };
         each.unwrap_or(Quantity(0)).times(count)
     };
+    let out_of_range = rules.out_of_range(&resources);
     let mut proposal = Proposal {
         resources,
         surge: true,
         notes,
         too_few: None,
-        too_much: None,
+        too_much: out_of_range,
     };
-    if let Some((count, why)) = rules.fits(&proposal.resources, &given_back) {
-        if count == 0 && replicas > 0 {
-            proposal.too_much = Some(why);
-        } else if count < i128::from(replicas) {
-            proposal.too_few = Some(format!("only {count} of {replicas} pods will run: {why}"));
-        }
+    let bounds = rules.bounds(&proposal.resources, &given_back);
+    for bound in bounds
+        .iter()
+        .filter(|bound| bound.pods == 0 && replicas > 0)
+    {
+        proposal.too_much.push(TooMuch {
+            why: bound.why.clone(),
+            flag: bound.flag.clone(),
+        });
+    }
+    if let Some(Bound { pods, why, .. }) = bounds.into_iter().min_by_key(|bound| bound.pods)
+        && pods > 0
+        && pods < i128::from(replicas)
+    {
+        proposal.too_few = Some(format!("only {pods} of {replicas} pods will run: {why}"));
     }
     // While pods are replaced, the new ones come on top of the old ones: a quarter of them at a time, as Deployments do.
     let beside = i128::from((replicas.max(1) + 3) / 4);
@@ -375,8 +432,8 @@ pub fn propose(
         Some(_) => beside,
         None => i128::from(replicas) + beside,
     };
-    let left = rules.fits(&proposal.resources, &|_| Quantity(0));
-    proposal.surge = left.is_none_or(|(count, _)| count >= wanted);
+    let left = rules.bounds(&proposal.resources, &|_| Quantity(0));
+    proposal.surge = left.iter().all(|bound| bound.pods >= wanted);
     proposal
 }
 
@@ -513,7 +570,53 @@ mod tests {
         };
         let proposal = propose(&rules, Asked::default(), Some((&has, 1)), 1);
         assert!(!proposal.surge, "112 Mi are free, the second pod takes 256");
-        assert_eq!(proposal.too_much, None);
+        assert_eq!(proposal.too_much, []);
+    }
+
+    #[test]
+    fn all_that_is_too_much_is_said_with_what_there_is() {
+        let full = rules(
+            json!({"requests.memory": "512Mi", "requests.cpu": "1", "pods": "1"}),
+            json!({"requests.memory": "256Mi", "requests.cpu": "1", "pods": "1"}),
+            nothing(),
+        );
+        let asked = Asked {
+            memory: Some(Quantity::mebibytes(300)),
+            cpu: Some(Quantity::millicores(200)),
+        };
+        let refused = propose(&full, asked, None, 1).too_much;
+        let flags: Vec<Option<&str>> = refused.iter().map(|one| one.flag.as_deref()).collect();
+        assert_eq!(flags, [None, Some("--memory 256Mi"), None], "{refused:?}");
+        let range = rules(
+            json!({}),
+            json!({}),
+            json!({"type": "Container", "max": {"memory": "512Mi"}, "min": {"cpu": "250m"}}),
+        );
+        let refused = propose(
+            &range,
+            Asked {
+                memory: Some(Quantity::mebibytes(1024)),
+                ..asked
+            },
+            None,
+            1,
+        )
+        .too_much;
+        assert_eq!(
+            refused[0],
+            TooMuch {
+                why:
+                    "it asks for 200m of cpu, and 250m is the least that a container may have here"
+                        .into(),
+                flag: Some("--cpu 250m".into()),
+            }
+        );
+        assert!(
+            refused[1..]
+                .iter()
+                .all(|one| one.flag.as_deref() == Some("--memory 512Mi")),
+            "{refused:?}"
+        );
     }
 
     #[test]
@@ -528,10 +631,12 @@ mod tests {
             cpu: None,
         };
         assert_eq!(
-            propose(&rules, asked, None, 1).too_much.as_deref(),
-            Some(
-                "quota `onyxia-quota` has 12Mi of 512Mi memory requests left, and a pod takes 64Mi"
-            )
+            propose(&rules, asked, None, 1).too_much,
+            [TooMuch {
+                why: "quota `onyxia-quota` has 12Mi of 512Mi memory requests left, and a pod takes 64Mi".into(),
+                flag: None,
+            }],
+            "12Mi are too little for anything"
         );
         let small = Asked {
             memory: Some(Quantity::mebibytes(2)),

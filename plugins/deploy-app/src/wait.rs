@@ -135,9 +135,15 @@ impl Listening<'_> {
                 .as_ref()?;
             Some(now.duration_since(start.0).as_secs())
         };
-        let (pod, age) = pods
-            .iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        // While an update goes on, older pods tell nothing of it.
+        let version = |pod: &Pod| pod.labels().get("pod-template-hash").cloned();
+        let there = || {
+            pods.iter()
+                .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        };
+        let newest = there().max_by_key(|pod| pod.creation_timestamp())?;
+        let (pod, age) = there()
+            .filter(|pod| version(pod) == version(newest))
             .filter_map(|pod| Some((pod, age(pod).filter(|age| *age >= STARTS)?)))
             .max_by_key(|(pod, _)| pod.creation_timestamp())?;
         let endpoint = Endpoint {

@@ -30,19 +30,29 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
         ),
         Change::MoreMemory(limit) => one("give it more", &format!("--memory {}", twice(limit))),
         Change::Less(amounts) => {
-            let flags = flags(amounts, |amount| match amount {
-                Amount::Cpu => "100m",
-                Amount::Memory => "128Mi",
-                Amount::Replicas => "1",
-            })?;
-            one("ask for less", &flags)
+            let flags: Vec<String> = amounts
+                .iter()
+                .filter_map(|(amount, asked)| {
+                    Some(format!(
+                        "{} {}",
+                        flag(*amount),
+                        less(*amount, asked.as_deref())?
+                    ))
+                })
+                .collect();
+            // So little that less is no use.
+            if flags.is_empty() && !amounts.is_empty() {
+                return Some(Vec::new());
+            }
+            (!flags.is_empty()).then(|| one("ask for less", &flags.join(" ")))?
         }
         Change::Bounds(amounts) => {
-            let flags = flags(amounts, |amount| match amount {
-                Amount::Replicas => "NUMBER",
-                Amount::Cpu | Amount::Memory => "AMOUNT",
-            })?;
-            one("ask for an amount within the bounds", &flags)
+            let flags: Vec<String> = amounts
+                .iter()
+                .map(|amount| format!("{} AMOUNT", flag(*amount)))
+                .collect();
+            (!flags.is_empty())
+                .then(|| one("ask for an amount within the bounds", &flags.join(" ")))?
         }
         Change::LookAgain(_) => None,
         Change::Address { why, flags } => Some(vec![format!(
@@ -113,18 +123,25 @@ fn own(flag: &str) -> Option<String> {
     }
 }
 
-/// The flags for amounts; nothing where there are none.
-fn flags(amounts: &[Amount], value: impl Fn(Amount) -> &'static str) -> Option<String> {
-    let flag = |amount| match amount {
+fn flag(amount: Amount) -> &'static str {
+    match amount {
         Amount::Cpu => "--cpu",
         Amount::Memory => "--memory",
         Amount::Replicas => "--replicas",
+    }
+}
+
+/// A small amount that is less than what was asked for, if there is one.
+fn less(amount: Amount, asked: Option<&str>) -> Option<&'static str> {
+    let small: &[&str] = match amount {
+        Amount::Cpu => &["100m", "50m", "10m"],
+        Amount::Memory => &["128Mi", "64Mi", "32Mi"],
+        Amount::Replicas => &["1"],
     };
-    let flags: Vec<String> = amounts
-        .iter()
-        .map(|amount| format!("{} {}", flag(*amount), value(*amount)))
-        .collect();
-    (!flags.is_empty()).then(|| flags.join(" "))
+    let asked = asked.and_then(|asked| asked.parse::<Quantity>().ok());
+    small.iter().copied().find(|small| {
+        asked.is_none_or(|asked| small.parse::<Quantity>().is_ok_and(|small| small < asked))
+    })
 }
 
 /// Twice the limit that was too low.
@@ -178,16 +195,24 @@ mod tests {
                 "give it more: `kubectl deploy-app web --memory 1Gi -n a`",
             ),
             (
-                Change::Less(vec![Amount::Cpu]),
+                Change::Less(vec![(Amount::Cpu, Some("2".into()))]),
                 "ask for less: `kubectl deploy-app web --cpu 100m -n a`",
             ),
             (
-                Change::Less(vec![Amount::Cpu, Amount::Memory, Amount::Replicas]),
+                Change::Less(vec![
+                    (Amount::Cpu, None),
+                    (Amount::Memory, None),
+                    (Amount::Replicas, None),
+                ]),
                 "ask for less: `kubectl deploy-app web --cpu 100m --memory 128Mi --replicas 1 -n a`",
             ),
             (
                 Change::Bounds(vec![Amount::Memory]),
                 "ask for an amount within the bounds: `kubectl deploy-app web --memory AMOUNT -n a`",
+            ),
+            (
+                Change::Less(vec![(Amount::Cpu, Some("100m".into()))]),
+                "ask for less: `kubectl deploy-app web --cpu 50m -n a`",
             ),
             (Change::Less(Vec::new()), "field"),
         ] {

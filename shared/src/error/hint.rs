@@ -29,8 +29,8 @@ pub enum Change {
     Patience,
     /// More memory than its limit, a quantity; empty where it has none of its own.
     MoreMemory(String),
-    /// How much it asks for: less of these.
-    Less(Vec<Amount>),
+    /// How much it asks for: less of these, of which it asks for so much, if that is known.
+    Less(Vec<(Amount, Option<String>)>),
     /// How much it asks for: these are out of bounds.
     Bounds(Vec<Amount>),
     /// Nothing, but to look again: what is said before.

@@ -88,10 +88,23 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
     if let (Some(port), Some(said)) = (settings.port, settings.env.get("PORT"))
         && said.parse::<u16>() != Ok(port)
     {
-        findings.push(Finding::new(
-            format!("variable `PORT` is `{said}`, but the port of the app is {port}"),
-            format!("if the app listens where PORT says: `--port {said}`"),
-        ));
+        findings.push(if said.is_empty() {
+            Finding::new(
+                format!("variable `PORT` is empty, and the port of the app is {port}"),
+                "take it away: `--env PORT-`",
+            )
+        } else {
+            Finding::new(
+                format!(
+                    "variable `PORT` is `{}`, but the port of the app is {port}",
+                    shown(said)
+                ),
+                format!(
+                    "if the app listens where PORT says: `--port {}`",
+                    commons::printable::word(said)
+                ),
+            )
+        });
     }
     findings.extend(images::of_app(settings, image));
     findings

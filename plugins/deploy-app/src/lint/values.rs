@@ -4,7 +4,7 @@ use commons::{exposure, names};
 use serde_json::Value;
 
 use super::{Finding, called, containers, is, items, name, shown};
-use crate::quantity::Quantity;
+use crate::quantity::{Quantity, meant};
 
 /// Less memory than this is a mistake in writing.
 const LITTLE: Quantity = Quantity(1024 * 1024 * 1000);
@@ -98,20 +98,6 @@ fn amount(object: &Value, resource: &str, written: &Value, path: &str) -> Option
     })
 }
 
-/// The amount that somebody meant who wrote `128MB` or `2 GiB`.
-fn meant(text: &str) -> Option<String> {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-    let (number, unit) = text.split_at(end);
-    let unit = match unit.trim().to_ascii_lowercase().as_str() {
-        "k" | "kb" | "kib" | "ki" => "Ki",
-        "mb" | "mib" | "mi" => "Mi",
-        "g" | "gb" | "gib" | "gi" => "Gi",
-        "t" | "tb" | "tib" | "ti" => "Ti",
-        _ => return None,
-    };
-    (!number.is_empty()).then(|| format!("{number}{unit}"))
-}
-
 fn ingress(object: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (position, rule) in items(&object["spec"], "rules").enumerate() {
@@ -190,6 +176,7 @@ mod tests {
             ("128MB", "write `128Mi`"),
             ("2 GiB", "write `2Gi`"),
             ("2g", "write `2Gi`"),
+            ("200Mo", "write `200Mi`"),
             ("lots", "memory is written `256Mi` or `2Gi`"),
             ("512", "write `512Mi`"),
             ("128m", "write `128Mi`"),

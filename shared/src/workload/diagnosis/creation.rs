@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Report, SETTLES, amounts, ask_for_less, between, containers_field, in_namespace, pod_field,
-    said,
+    Report, SETTLES, amount, ask_for_less, between, containers_field, in_namespace, pod_field, said,
 };
 use crate::error::{Change, Error, Hint};
 use crate::printable;
@@ -188,7 +187,7 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
         state.reference()
     ));
     let mut never = false;
-    let mut fields: Vec<String> = Vec::new();
+    let mut fields: Vec<(String, Option<String>)> = Vec::new();
     for (wanted, amount) in &requested {
         let (words, field) = resource(state, wanted);
         let (used, limit) = (of(&used, wanted), of(&limited, wanted));
@@ -204,7 +203,8 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
         if field.as_deref() == Some("spec.replicas") && quantity(&limit) == quantity("0") {
             error = error.hint("nobody may run pods in this namespace: ask who runs the cluster");
         } else {
-            fields.extend(field.filter(|field| !fields.contains(field)));
+            let field = field.filter(|field| !fields.iter().any(|(known, _)| known == field));
+            fields.extend(field.map(|field| (field, Some(amount.clone()))));
         }
     }
     if requested.is_empty() {
@@ -344,7 +344,7 @@ fn outside_limits(state: &State, text: &str) -> Error {
     }
     error
         .hint(Hint::to_change(
-            Change::Bounds(amounts(&fields)),
+            Change::Bounds(fields.iter().filter_map(|field| amount(field)).collect()),
             format!("correct `{}`", fields.join("`, `")),
         ))
         .hint(format!(

@@ -174,23 +174,31 @@ fn containers_field(state: &State, field: &str) -> String {
     )
 }
 
-/// To ask for less of what these fields say.
-fn ask_for_less(fields: &[String]) -> Hint {
-    let less = format!("ask for less: `{}`", fields.join("`, `"));
-    Hint::to_change(Change::Less(amounts(fields)), less)
+/// To ask for less of what these fields say, each with what it says if that is known.
+fn ask_for_less(fields: &[(String, Option<String>)]) -> Hint {
+    let names: Vec<&str> = fields.iter().map(|(field, _)| field.as_str()).collect();
+    let mut less: Vec<(Amount, Option<String>)> = Vec::new();
+    for (field, asked) in fields {
+        if let Some(amount) = amount(field)
+            && !less.iter().any(|(known, _)| *known == amount)
+        {
+            less.push((amount, asked.clone()));
+        }
+    }
+    Hint::to_change(
+        Change::Less(less),
+        format!("ask for less: `{}`", names.join("`, `")),
+    )
 }
 
-/// What these fields are amounts of.
-fn amounts(fields: &[String]) -> Vec<Amount> {
-    [
-        (Amount::Cpu, ".cpu"),
-        (Amount::Memory, ".memory"),
-        (Amount::Replicas, ".replicas"),
-    ]
-    .into_iter()
-    .filter(|(_, end)| fields.iter().any(|field| field.ends_with(end)))
-    .map(|(amount, _)| amount)
-    .collect()
+/// What a field is an amount of.
+fn amount(field: &str) -> Option<Amount> {
+    match field.rsplit('.').next()? {
+        "cpu" => Some(Amount::Cpu),
+        "memory" => Some(Amount::Memory),
+        "replicas" => Some(Amount::Replicas),
+        _ => None,
+    }
 }
 
 /// ` -n user-alice`

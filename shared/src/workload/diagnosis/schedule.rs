@@ -75,7 +75,14 @@ fn no_node(state: &State, pod: &Pod, message: &str) -> Error {
             hints.push(hint);
         }
     }
-    error.hints_from(hints)
+    let error = error.hints_from(hints);
+    if message.contains("Insufficient ") {
+        return error.hint(format!(
+            "or end something else of yours: `kubectl get pods{}`",
+            in_namespace(state)
+        ));
+    }
+    error
 }
 
 /// The scheduler's reasons, each with how many nodes it holds for: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had
@@ -119,7 +126,7 @@ fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<Hint>) {
                 Some(asked) => format!("without enough {resource}: the pod asks for {asked}"),
                 None => format!("without enough {resource}"),
             },
-            Some(ask_for_less(&[field])),
+            Some(ask_for_less(&[(field, asked)])),
         );
     }
     let selector = || {
