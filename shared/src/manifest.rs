@@ -12,16 +12,40 @@ use crate::printable;
 /// What is wrong with it and where, for a file that the caller names.
 pub fn read(text: &str) -> Result<Vec<Value>> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
         let first = first.strip_prefix("error: ").unwrap_or(first);
-        Error::new("it is not YAML").caused_by(printable::short(first, 300))
+        not_yaml(text, first)
     })?;
     let mut objects = Vec::new();
     for (position, document) in documents.into_iter().enumerate() {
         flatten(document, position + 1, &mut objects)?;
     }
     Ok(objects)
+}
+
+/// What is wrong with a text that is not YAML, from the parser's words.
+fn not_yaml(text: &str, why: &str) -> Error {
+    let error = Error::new("it is not YAML");
+    if text.contains("{{") {
+        return error
+            .caused_by("it is a template: there is `{{` in it")
+            .hint("render it first, such as `helm template` does");
+    }
+    let Some((place, key)) = why.split_once("duplicate mapping key: ") else {
+        return error.caused_by(printable::short(why, 300));
+    };
+    let key = key.split(", set ").next().unwrap_or_default();
+    let error = error.caused_by(format!(
+        "{}`{}` stands twice",
+        printable::short(place, 60),
+        printable::short(key, 100)
+    ));
+    if matches!(key, "apiVersion" | "kind" | "metadata" | "spec") {
+        error.hint("between two objects there must be a line `---`")
+    } else {
+        error.hint("keep one of them")
+    }
 }
 
 fn flatten(document: Value, position: usize, objects: &mut Vec<Value>) -> Result<()> {

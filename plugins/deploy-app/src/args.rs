@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use commons::cli::{Command, Globals, Interrupt};
 use commons::{Cluster, Result, Ui};
+use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::{delete, deploy, flags, list, manifests};
 
@@ -11,10 +12,18 @@ pub const MANAGER: &str = commons::exposure::DEPLOY_APP;
 /// The field manager of what is deployed from files: what a file no longer says goes, and what was said by flags does not.
 pub const MANAGER_OF_FILES: &str = "kubectl-deploy-app-files";
 
+/// Whether a Deployment was deployed from files.
+pub fn is_from_files(deployment: &Deployment) -> bool {
+    let managers = deployment.metadata.managed_fields.iter().flatten();
+    managers
+        .filter_map(|fields| fields.manager.as_deref())
+        .any(|manager| manager == MANAGER_OF_FILES)
+}
+
 const USAGE: &str = "\
 kubectl deploy-app NAME --image IMAGE [--port PORT] [...] [-- ARGUMENTS]
        kubectl deploy-app -f FILE... [--image [CONTAINER=]IMAGE]
-       kubectl deploy-app list | delete NAME";
+       kubectl deploy-app list | delete NAME... | delete --all";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,6 +66,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     List(list::Args),
+    #[command(aliases = ["remove", "rm"])]
     Delete(delete::Args),
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::args::MANAGER;
+use crate::args::{MANAGER, MANAGER_OF_FILES};
 use crate::expose;
 use crate::plan::{NAME, files_name};
 use crate::write;
@@ -17,8 +17,11 @@ use crate::write;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The app
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", conflicts_with = "all")]
     names: Vec<String>,
+    /// Every app of the namespace that was deployed with this command by name
+    #[arg(long)]
+    all: bool,
     /// It is no failure if there is none
     #[arg(long)]
     ignore_not_found: bool,
@@ -27,22 +30,58 @@ pub struct Args {
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
-    if let Some(name) = args.names.iter().find(|name| !names::is_name(name)) {
+    if args.names.is_empty() && !args.all {
+        return Err(Error::usage("which app? a name is missing").hint(format!(
+            "name it, or take all: `--all`; see them: `kubectl deploy-app list{}`",
+            cluster.here()
+        )));
+    }
+    let typed: Vec<String> = if args.all {
+        present(cluster).await?
+    } else {
+        args.names
+            .iter()
+            .map(|name| bare(name).to_owned())
+            .collect()
+    };
+    if typed.is_empty() {
+        ui.status(format!(
+            "Nothing is deployed with this command in namespace {}.",
+            cluster.namespace()
+        ));
+    }
+    if let Some(name) = typed.iter().find(|name| !names::is_name(name)) {
         return Err(Error::usage(format!(
             "`{}` cannot be the name of an app",
             commons::printable::short(name, 80)
         )));
     }
-    let found = try_join_all(args.names.iter().map(|name| find(cluster, name))).await?;
-    for (name, objects) in args.names.iter().zip(&found) {
+    let found = try_join_all(typed.iter().map(|name| find(cluster, name))).await?;
+    for (name, objects) in typed.iter().zip(&found) {
         if objects.is_empty() && !args.ignore_not_found {
             return Err(not_found(cluster, name).await);
         }
     }
-    for (name, objects) in args.names.iter().zip(found) {
+    for (name, objects) in typed.iter().zip(found) {
         delete(cluster, ui, name, &objects, args.dry_run.dry_run).await?;
     }
     Ok(())
+}
+
+/// The name of an app that was typed as kubectl names its Deployment.
+fn bare(name: &str) -> &str {
+    let kinds = ["deployment/", "deployments/", "deploy/", "deployment.apps/"];
+    kinds
+        .iter()
+        .find_map(|kind| name.strip_prefix(kind))
+        .unwrap_or(name)
+}
+
+/// The apps that there are.
+async fn present(cluster: &Cluster) -> Result<Vec<String>> {
+    let labels = format!("{MANAGED_BY}={MANAGER}");
+    let deployments: Vec<Deployment> = cluster.list(cluster.namespace(), &labels).await?;
+    Ok(deployments.iter().map(ResourceExt::name_any).collect())
 }
 
 /// The objects of an app that are ours; one of its name that is somebody else's stops it where it is the app itself.
@@ -68,6 +107,20 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
     if let Some(deployment) = there.first().and_then(Option::as_ref)
         && !ours(deployment)
     {
+        let is_from_files = deployment["metadata"]["managedFields"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|fields| fields["manager"] == MANAGER_OF_FILES);
+        if is_from_files {
+            return Err(Error::new(format!(
+                "{name} was deployed from files, so it is not deleted by its name"
+            ))
+            .hint(format!(
+                "delete it with them: `kubectl delete -f FILE -n {}`",
+                cluster.namespace()
+            )));
+        }
         return Err(Error::new(format!(
             "deployment `{name}` was not made by this command, so it is not deleted"
         ))
@@ -80,14 +133,7 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
 }
 
 async fn not_found(cluster: &Cluster, name: &str) -> Error {
-    let labels = format!("{MANAGED_BY}={MANAGER}");
-    let apps: Vec<String> = cluster
-        .list::<Deployment>(cluster.namespace(), &labels)
-        .await
-        .unwrap_or_default()
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
+    let apps = present(cluster).await.unwrap_or_default();
     let error = Error::of(
         Kind::NotFound,
         format!("no app `{name}` in namespace `{}`", cluster.namespace()),

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::args::MANAGER_OF_FILES;
+use crate::args::is_from_files;
 use crate::expose::{self, Exposure};
 use crate::flags::{ByName, Way};
 use crate::inputs::Inputs;
@@ -131,6 +132,10 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
         refusal?;
     }
     let now = Settings::of(&present);
+    if args.command && args.words.is_empty() && now.is_none() {
+        return Err(Error::usage("what is it to run? nothing stands after `--`")
+            .hint("for example: `--command -- python app.py`"));
+    }
     let (mut inputs, mut notes) = (inputs, Vec::new());
     let uses = match (uses, &args.uses) {
         (Some(found), _) => {
@@ -143,7 +148,10 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
             }
             Change::Set(found.uses)
         }
-        (None, Some(UseInput::None)) => Change::Remove,
+        (None, Some(UseInput::NoMore(database))) => {
+            refuse_not_used(name, now.as_ref(), database)?;
+            Change::Remove
+        }
         (None, _) => Change::Keep,
     };
     let wanted = Wanted {
@@ -153,7 +161,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
             .clone()
             .unwrap_or_else(|| told_port(&image, now.as_ref())),
         replicas: args.replicas,
-        command: (!args.words.is_empty()).then(|| {
+        command: (args.command || !args.words.is_empty()).then(|| {
             if args.command {
                 (args.words.clone(), Vec::new())
             } else {
@@ -307,12 +315,34 @@ fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Resul
     let deployment: Option<&Deployment> = present.deployment.as_ref();
     apply::refuse_foreign(deployment, cluster.manager()).map_err(|error| {
         let (namespace, here) = (cluster.namespace(), cluster.here());
+        if deployment.is_some_and(is_from_files) {
+            return Error::of(error.kind(), format!("{name} was deployed from files"))
+                .hint(format!("deploy them again: `kubectl deploy-app -f FILE --image IMAGE{here}`"));
+        }
         error
             .without_hints()
             .hint(format!("to change its image: `kubectl set image deployment/{name} '*=IMAGE' -n {namespace}`"))
             .hint(format!("if you have its manifests: `kubectl deploy-app -f FILE --image IMAGE{here}`"))
             .hint(format!("to make another app: `kubectl deploy-app {name}-2 --image IMAGE{here}`"))
     })
+}
+
+/// Refuses to take away a database that the app does not use.
+fn refuse_not_used(name: &str, now: Option<&Settings>, typed: &str) -> Result<()> {
+    let used = now.and_then(|now| now.uses.as_ref());
+    let bare = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    match used {
+        Some(used) if bare(&used.database) == bare(typed) => Ok(()),
+        Some(used) => Err(Error::usage(format!(
+            "{name} does not use `{}`",
+            printable::short(typed, 80)
+        ))
+        .hint(format!(
+            "it uses `{0}`: `--use {0}-`",
+            printable::word(&used.database)
+        ))),
+        None => Err(Error::usage(format!("{name} uses no database"))),
+    }
 }
 
 async fn refuse_without_rights(cluster: &Cluster, plan: &Plan) -> Result<()> {

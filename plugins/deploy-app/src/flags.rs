@@ -42,8 +42,8 @@ pub struct DeployArgs {
     /// Give the app the login of this PostgreSQL database of the namespace: `PGHOST`, ..., `DATABASE_URL` (`DATABASE-` takes it away)
     #[arg(long = "use", value_name = "DATABASE", help_heading = "App")]
     pub uses: Option<UseInput>,
-    /// What stands after `--` replaces the image's command, not only its arguments
-    #[arg(long, requires = "words", help_heading = "App")]
+    /// What stands after `--` replaces the image's command, not only its arguments; without any, it runs what the image says again
+    #[arg(long, help_heading = "App")]
     pub command: bool,
     /// Let the image run as root, for images that must
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "App")]

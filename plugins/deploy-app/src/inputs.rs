@@ -106,6 +106,19 @@ impl FromStr for ConfigInput {
             return Ok(Self::Unset(file_name(name)?));
         }
         match text.rsplit_once(':') {
+            Some((file, path))
+                if !path.starts_with('/')
+                    && !Path::new(text).exists()
+                    && Path::new(file).exists() =>
+            {
+                Err(format!(
+                    "the place in the container begins with `/`: `{file}:/{path}`"
+                ))
+            }
+            Some((file, path)) if is_directory(path) => Err(format!(
+                "`{path}` is a directory; name the file in it: `{file}:{path}/{}`",
+                file_name(file)?
+            )),
             Some((file, path)) if path.starts_with('/') => {
                 let inside = path.trim_end_matches('/');
                 if inside.is_empty() || path.split('/').any(|part| part == "..") {
@@ -129,6 +142,37 @@ impl FromStr for ConfigInput {
             }),
         }
     }
+}
+
+/// Directories that containers have.
+const DIRECTORIES: [&str; 22] = [
+    "/app",
+    "/bin",
+    "/config",
+    "/data",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/media",
+    "/mnt",
+    "/opt",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/srv",
+    "/sys",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/work",
+    "/workspace",
+];
+
+/// Whether a path in a container is surely that of a directory.
+fn is_directory(path: &str) -> bool {
+    DIRECTORIES.contains(&path)
 }
 
 /// The last part of a path, which becomes a key.
@@ -400,6 +444,13 @@ fn read_config(config: &ConfigInput, inputs: &mut Inputs) -> Result<()> {
             inputs.unset_files.insert(name.clone());
         }
         ConfigInput::File { file, path } => {
+            if Path::new(file).is_dir() {
+                return Err(Error::usage(format!(
+                    "`{}` is a directory",
+                    printable::short(file, 200)
+                ))
+                .hint("give its files one by one: `--config FILE --config FILE`"));
+            }
             let name = file_name(file).map_err(Error::usage)?;
             let content = read_file(file)?;
             let read = ConfigFile {

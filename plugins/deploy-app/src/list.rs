@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commons::apply::MANAGED_BY;
+use commons::apply::is_ours;
 use commons::output::{self, Columns, Listed, OutputFlags};
 use commons::{Cluster, Kind, Result, Ui, duration};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use crate::args::MANAGER;
+use crate::args::{MANAGER, is_from_files};
 use crate::expose;
 use crate::settings::own_container;
 use crate::write::Written;
@@ -35,6 +35,8 @@ pub struct App {
     /// How many pods are ready, of how many.
     pub ready: i32,
     pub replicas: i32,
+    /// Whether it was deployed from files (`-f`).
+    pub from_files: bool,
     /// The port that it listens on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
@@ -62,6 +64,7 @@ impl App {
         let port = container
             .and_then(|container| container.ports.iter().flatten().next())
             .map(|port| port.container_port);
+        let from_files = is_from_files(deployment);
         let created = deployment.creation_timestamp().map(|time| time.0);
         let age = now.zip(created).map(|(now, created)| {
             let seconds = now.duration_since(created).as_secs().max(0);
@@ -77,7 +80,11 @@ impl App {
                 .and_then(|status| status.ready_replicas)
                 .unwrap_or(0),
             replicas: spec.and_then(|spec| spec.replicas).unwrap_or(1),
-            service: port.map(|_| format!("http://{name}.{namespace}")),
+            from_files,
+            // What files call their Services, they know.
+            service: port
+                .filter(|_| !from_files)
+                .map(|_| format!("http://{name}.{namespace}")),
             port,
             url: None,
             created: created.map(|time| format!("{time:.0}")),
@@ -108,7 +115,7 @@ impl Listed for App {
             headers.insert(0, "NAMESPACE");
         }
         if columns.wide {
-            headers.extend(["PORT", "SERVICE"]);
+            headers.extend(["PORT", "SERVICE", "FROM"]);
         }
         headers
     }
@@ -130,6 +137,7 @@ impl Listed for App {
         if columns.wide {
             cells.push(self.port.map(|port| port.to_string()).unwrap_or_default());
             cells.push(self.service.clone().unwrap_or_default());
+            cells.push(if self.from_files { "files" } else { "flags" }.to_owned());
         }
         cells
     }
@@ -140,13 +148,12 @@ impl Listed for App {
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
-    let labels = format!("{MANAGED_BY}={MANAGER}");
     let namespace = (!args.all_namespaces).then(|| cluster.namespace());
     let deployments = async {
         match namespace {
-            Some(namespace) => cluster.list::<Deployment>(namespace, &labels).await,
+            Some(namespace) => cluster.list::<Deployment>(namespace, "").await,
             None => cluster
-                .list_everywhere::<Deployment>(&labels)
+                .list_everywhere::<Deployment>("")
                 .await
                 .map_err(|error| match error.kind() {
                     Kind::Forbidden => error
@@ -163,6 +170,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let now = cluster.now();
     let apps: Vec<App> = deployments
         .iter()
+        .filter(|deployment| is_ours(&deployment.metadata, MANAGER) || is_from_files(deployment))
         .map(|deployment| {
             let mut app = App::new(deployment, Some(now));
             app.url = urls

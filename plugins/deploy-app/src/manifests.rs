@@ -87,7 +87,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     let written = writer
         .all_or_nothing(interrupt, apply(ui, &writer, &objects, &present, &way))
         .await
-        .map_err(|error| explain_immutable(error, namespace))?;
+        .map_err(|error| explain_immutable(error, &objects, namespace))?;
     if way.dry_run == DryRun::Server {
         return print::written(ui, &way, &written, None);
     }
@@ -524,7 +524,8 @@ async fn try_out(
         .find(write::matters_when_tried)
     {
         Some(error) => {
-            Err(explain_immutable(error, cluster.namespace()).context("nothing was deployed"))
+            Err(explain_immutable(error, objects, cluster.namespace())
+                .context("nothing was deployed"))
         }
         None => Ok(()),
     }
@@ -540,15 +541,28 @@ fn writing(way: &Way) -> Writing<'static> {
 }
 
 /// Some fields never change; then the object has to be made anew, which is for its owner to decide.
-fn explain_immutable(error: Error, namespace: &str) -> Error {
-    if error
-        .causes()
-        .iter()
-        .any(|cause| cause.contains("field is immutable"))
-    {
-        return error.hint(format!("that field cannot be changed: delete the object first, `kubectl delete -f FILE -n {namespace}`, then run the command again"));
+fn explain_immutable(error: Error, objects: &[Value], namespace: &str) -> Error {
+    let says = |text: &str| {
+        error.message().contains(text) || error.causes().iter().any(|cause| cause.contains(text))
+    };
+    if !says("field is immutable") {
+        return error;
     }
-    error
+    let kind = |object: &Value| object["kind"].as_str().unwrap_or_default().to_lowercase();
+    let meant = objects
+        .iter()
+        .find(|object| says(&format!("{} `{}`", kind(object), documents::name(object))));
+    let what = meant.map_or_else(
+        || "-f FILE".to_owned(),
+        |object| {
+            format!(
+                "{} {}",
+                kind(object),
+                printable::word(documents::name(object))
+            )
+        },
+    );
+    error.hint(format!("that field cannot be changed: delete the object first, `kubectl delete {what} -n {namespace}`, then run the command again"))
 }
 
 fn print_plan(ui: &Ui, way: &Way, objects: &[Value], present: &[Option<Value>]) -> Result<()> {

@@ -54,6 +54,7 @@ pub async fn report(
         let listening = Listening {
             port: settings.port.filter(|_| settings.probes == Probes::Port),
             selector: &selector,
+            has_host: settings.env.contains_key("HOST"),
         };
         let ready =
             wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout).await;

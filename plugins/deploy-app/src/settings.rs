@@ -227,14 +227,24 @@ impl Settings {
         let absent =
             |what: &str, name: &str| Error::usage(format!("there is no {what} `{name}` to remove"));
         for name in &inputs.unset_env {
-            self.env
-                .remove(name)
-                .ok_or_else(|| absent("variable", name))?;
+            self.env.remove(name).ok_or_else(|| {
+                let error = absent("variable", name);
+                if self.secrets.contains_key(name) {
+                    error.hint(format!("it is a secret: `--secret {name}-`"))
+                } else {
+                    error
+                }
+            })?;
         }
         for name in &inputs.unset_secrets {
-            self.secrets
-                .remove(name)
-                .ok_or_else(|| absent("secret", name))?;
+            self.secrets.remove(name).ok_or_else(|| {
+                let error = absent("secret", name);
+                if self.env.contains_key(name) {
+                    error.hint(format!("it is an open variable: `--env {name}-`"))
+                } else {
+                    error
+                }
+            })?;
         }
         for name in &inputs.unset_files {
             self.files

@@ -22,11 +22,11 @@ pub const VARIABLES: [&str; 6] = [
     "DATABASE_URL",
 ];
 
-/// `DATABASE`, or `DATABASE-` to use none any more.
+/// `DATABASE`, or `DATABASE-` to use it no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UseInput {
     Database(Typed),
-    None,
+    NoMore(String),
 }
 
 impl FromStr for UseInput {
@@ -34,7 +34,7 @@ impl FromStr for UseInput {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.strip_suffix('-') {
-            Some(_) => Ok(Self::None),
+            Some(name) => Ok(Self::NoMore(name.to_owned())),
             None => text.parse().map(Self::Database),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use commons::cli::Interrupt;
+use commons::cluster::Right;
 use commons::tunnel::Endpoint;
 use commons::workload::{self, Ready, Rollout};
 use commons::{Cluster, Error, Kind, Result, Ui, exposure};
@@ -55,7 +56,7 @@ pub async fn until_app_ready(
     let ready = async {
         tokio::select! {
             ready = until_ready(cluster, ui, interrupt, &rollouts, timeout) => ready,
-            error = listening.elsewhere(cluster, rollout) => Err(error),
+            error = listening.elsewhere(cluster, ui, rollout) => Err(error),
         }
     };
     let ready = ready
@@ -74,6 +75,8 @@ pub struct Listening<'a> {
     pub port: Option<u16>,
     /// By what its pods are found: `a=b,c=d`.
     pub selector: &'a str,
+    /// Whether it is told where to listen by the variable `HOST`.
+    pub has_host: bool,
 }
 
 /// Where else an app may listen.
@@ -82,6 +85,8 @@ const ELSEWHERE: [u16; 9] = [80, 3000, 5000, 5173, 7860, 8000, 8080, 8501, 8888]
 const STARTS: i64 = 1;
 /// How long it must have been running before what is seen is believed, in seconds; and it must have been seen twice.
 const SETTLED: i64 = 4;
+/// After how many seconds an app that listens nowhere is wondered about.
+const LONG: i64 = 15;
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -92,26 +97,49 @@ enum Heard {
     OnlyItself,
     /// On other ports.
     Elsewhere(Vec<u16>),
+    /// On none of those that are usual.
+    Nowhere,
 }
 
 impl Listening<'_> {
     /// Ends when the app is seen to listen where nobody will find it.
-    async fn elsewhere(self, cluster: &Cluster, rollout: &Rollout) -> Error {
+    async fn elsewhere(self, cluster: &Cluster, ui: &Ui, rollout: &Rollout) -> Error {
         let Some(port) = self.port else {
             return std::future::pending().await;
         };
         let mut before = None;
+        let mut is_told = false;
         loop {
             tokio::time::sleep(LOOK).await;
             let Some((heard, age)) = self.hear(cluster, rollout, port).await else {
                 before = None;
                 continue;
             };
+            if heard == Heard::Nowhere {
+                // It may be beginning still, and take minutes for it.
+                if age >= LONG && !is_told && self.may_listen(cluster).await {
+                    is_told = true;
+                    ui.hint(format!(
+                        "{0} runs, but listens on no usual port yet, {port} neither; if it never will: `kubectl deploy-app {0} --port none{1}`",
+                        rollout.name,
+                        cluster.here()
+                    ));
+                }
+                before = None;
+                continue;
+            }
             if age >= SETTLED && before.as_ref() == Some(&heard) {
-                return explain(&rollout.name, port, &heard, &cluster.here());
+                return explain(&rollout.name, port, &heard, self.has_host, &cluster.here());
             }
             before = Some(heard);
         }
+    }
+
+    /// Whether one may look at all.
+    async fn may_listen(self, cluster: &Cluster) -> bool {
+        let tunnel = [Right::core("create", "pods/portforward")];
+        let lacking = cluster.lacks(cluster.namespace(), &tunnel).await;
+        lacking.is_ok_and(|lacking| lacking.is_empty())
     }
 
     /// Looks at the newest pod that runs and is not ready: what is heard, and for how many seconds its container has been
@@ -155,7 +183,7 @@ impl Listening<'_> {
         asked.extend(ELSEWHERE.into_iter().filter(|other| *other != port));
         let heard = exposure::listening(cluster, &endpoint, &asked).await;
         let heard = match &heard[..] {
-            [] => return None,
+            [] => Heard::Nowhere,
             heard if heard.contains(&port) => Heard::OnlyItself,
             _ => Heard::Elsewhere(heard),
         };
@@ -163,11 +191,15 @@ impl Listening<'_> {
     }
 }
 
-fn explain(name: &str, port: u16, heard: &Heard, here: &str) -> Error {
+fn explain(name: &str, port: u16, heard: &Heard, has_host: bool, here: &str) -> Error {
     match heard {
+        Heard::OnlyItself if has_host => Error::new(format!("{name} listens on port {port}, but only for itself"))
+            .caused_by("it listens on 127.0.0.1 (localhost), and its variable `HOST` does not change that")
+            .hint("look in its documentation for the option or variable that says where it listens, and set that to 0.0.0.0"),
         Heard::OnlyItself => Error::new(format!("{name} listens on port {port}, but only for itself"))
             .caused_by("it listens on 127.0.0.1 (localhost), where nothing outside of its pod reaches it")
             .hint(format!("let it listen on 0.0.0.0: often its option `--host 0.0.0.0`, or a variable: `kubectl deploy-app {name} --env HOST=0.0.0.0{here}`")),
+        Heard::Nowhere => Error::new(format!("{name} listens on no usual port")),
         Heard::Elsewhere(ports) => {
             let shown: Vec<String> = ports.iter().map(u16::to_string).collect();
             Error::new(format!("nothing listens on port {port} of {name}"))
@@ -183,7 +215,13 @@ mod tests {
 
     #[test]
     fn the_port_that_it_listens_on_is_named() {
-        let error = explain("web", 8001, &Heard::Elsewhere(vec![8000, 8080]), " -n a");
+        let error = explain(
+            "web",
+            8001,
+            &Heard::Elsewhere(vec![8000, 8080]),
+            false,
+            " -n a",
+        );
         assert_eq!(error.causes(), ["it listens on 8000 and 8080"]);
         assert_eq!(
             error.hints(),

@@ -44,6 +44,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     List(list::Args),
+    #[command(aliases = ["delete", "rm"])]
     Remove(remove::Args),
 }
 

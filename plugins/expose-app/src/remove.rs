@@ -14,6 +14,9 @@ pub struct Args {
     /// Every address of the namespace that was made with this command
     #[arg(long)]
     all: bool,
+    /// It is no failure if there is none
+    #[arg(long)]
+    ignore_not_found: bool,
     #[command(flatten)]
     dry_run: DryRunFlags,
 }
@@ -40,7 +43,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
                 args.dry_run.dry_run,
             )
             .await?;
-            if rest.is_empty() {
+            if rest.is_empty() && !args.ignore_not_found {
                 return Err(absent(app, namespace, &present));
             }
             rest.iter().try_for_each(|line| ui.result(line))?;

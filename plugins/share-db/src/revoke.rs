@@ -4,7 +4,7 @@ use commons::apply::{self, DryRun, DryRunFlags, Outcome};
 use commons::database::Typed;
 use commons::grant::{Timer, is_owned_by};
 use commons::output::{self, OutputFlags};
-use commons::{Cluster, Result, Ui, subject};
+use commons::{Cluster, Kind, Result, Ui, subject};
 use futures::future::try_join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -25,6 +25,9 @@ pub struct Args {
     /// Every share of the namespace
     #[arg(long)]
     all: bool,
+    /// It is no failure if there is none
+    #[arg(long)]
+    ignore_not_found: bool,
     #[command(flatten)]
     dry_run: DryRunFlags,
     #[command(flatten)]
@@ -40,7 +43,10 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     if args.all && args.with.is_empty() && args.dry_run.dry_run == DryRun::None {
         end_unreadable(cluster, ui).await?;
     }
-    let meant = shares::select(cluster, ui, &selection, "revoke").await?;
+    let meant = match shares::select(cluster, ui, &selection, "revoke").await {
+        Err(error) if error.kind() == Kind::NotFound && args.ignore_not_found => return Ok(()),
+        meant => meant?,
+    };
     let dry_run = args.dry_run.dry_run;
     if dry_run == DryRun::Client {
         return meant.iter().try_for_each(|share| {

@@ -573,6 +573,9 @@ fn schema_error(message: &str, is_secret: bool) -> Option<String> {
             .split_once("): ")
             .filter(|(before, _)| before.contains("typed patch object"))
             .map_or(message, |(_, why)| why);
+        if let Some(unknown) = unknown_field(why) {
+            return unknown;
+        }
         let words: Vec<&str> = why.split_whitespace().collect();
         let why = words.join(" ");
         let shown = match why.find(", got ") {
@@ -582,6 +585,102 @@ fn schema_error(message: &str, is_secret: bool) -> Option<String> {
         printable::short(shown, 400)
     })
 }
+
+/// `.spec.containers[name="web"].ports[containerPort=0].containerPrt: field not declared in schema` in words.
+fn unknown_field(why: &str) -> Option<String> {
+    let (path, _) = why.split_once(": field not declared in schema")?;
+    let mut plain = String::new();
+    let mut rest = path.trim_start_matches('.');
+    // Items of lists are told by their keys; a name is one to people, too.
+    while let Some((before, keys)) = rest.split_once('[') {
+        let (keys, after) = keys.split_once(']')?;
+        let name = keys
+            .strip_prefix("name=\"")
+            .and_then(|name| name.split('"').next());
+        plain = format!("{plain}{before}[{}]", name.unwrap_or_default());
+        rest = after;
+    }
+    plain += rest;
+    let plain = printable::short(&plain, 200);
+    let (place, field) = plain.rsplit_once('.').unwrap_or(("", &plain));
+    let place = if place.is_empty() {
+        String::new()
+    } else {
+        format!(" in `{place}`")
+    };
+    let meant = close_names(
+        field,
+        FIELDS.iter().copied().filter(|known| *known != field),
+    );
+    Some(match meant.first() {
+        Some(meant) => format!("there is no field `{field}`{place}; did you mean `{meant}`?"),
+        None => format!("there is no field `{field}`{place}"),
+    })
+}
+
+/// Fields that people write most, for those that are mistyped.
+const FIELDS: [&str; 60] = [
+    "annotations",
+    "args",
+    "automountServiceAccountToken",
+    "backend",
+    "claimName",
+    "command",
+    "configMap",
+    "configMapKeyRef",
+    "configMapRef",
+    "containerPort",
+    "containers",
+    "data",
+    "emptyDir",
+    "env",
+    "envFrom",
+    "host",
+    "hosts",
+    "http",
+    "httpGet",
+    "image",
+    "imagePullPolicy",
+    "imagePullSecrets",
+    "ingressClassName",
+    "initContainers",
+    "key",
+    "labels",
+    "limits",
+    "livenessProbe",
+    "matchLabels",
+    "metadata",
+    "mountPath",
+    "name",
+    "namespace",
+    "path",
+    "pathType",
+    "paths",
+    "persistentVolumeClaim",
+    "port",
+    "ports",
+    "protocol",
+    "readOnly",
+    "readinessProbe",
+    "replicas",
+    "requests",
+    "resources",
+    "restartPolicy",
+    "rules",
+    "secretKeyRef",
+    "secretName",
+    "secretRef",
+    "securityContext",
+    "selector",
+    "serviceAccountName",
+    "startupProbe",
+    "storageClassName",
+    "stringData",
+    "targetPort",
+    "template",
+    "volumeMounts",
+    "volumes",
+];
 
 fn others_conflict(outcome: &Result<Value, Vec<Conflict>>, friends: &[&str]) -> bool {
     match outcome {
@@ -764,9 +863,17 @@ mod tests {
     fn a_field_that_there_is_not_is_named() {
         assert_eq!(
             schema_error("failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): .spec.replica: field not declared in schema", false).as_deref(),
-            Some(".spec.replica: field not declared in schema")
+            Some("there is no field `replica` in `spec`; did you mean `replicas`?")
         );
         assert_eq!(schema_error("deployments.apps is forbidden", false), None);
+        assert_eq!(
+            unknown_field(r#".spec.template.spec.containers[name="web"].ports[containerPort=0,protocol="TCP"].containerPrt: field not declared in schema"#).as_deref(),
+            Some("there is no field `containerPrt` in `spec.template.spec.containers[web].ports[]`; did you mean `containerPort`?")
+        );
+        assert_eq!(
+            unknown_field(".zzzz: field not declared in schema").as_deref(),
+            Some("there is no field `zzzz`")
+        );
         let secret = "failed to create typed patch object (ns/s; /v1, Kind=Secret): .stringData: expected map, got &{hunter2}";
         assert_eq!(
             schema_error(secret, true).as_deref(),

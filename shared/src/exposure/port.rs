@@ -1,5 +1,7 @@
 //! Which port of which Service leads to an app, and where it arrives in the pods.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Container, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
@@ -142,10 +144,11 @@ pub fn choose(
                 .map(|(number, _)| number),
         };
         let Some(target_port) = target_port else {
-            let known: Vec<String> = ports()
+            let known: BTreeSet<String> = ports()
                 .filter_map(|(_, _, port)| port.name.clone())
                 .chain(declared(containers).filter_map(|(_, name)| name.map(str::to_owned)))
                 .collect();
+            let known: Vec<String> = known.into_iter().collect();
             let error = Error::of(
                 Kind::NotFound,
                 format!("`{app}` has no port named `{wanted}`"),

@@ -185,6 +185,15 @@ fn check_repository(repository: &str) -> Result<(), String> {
     if repository.starts_with('/') || repository.ends_with('/') || repository.contains("//") {
         return Err("there is nothing between two slashes, or before or after one".to_owned());
     }
+    let is_placeholder = |part: &str| {
+        part.len() > 1
+            && part
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || "$_{}".contains(c))
+    };
+    if is_placeholder(repository) {
+        return Err("it is a placeholder that nothing was put in place of".to_owned());
+    }
     if repository.contains(|c: char| c.is_ascii_uppercase()) {
         return Err(format!(
             "the name of a repository has no upper-case letters; write `{}`",
@@ -388,9 +397,10 @@ mod tests {
             (&deep, "longer than 255"),
             (&id, "an image's ID"),
             ("app:$TAG", "`$` is in its tag: a placeholder"),
+            ("$IMAGE", "a placeholder that nothing was put in place of"),
             (
-                "$IMAGE",
-                "the name of a repository has no upper-case letters",
+                "IMAGE_NAME",
+                "a placeholder that nothing was put in place of",
             ),
             ("${image}", "`$` is in it: a placeholder"),
             ("<image>", "`<` is in it: a placeholder"),

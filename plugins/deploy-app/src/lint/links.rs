@@ -90,6 +90,7 @@ fn container_ports(workload: &Value) -> Vec<&Value> {
     super::containers(workload)
         .into_iter()
         .flat_map(|(container, _)| items(container, "ports"))
+        .filter(|port| port["containerPort"].is_number())
         .collect()
 }
 

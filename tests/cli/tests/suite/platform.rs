@@ -62,6 +62,13 @@ impl Platform {
         platform
     }
 
+    /// Without any app; one called `web` will listen on port 8000.
+    pub fn for_web() -> Self {
+        let platform = Self::new();
+        platform.server.program("web", 8000, |_| page("Shop"));
+        platform
+    }
+
     /// Adds an app; nothing listens in it yet.
     pub fn add(&self, name: &str, port: u16) {
         for object in fixtures::app(name, port) {

@@ -23,6 +23,7 @@ fn from_the_first_to_the_last() {
         platform.server.ours(),
         ["deployments/web", "ingresses/expose-web", "services/web"]
     );
+    let update = run(&["web", "--replicas", "2"]);
     platform.server.advance(5400);
     let list = run(&["list"]);
     let exposed = platform.expose(&["list"]).success();
@@ -35,7 +36,7 @@ fn from_the_first_to_the_last() {
     ]);
     let delete = run(&["delete", "web"]);
     assert_eq!(platform.server.ours(), [""; 0]);
-    snapshot!(first, list, exposed, other, delete);
+    snapshot!(first, update, list, exposed, other, delete);
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn course(from: &str, to: &str, args: &[&str]) -> Run {
 
 #[test]
 fn from_the_first_to_the_last() {
-    let platform = Platform::new();
+    let platform = Platform::for_web();
     platform.alice.write("app.yaml", COURSE);
     let run = |args: &[&str]| platform.deploy(args).success();
     let first = run(&["-f", "app.yaml"]);
@@ -286,7 +286,7 @@ fn images() {
 /// Somebody else manages a field; somebody else's namespace; somebody with other rights.
 #[test]
 fn others() {
-    let platform = Platform::new();
+    let platform = Platform::for_web();
     platform.alice.write("app.yaml", COURSE);
     let _ = platform.deploy(&["-f", "app.yaml", "--no-wait"]).success();
     let mut deployment = platform.server.object("deployments", "user-alice", "web");
@@ -311,13 +311,15 @@ fn others() {
     ide.write("app.yaml", COURSE);
     let view = ide.run("deploy-app", ["-f", "app.yaml"]);
     let by_name = platform.deploy(&["web", "--replicas", "2"]);
-    snapshot!(conflict, forced, immutable, view, by_name);
+    let listed = platform.deploy(&["list", "-o", "wide"]);
+    let deleted = platform.deploy(&["delete", "web"]);
+    snapshot!(conflict, forced, immutable, view, by_name, listed, deleted);
 }
 
 /// Several workloads: the first that cannot come up ends it.
 #[test]
 fn several() {
-    let platform = Platform::new();
+    let platform = Platform::for_web();
     let object = |kind: &str, name: &str| -> Value {
         json!({
             "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},

@@ -70,7 +70,7 @@ fn names() {
 #[test]
 fn commands() {
     let runs =
-        ["ls", "lst", "dlete", "remove", "help"].map(|name| Platform::new().not_deployed(&[name]));
+        ["ls", "lst", "dlete", "status", "help"].map(|name| Platform::new().not_deployed(&[name]));
     snapshot_all!(runs.to_vec());
 }
 
@@ -130,6 +130,9 @@ fn files() {
             "--config",
             "/etc/hostname:/b"
         ]),
+        web(&["--config", "/etc/hostname:/etc"]),
+        web(&["--config", "/etc/hostname:relative"]),
+        web(&["--memory", "100"]),
         web(&["--env-file", "nothing.env"]),
         web(&["--env-file", "/dev/zero"]),
     ]));
@@ -162,7 +165,6 @@ fn flags() {
         vec!["web", "--image", IMAGE, "python", "app.py"],
         vec!["web", "--image", IMAGE, "--image", IMAGE],
         vec!["web", "--imgae", IMAGE],
-        vec!["web", "--image", IMAGE, "--command"],
         vec!["web", "-f", "app.yaml"],
         vec!["-f", "app.yaml", "--env", "A=1"],
         vec!["-f", "app.yaml", "--expose"],

@@ -129,10 +129,11 @@ fn with_a_database() {
         "{env}"
     );
     let again = run(&["web", "--use", "pg"]).success();
+    let other = run(&["web", "--use", "mysql-"]);
     let not = run(&["web", "--use", "pg-"]);
     let typo = run(&["web", "--use", "pgg"]);
     let elsewhere = run(&["web", "--use", "user-bob/pg"]);
-    snapshot!(uses, again, not, typo, elsewhere);
+    snapshot!(uses, again, other, not, typo, elsewhere);
 }
 
 #[test]
@@ -291,6 +292,43 @@ fn deleting() {
     assert_eq!(platform.server.names("configmaps"), ["web"], "it is Helm's");
     assert_eq!(platform.server.names("deployments"), ["theirs"]);
     snapshot!(absent, ignored, theirs, ours);
+}
+
+#[test]
+fn deleting_by_other_words() {
+    let platform = Platform::new();
+    let _ = platform.deploy(&web(&[])).success();
+    let _ = platform.deploy(&["api", "--image", super::IMAGE]).success();
+    let run = |args: &[&str]| platform.deploy(args).success();
+    let kind = run(&["rm", "deployment/api"]);
+    let all = run(&["delete", "--all"]);
+    assert_eq!(platform.server.ours(), [""; 0]);
+    let none = run(&["delete", "--all"]);
+    snapshot!(kind, all, none);
+}
+
+/// What was asked for is done, though nothing runs then.
+#[test]
+fn stopped_and_started() {
+    let platform = Platform::new();
+    let run = |args: &[&str]| platform.deploy(args);
+    let _ = run(&web(&[])).success();
+    let stopped = run(&["web", "--replicas", "0"]).success();
+    let image = run(&["web", "--image", "registry.example.test/shop/web:2"]).success();
+    let started = run(&["web", "--replicas", "1"]).success();
+    snapshot!(stopped, image, started);
+}
+
+#[test]
+fn commands_and_arguments() {
+    let platform = Platform::new();
+    let run = |args: &[&str]| platform.deploy(args);
+    let new = run(&web(&["--command"]));
+    let _ = run(&web(&["--", "--debug"])).success();
+    assert_eq!(container(&platform)["args"], json!(["--debug"]));
+    let none = run(&["web", "--command"]).success();
+    assert!(container(&platform).get("args").is_none());
+    snapshot!(new, none);
 }
 
 /// A Job's timer has nothing to do with it, and neither has what a colleague deploys beside.
