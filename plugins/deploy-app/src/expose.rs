@@ -54,6 +54,14 @@ impl Exposure {
         exposure::write(cluster, &self.resolved, &self.applied, dry_run).await
     }
 
+    /// Deletes what the address takes the place of.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn finish(&self, cluster: &Cluster) -> Result<()> {
+        exposure::finish(cluster, &self.resolved, &self.applied, DryRun::None).await
+    }
+
     /// Removes what this run has made of it; a hint for what could not be removed.
     pub async fn take_back(&self, cluster: &Cluster) -> Option<String> {
         exposure::take_back(cluster, &self.resolved, &self.applied).await
@@ -133,6 +141,7 @@ impl Exposure {
             Err(error) => Err(error),
             Ok(Outcome::Proven(proof)) => {
                 self.warn(cluster, ui, &proof.warnings);
+                self.finish(cluster).await?;
                 if let Some(before) = self.resolved.address_before()
                     && before != plan.url()
                 {
@@ -141,7 +150,7 @@ impl Exposure {
                 Ok(plan.url())
             }
             Ok(Outcome::Failed(error)) => Err(match self.resolved.address_before() {
-                Some(before) if self.applied.has_changed() => {
+                Some(before) if self.applied.has_written() => {
                     let left = self.take_back(cluster).await;
                     words::of_app(error, app, &here)
                         .caused_by(format!(

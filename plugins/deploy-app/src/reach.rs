@@ -57,7 +57,7 @@ pub async fn look(
                     .take(MOST)
                 {
                     reached.push(present.resolved.plan.service.clone());
-                    urls.push(prove(cluster, ui, ingress, present, *has_changed).await?);
+                    urls.extend(prove(cluster, ui, ingress, present, *has_changed).await?);
                 }
             }
             for service in services {
@@ -86,14 +86,14 @@ fn is(written: &Written, version: &str, kind: &str) -> bool {
     written.object["apiVersion"] == version && written.object["kind"] == kind
 }
 
-/// Proves an address, and gives its URL.
+/// Proves an address, and gives its URL; nothing where somebody else seems to answer.
 async fn prove(
     cluster: &Cluster,
     ui: &Ui,
     ingress: &Ingress,
     mut present: Present,
     has_changed: bool,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let url = present.resolved.plan.url();
     let name = ingress.metadata.name.as_deref().unwrap_or_default();
     let app = present.ask(cluster).await?;
@@ -103,7 +103,7 @@ async fn prove(
             printable::line(&url),
             printable::line(name)
         ));
-        return Ok(url);
+        return Ok(Some(url));
     }
     let applied = Applied::by_others(has_changed);
     match exposure::prove(cluster, ui, &present.resolved, &applied, &app).await {
@@ -111,13 +111,13 @@ async fn prove(
             for warning in &proof.warnings {
                 ui.warn(&words::of_files(warning.clone(), name));
             }
-            Ok(url)
+            Ok(Some(url))
         }
         Proven::Failed(error) => Err(words::of_files(error, name)),
         // What a page looks like may depend on more than is known here.
         Proven::Lost(error) => {
             ui.warn(&words::of_files(error, name));
-            Ok(url)
+            Ok(None)
         }
     }
 }

@@ -70,6 +70,7 @@ pub async fn report(
         Some(exposure) if waits => Some(exposure.prove(cluster, ui, interrupt).await?),
         Some(exposure) => {
             exposure.warn_of_danger(cluster, ui, None);
+            exposure.finish(cluster).await?;
             Some(exposure.url())
         }
         None => None,

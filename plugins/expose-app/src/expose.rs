@@ -190,7 +190,7 @@ pub async fn run(
             })
         }
         Ok(exposure::Outcome::Failed(error)) => Err(match resolved.address_before() {
-            Some(before) if applied.has_changed() => {
+            Some(before) if applied.has_written() => {
                 let left = exposure::take_back(cluster, &resolved, &applied).await;
                 error
                     .caused_by(format!("so all is as it was before: {before}"))

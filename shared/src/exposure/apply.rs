@@ -50,6 +50,11 @@ impl Applied {
         self.at.get()
     }
 
+    /// Whether anything was made or changed.
+    pub fn has_written(&self) -> bool {
+        self.has_changed() || !self.created.borrow().is_empty()
+    }
+
     /// Whether the way to the app was changed, so that controllers may go on with what it was for a while.
     pub fn has_changed(&self) -> bool {
         self.changed.get() || !self.dropped.borrow().is_empty()
@@ -236,10 +241,18 @@ pub async fn write(
     applied.at.set(Some(tokio::time::Instant::now()));
     // What the exposure had and does not need any more.
     writing
-        .drop_unneeded(ingress.is_none(), found.ingress.as_ref(), Made::Ingress)
+        .drop_unneeded(
+            ingress.is_none() && !resolved.moves(),
+            found.ingress.as_ref(),
+            Made::Ingress,
+        )
         .await?;
     writing
-        .drop_unneeded(route.is_none(), found.route.as_ref(), Made::Route)
+        .drop_unneeded(
+            route.is_none() && !resolved.moves(),
+            found.route.as_ref(),
+            Made::Route,
+        )
         .await?;
     writing
         .drop_unneeded(
@@ -260,8 +273,8 @@ pub async fn write(
         .await
 }
 
-/// Deletes the timer that an exposure is not to have any more. It comes last: what is deleted with it cannot be put back as it
-/// was, with the time that was left.
+/// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
+/// which cannot be put back with the time that was left.
 ///
 /// # Errors
 /// The API server's refusals.
@@ -277,7 +290,23 @@ pub async fn finish(
         applied,
         dry_run,
     };
-    let endless = resolved.plan.term == Some(Term::Forever);
+    let Resolved { plan, found, .. } = resolved;
+    let (no_ingress, no_route) = (plan.ingress(None).is_none(), plan.route(None).is_none());
+    writing
+        .drop_unneeded(
+            no_ingress && resolved.moves(),
+            found.ingress.as_ref(),
+            Made::Ingress,
+        )
+        .await?;
+    writing
+        .drop_unneeded(
+            no_route && resolved.moves(),
+            found.route.as_ref(),
+            Made::Route,
+        )
+        .await?;
+    let endless = plan.term == Some(Term::Forever);
     writing
         .drop_unneeded(endless, resolved.found.job.as_ref(), Made::Job)
         .await

@@ -54,7 +54,7 @@ pub struct App {
 }
 
 impl App {
-    /// Keeps of its likeness only what another answer has too.
+    /// Keeps of its likeness only what its answer has now too.
     async fn ask_again(&mut self, cluster: &Cluster, resolved: &Resolved) {
         let plan = &resolved.plan;
         let again = pods::ask(
@@ -65,10 +65,12 @@ impl App {
             plan.tls != Tls::Off,
         )
         .await;
-        if let Ok(again) = again
-            && again.likeness.status == self.own.likeness.status
-        {
+        let Ok(again) = again else { return };
+        if again.likeness.status == self.own.likeness.status {
             self.own.likeness = self.own.likeness.clone().common(&again.likeness);
+        } else {
+            // It has become another one: an app that was starting, say.
+            self.own = again;
         }
     }
 

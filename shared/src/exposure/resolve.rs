@@ -422,6 +422,11 @@ impl Resolved {
         Some(format!("{scheme}://{}", self.found.host()?))
     }
 
+    /// Whether the app has an address at another host, which can answer until the new one does.
+    pub(super) fn moves(&self) -> bool {
+        self.found.host().is_some_and(|host| host != self.plan.host)
+    }
+
     /// The app's name, if `deploy-app` has made its Service.
     pub(super) fn deployed(&self) -> Option<&str> {
         self.backend

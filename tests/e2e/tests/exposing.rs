@@ -125,9 +125,50 @@ fn again_changes_nothing_and_another_host_moves_it() {
     }
     assert_eq!(alice.belongings(), made);
 
-    exposes(&alice, &["web", "--host", &two], "Shop");
+    let moved = alice.expose_app(&["web", "--host", &two]).ok();
+    assert_eq!(moved.stdout, format!("https://{two}\n"));
+    moved.says(&format!("https://{one} is closed."));
+    assert_eq!(alice.fetch(&format!("https://{two}")).status, 200);
     assert_ne!(alice.fetch(&format!("https://{one}")).status, 200, "moved");
     assert_eq!(alice.ours("ingresses").len(), 1);
+}
+
+/// The controller may go on with what was there before: that proves nothing.
+#[test]
+fn a_change_that_does_not_work_leaves_all_as_it_was() {
+    let mut stage = Stage::new();
+    let alice = stage.person("alice");
+    let host = stage.host("shop");
+    let url = format!("https://{host}");
+    alice.deploys_web("web", &[("TITLE", "Shop")]);
+    exposes(&alice, &["web", "--host", &host], "Shop");
+    let before = alice.belongings();
+    let as_it_was = format!("so all is as it was before: {url}");
+    for change in [
+        &["--class", "nope"][..],
+        &[
+            "--parent",
+            "nowhere/gateway",
+            "--host",
+            "shop.gw.example.test",
+        ],
+    ] {
+        let failed = alice.expose_app(&[&["web"], change].concat());
+        assert_eq!(failed.code, 1, "{}", failed.stderr);
+        failed.says(&as_it_was);
+        assert_eq!(alice.belongings(), before, "{change:?}");
+        eventually("it answers as before", Duration::from_secs(5), || {
+            alice.fetch(&url).status == 200
+        });
+    }
+}
+
+#[test]
+fn an_app_that_is_starting_is_waited_for() {
+    let mut stage = Stage::new();
+    let alice = stage.person("alice");
+    alice.starts_web("web", &[("TITLE", "Shop"), ("READY_AFTER", "3")]);
+    exposes(&alice, &["web", "--host", &stage.host("shop")], "Shop");
 }
 
 #[test]

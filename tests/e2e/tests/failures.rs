@@ -172,9 +172,9 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "no pod is ready",
-        sentence: "container `web` of deployment/web runs, but does not pass its readiness probe",
+        sentence: "deployment/web is not ready after 3s",
         code: 1,
-        names: &["GET /healthz", "503"],
+        names: &["does not pass its readiness probe", "GET /healthz", "503"],
         happens: |scene| {
             scene.alice.applies(&deployment(
                 "env: [{name: READY_AFTER, value: '600'}]
@@ -187,7 +187,7 @@ const CASES: &[Case] = &[
                         .kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]);
                 events.stdout.contains("Unhealthy")
             });
-            scene.exposes(&[])
+            scene.exposes(&["--timeout", "3s"])
         },
     },
     Case {
