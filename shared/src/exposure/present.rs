@@ -194,7 +194,7 @@ pub async fn unheard(cluster: &Cluster, namespace: &str, service: &str) -> Resul
 }
 
 /// How long a program that says nothing of being ready may take until it listens.
-const BEGINNING: Duration = Duration::from_secs(6);
+const BEGINNING: Duration = Duration::from_secs(4);
 
 impl Present {
     /// Asks the app itself as [`super::ask_app`] does, and again while it may be beginning to listen.

@@ -60,6 +60,32 @@ impl Scene {
         self.alice.deploy_app_from(&all, &deployment(fields))
     }
 
+    /// Deploys `web:1` with a Service that sends to this port and an Ingress that has these fields.
+    fn deploys_site(&self, fields: &str, target: u16, ingress: &str) -> Outcome {
+        let host = &self.host;
+        let manifests = format!(
+            "{}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: {target}}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: web}}
+spec:
+  {ingress}
+  rules:
+    - host: {host}
+      http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 80}}}}}}}}]}}
+  tls: [{{hosts: [{host}]}}]
+",
+            deployment(fields)
+        );
+        self.alice.deploy_app_from(&["-f", "-"], &manifests)
+    }
+
     /// Has the admin say something about the namespace.
     fn admin(&self, manifest: &str) {
         let named = manifest.replace("NAMESPACE", &self.alice.namespace());
@@ -426,6 +452,31 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
         happens: |scene| {
             scene.deploys_container("envFrom: [{configMapRef: {name: settings}}]", &[])
         },
+    },
+    // What runs, and is not reached as its manifests say.
+    Case {
+        what: "the Service of the files sends where nothing listens",
+        sentence: "nothing listens on port 9000 in the pods of deployment/web",
+        code: 1,
+        names: &["`spec.ports[0].targetPort` is 9000", "listens on 8000"],
+        happens: |scene| scene.deploys_site("", 9000, ""),
+    },
+    Case {
+        what: "the app of the files listens on 127.0.0.1 only",
+        sentence: "the controller cannot reach the pods of deployment/web",
+        code: 1,
+        names: &["listens on 127.0.0.1 only", "0.0.0.0"],
+        happens: |scene| scene.deploys_site("env: [{name: ADDRESS, value: 127.0.0.1}]", 8000, ""),
+    },
+    Case {
+        what: "no controller serves the class of the files",
+        sentence: "the controller does not know the host {host}",
+        code: 1,
+        names: &[
+            "none serves its class `nginx`",
+            "`spec.ingressClassName` of ingress `web`",
+        ],
+        happens: |scene| scene.deploys_site("", 8000, "ingressClassName: nginx"),
     },
     Case {
         what: "a key of the Secret is missing",
