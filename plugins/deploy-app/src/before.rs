@@ -50,7 +50,11 @@ impl Serving {
         let same_inputs = before.env == settings.env
             && before.files == settings.files
             && before.secrets == settings.secrets;
-        if self.image != settings.image {
+        let other_image = Settings {
+            image: before.image.clone(),
+            ..settings.clone()
+        };
+        if self.image != settings.image && other_image == *before {
             format!(
                 "meanwhile {image} still serves; to go back to it: `kubectl deploy-app {name} --image {image}{here}`"
             )
@@ -120,6 +124,12 @@ mod tests {
         assert_eq!(
             serving.hint("web", &settings, &newer, " -n a"),
             "meanwhile web:1 still serves; to go back to it: `kubectl deploy-app web --image web:1 -n a`"
+        );
+        newer.port = Some(9000);
+        assert_eq!(
+            serving.hint("web", &settings, &newer, ""),
+            "meanwhile what ran before still serves; to go back to it: `kubectl rollout undo deployment/web --to-revision=4`",
+            "the image alone would not go back"
         );
         let mut same = settings.clone();
         same.image = "web:1".into();

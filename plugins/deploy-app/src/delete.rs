@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::args::{MANAGER, MANAGER_OF_FILES};
+use crate::args::{MANAGER, is_from_files};
 use crate::expose;
 use crate::plan::{NAME, files_name};
 use crate::write;
@@ -46,7 +46,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     };
     if typed.is_empty() {
         ui.status(format!(
-            "Nothing is deployed with this command in namespace {}.",
+            "Nothing is deployed by name with this command in namespace {}.",
             cluster.namespace()
         ));
     }
@@ -107,11 +107,8 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
     if let Some(deployment) = there.first().and_then(Option::as_ref)
         && !ours(deployment)
     {
-        let is_from_files = deployment["metadata"]["managedFields"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|fields| fields["manager"] == MANAGER_OF_FILES);
+        let is_from_files = commons::json::from_value(deployment)
+            .is_ok_and(|deployment: Deployment| is_from_files(&deployment));
         if is_from_files {
             return Err(Error::new(format!(
                 "{name} was deployed from files, so it is not deleted by its name"

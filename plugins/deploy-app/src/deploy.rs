@@ -73,7 +73,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
         .all_or_nothing(interrupt, apply(cluster, &writer, &resolved))
         .await;
     let written = match (written, &resolved.exposure) {
-        (Err(error), Some(exposure)) => {
+        (Err(error), Some(exposure)) if way.dry_run == DryRun::None => {
             let left = exposure.take_back(cluster).await;
             return Err(error.hints_from(left));
         }
@@ -230,20 +230,22 @@ fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Change<u16> {
 /// Too much is asked for: of what, and how much there is.
 fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
     let whys: BTreeSet<&str> = too_much.iter().map(|one| one.why.as_str()).collect();
-    let error = Error::new("the namespace has no room for the app");
-    let error = whys.into_iter().fold(error, Error::caused_by);
-    let flags: BTreeSet<&str> = too_much
-        .iter()
-        .filter_map(|one| one.flag.as_deref())
-        .collect();
-    let flags: Vec<&str> = flags.into_iter().collect();
-    // With anything that there is none of, less of the rest does not help.
-    let error = if too_much.iter().all(|one| one.flag.is_some()) {
-        error.hint(format!("ask for what there is: `{}`", flags.join(" ")))
+    let is_range = too_much.iter().all(|one| one.is_range);
+    let error = Error::new(if is_range {
+        "the app asks for more or less than one may here"
     } else {
-        error
+        "the namespace has no room for the app"
+    });
+    let error = whys.into_iter().fold(error, Error::caused_by);
+    let error = match resources::flags_instead(too_much) {
+        Some(flags) => error.hint(format!("ask for what one may have: `{flags}`")),
+        None => error,
     };
-    error.hint(format!("see what takes it, and end something: `kubectl describe resourcequota,limitrange -n {namespace}`, `kubectl get pods -n {namespace}`"))
+    error.hint(if is_range {
+        format!("see the bounds: `kubectl describe limitrange -n {namespace}`")
+    } else {
+        format!("see what takes it, and end something: `kubectl describe resourcequota -n {namespace}`, `kubectl get pods -n {namespace}`")
+    })
 }
 
 /// Fits the app into what the namespace has left. Without a change there is nothing to decide anew.

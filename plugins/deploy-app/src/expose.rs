@@ -54,6 +54,14 @@ impl Exposure {
         exposure::write(cluster, &self.resolved, &self.applied, dry_run).await
     }
 
+    /// Puts an address that was there before back to what it was; see [`exposure::back_to_before`].
+    ///
+    /// # Errors
+    /// The failure itself, where nothing was to be put back.
+    pub async fn back_to_before(&self, cluster: &Cluster, error: Error) -> Result<Error> {
+        exposure::back_to_before(cluster, &self.resolved, &self.applied, error).await
+    }
+
     /// Deletes what the address takes the place of.
     ///
     /// # Errors
@@ -118,14 +126,18 @@ impl Exposure {
         let plan = &self.resolved.plan;
         let app = self.app();
         let here = cluster.here();
-        let stays = |error: Error| {
-            words::of_app(error, app, &here).hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
+        let failed = async |error: Error| {
+            let error = words::of_app(error, app, &here);
+            self.back_to_before(cluster, error).await.unwrap_or_else(|error| {
+                error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
+            })
         };
         let mut resolved = self.resolved.clone();
         let pods = pods(cluster, &resolved).await?;
-        let answering = exposure::ask_app(cluster, &mut resolved, &pods)
-            .await
-            .map_err(stays)?;
+        let answering = match exposure::ask_app(cluster, &mut resolved, &pods).await {
+            Ok(answering) => answering,
+            Err(error) => return Err(failed(error).await),
+        };
         self.warn_of_danger(cluster, ui, Some(answering.answer()));
         let shield = interrupt.shield();
         let outcome = shield
@@ -149,17 +161,7 @@ impl Exposure {
                 }
                 Ok(plan.url())
             }
-            Ok(Outcome::Failed(error)) => Err(match self.resolved.address_before() {
-                Some(before) if self.applied.has_written() => {
-                    let left = self.take_back(cluster).await;
-                    words::of_app(error, app, &here)
-                        .caused_by(format!(
-                            "{app} runs, and its address is as it was: {before}"
-                        ))
-                        .hints_from(left)
-                }
-                _ => stays(error),
-            }),
+            Ok(Outcome::Failed(error)) => Err(failed(error).await),
             Ok(Outcome::Lost(error)) => {
                 let left = self.take_back(cluster).await;
                 let error = error

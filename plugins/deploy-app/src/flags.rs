@@ -125,10 +125,7 @@ fn quantity(text: &str) -> Result<Quantity, String> {
 fn memory(text: &str) -> Result<Quantity, String> {
     match quantity(text) {
         Ok(amount) if amount < Quantity::mebibytes(1) => {
-            let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-            Err(format!(
-                "that is too little for any program; `{number}Mi` is {number} mebibytes"
-            ))
+            Err("that is too little for any program; memory is written `256Mi` or `2Gi`".into())
         }
         Err(why) => Err(match meant(text) {
             Some(meant) => format!("write `{meant}`"),
@@ -201,6 +198,7 @@ impl DeployArgs {
             ("--config", !inputs.config.is_empty()),
             ("--secret", !inputs.secret.is_empty()),
             ("--secret-file", !inputs.secret_file.is_empty()),
+            ("--command", self.command),
             ("arguments after `--`", !self.words.is_empty()),
         ];
         if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {

@@ -595,8 +595,17 @@ async fn report(
     warnings: usize,
 ) -> Result<()> {
     let namespace = cluster.namespace();
-    let rollouts: Vec<Rollout> = objects
+    let (stopped, started): (Vec<&Value>, Vec<&Value>) = objects
         .iter()
+        .partition(|object| object["spec"]["replicas"] == 0);
+    for object in stopped {
+        ui.status(format!(
+            "{} is stopped: it has no pods.",
+            printable::line(documents::name(object))
+        ));
+    }
+    let rollouts: Vec<Rollout> = started
+        .into_iter()
         .filter_map(|object| {
             Some(Rollout {
                 namespace: namespace.to_owned(),

@@ -139,7 +139,8 @@ pub fn meant(text: &str) -> Option<String> {
         "t" | "tb" | "to" | "tib" | "ti" => "Ti",
         _ => return None,
     };
-    (!number.is_empty()).then(|| format!("{number}{unit}"))
+    let meant = format!("{number}{unit}");
+    (meant != text && meant.parse::<Quantity>().is_ok()).then_some(meant)
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! Whether what manifests deploy is reached: something listens where their Services send, and their Ingresses' addresses answer
 //! with the app.
 
+use commons::apply::Outcome;
 use commons::cli::Interrupt;
 use commons::cluster::Right;
-use commons::exposure::{self, Applied, Outcome as Proven, Present};
+use commons::exposure::{self, Applied, Outcome as Proven, Place};
 use commons::{Cluster, Error, Kind, Result, Ui, json, printable};
 use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::words;
 use crate::write::Written;
-use commons::apply::Outcome;
 
-/// How many addresses are proven; more are only told.
+/// How many addresses are proven; more are only named.
 const MOST: usize = 10;
 
 /// Looks at all of it. Warns of what is odd; the addresses, proven as far as they can be.
@@ -24,100 +24,117 @@ pub async fn look(
     interrupt: &Interrupt,
     written: &[Written],
 ) -> Result<Vec<String>> {
-    let ingresses: Vec<(Ingress, bool)> = written
-        .iter()
-        .filter(|written| is(written, "networking.k8s.io/v1", "Ingress"))
+    let of = |version: &str, kind: &str| -> Vec<&Written> {
+        let is = |written: &&Written| {
+            written.object["apiVersion"] == version && written.object["kind"] == kind
+        };
+        written.iter().filter(is).collect()
+    };
+    let services = of("v1", "Service");
+    let ingresses: Vec<(Ingress, bool)> = of("networking.k8s.io/v1", "Ingress")
+        .into_iter()
         .filter_map(|written| {
             let ingress = json::from_value(&written.object).ok()?;
             Some((ingress, written.outcome == Outcome::Configured))
         })
         .collect();
-    let services: Vec<&Written> = written
-        .iter()
-        .filter(|written| is(written, "v1", "Service"))
-        .collect();
     if ingresses.is_empty() && services.is_empty() {
         return Ok(Vec::new());
     }
-    let namespace = cluster.namespace();
     let tunnel = [Right::core("create", "pods/portforward")];
-    if !cluster.lacks(namespace, &tunnel).await?.is_empty() {
+    if !cluster
+        .lacks(cluster.namespace(), &tunnel)
+        .await?
+        .is_empty()
+    {
         ui.status("Whether it answers was not looked at: you may not port-forward to its pods.");
         return Ok(Vec::new());
     }
-    let shield = interrupt.shield();
-    let looked = shield
-        .race(async {
-            let mut urls = Vec::new();
-            let mut reached = Vec::new();
-            for (ingress, has_changed) in &ingresses {
-                for present in exposure::addresses(cluster, ingress)
-                    .await?
-                    .into_iter()
-                    .take(MOST)
-                {
-                    reached.push(present.resolved.plan.service.clone());
-                    urls.extend(prove(cluster, ui, ingress, present, *has_changed).await?);
-                }
-            }
-            for service in services {
-                let name = service.object["metadata"]["name"]
-                    .as_str()
-                    .unwrap_or_default();
-                if !reached.iter().any(|reached| reached == name)
-                    && let Some(unheard) = exposure::unheard(cluster, namespace, name).await?
-                {
-                    ui.warn(&unheard);
-                }
-            }
-            Ok(urls)
-        })
+    let looked = interrupt
+        .shield()
+        .race(all(cluster, ui, &ingresses, &services))
         .await;
-    looked.map_err(|error| match error.kind() {
-        Kind::Signal(_) => Error::of(
+    match looked {
+        Err(error) if matches!(error.kind(), Kind::Signal(_)) => Err(Error::of(
             error.kind(),
             "interrupted: all runs and stays; whether it answers was not looked at to the end",
-        ),
-        _ => error,
-    })
+        )),
+        // Whoever may deploy need not be allowed to read all of it.
+        Err(error) if error.kind() == Kind::Forbidden => {
+            ui.status(format!(
+                "Whether it answers was not looked at: {}.",
+                error.message()
+            ));
+            Ok(Vec::new())
+        }
+        looked => looked,
+    }
 }
 
-fn is(written: &Written, version: &str, kind: &str) -> bool {
-    written.object["apiVersion"] == version && written.object["kind"] == kind
-}
-
-/// Proves an address, and gives its URL; nothing where somebody else seems to answer.
-async fn prove(
+async fn all(
     cluster: &Cluster,
     ui: &Ui,
-    ingress: &Ingress,
-    mut present: Present,
-    has_changed: bool,
-) -> Result<Option<String>> {
-    let url = present.resolved.plan.url();
-    let name = ingress.metadata.name.as_deref().unwrap_or_default();
-    let app = present.ask(cluster).await?;
-    if !present.is_comparable {
-        ui.status(format!(
-            "Whether {} answers with the app cannot be told: annotations of ingress `{}` change what comes back.",
-            printable::line(&url),
-            printable::line(name)
-        ));
-        return Ok(Some(url));
-    }
-    let applied = Applied::by_others(has_changed);
-    match exposure::prove(cluster, ui, &present.resolved, &applied, &app).await {
-        Proven::Proven(proof) => {
-            for warning in &proof.warnings {
-                ui.warn(&words::of_files(warning.clone(), name));
+    ingresses: &[(Ingress, bool)],
+    services: &[&Written],
+) -> Result<Vec<String>> {
+    let place = Place::read(cluster).await?;
+    let addresses = ingresses.iter().flat_map(|(ingress, has_changed)| {
+        let urls = exposure::urls(ingress).into_iter();
+        urls.map(move |url| (ingress, *has_changed, url))
+    });
+    let mut urls = Vec::new();
+    let mut reached = Vec::new();
+    for (position, (ingress, has_changed, url)) in addresses.enumerate() {
+        let shown = printable::line(&url).into_owned();
+        if position >= MOST {
+            ui.status(format!("{shown} was not looked at: there are too many."));
+            continue;
+        }
+        let name = ingress.metadata.name.as_deref().unwrap_or_default();
+        if !exposure::is_comparable(ingress) {
+            ui.status(format!(
+                "{shown} was not looked at: annotations of ingress `{}` change what comes back.",
+                printable::line(name)
+            ));
+            urls.push(url);
+            continue;
+        }
+        let in_files = |error: Error| words::of_files(error, name);
+        let Some(mut present) = place
+            .address(cluster, ingress, &url)
+            .await
+            .map_err(in_files)?
+        else {
+            ui.status(format!(
+                "{shown} was not looked at: it leads to no pod that is ready."
+            ));
+            continue;
+        };
+        reached.push(present.resolved.plan.service.clone());
+        let app = present.ask(cluster).await.map_err(in_files)?;
+        let applied = Applied::by_others(has_changed);
+        match exposure::prove(cluster, ui, &present.resolved, &applied, &app).await {
+            Proven::Proven(proof) => {
+                for warning in proof.warnings {
+                    ui.warn(&in_files(warning));
+                }
+                urls.push(url);
             }
-            Ok(Some(url))
-        }
-        Proven::Failed(error) => Err(words::of_files(error, name)),
-        // What a page looks like may depend on more than is known here.
-        Proven::Lost(error) => {
-            ui.warn(&words::of_files(error, name));
-            Ok(None)
+            Proven::Failed(error) => return Err(in_files(error)),
+            // What a page looks like may depend on more than is known here.
+            Proven::Lost(error) => ui.warn(&in_files(error)),
         }
     }
+    for service in services {
+        let name = service.object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default();
+        if reached.iter().any(|reached| reached == name) {
+            continue;
+        }
+        if let Some(unheard) = place.unheard(cluster, name).await? {
+            ui.warn(&words::of_files(unheard, name));
+        }
+    }
+    Ok(urls)
 }

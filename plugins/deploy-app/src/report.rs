@@ -82,9 +82,10 @@ pub async fn report(
     let here = cluster.here();
     let image = printable::line(&settings.image);
     if is_stopped {
-        return ui.result(format!(
+        ui.result(format!(
             "{name} is stopped: it has no pods. To start it: kubectl deploy-app {name} --replicas 1{here}"
-        ));
+        ))?;
+        return url.map_or(Ok(()), |url| ui.result(url));
     }
     let state = match (unchanged, way.wait) {
         (true, true) => format!("{name} is unchanged: {image} runs"),
@@ -145,6 +146,14 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
     }
     let Some(before) = &resolved.now else {
         return error.hint(format!("it stays as it is, to be looked at or corrected; to remove it: `kubectl deploy-app delete {name}{here}`"));
+    };
+    // The address leads to this app still, but perhaps at another host, which nobody has seen answer.
+    let error = match &resolved.exposure {
+        Some(exposure) => exposure
+            .back_to_before(cluster, error)
+            .await
+            .unwrap_or_else(|error| error),
+        None => error,
     };
     let serving = Serving::find(cluster, name, &plan.selector_text()).await;
     error.hints_from(serving.map(|serving| serving.hint(name, before, &plan.settings, &here)))

@@ -185,7 +185,7 @@ impl Rules {
                     words(&name),
                     shown(each)
                 ),
-                flag: resource.and_then(|resource| less(resource, room)),
+                instead: resource.and_then(|resource| less(resource, room)),
             })
         };
         let mut bounds: Vec<Bound> = SIDES
@@ -215,7 +215,8 @@ impl Rules {
                         shown(resource, each),
                         shown(resource, amount)
                     ),
-                    flag: Some(format!("--{resource} {}", shown(resource, amount))),
+                    instead: Some((resource, amount)),
+                    is_range: true,
                 };
                 let most = self.most.get(resource).filter(|most| each > **most);
                 let least = self.least.get(resource).filter(|least| each < **least);
@@ -231,19 +232,18 @@ impl Rules {
 struct Bound {
     pods: i128,
     why: String,
-    /// By which flag less would be asked for.
-    flag: Option<String>,
+    /// What may be asked for instead.
+    instead: Option<(&'static str, Quantity)>,
 }
 
-/// The flag that asks for no more than there is, if that is an amount at which anything runs.
-fn less(resource: &str, room: Quantity) -> Option<String> {
-    if resource == "memory" {
-        let room = room.memory_below();
-        (room >= LEAST_MEMORY).then(|| format!("--memory {}", room.memory()))
+/// No more of a resource than there is, if that is an amount at which anything runs.
+fn less(resource: &'static str, room: Quantity) -> Option<(&'static str, Quantity)> {
+    let (room, least) = if resource == "memory" {
+        (room.memory_below(), LEAST_MEMORY)
     } else {
-        let room = room.cpu_below();
-        (room >= LEAST_CPU).then(|| format!("--cpu {}", room.cpu()))
-    }
+        (room.cpu_below(), LEAST_CPU)
+    };
+    (room >= least).then_some((resource, room))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,8 +311,25 @@ pub struct Proposal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TooMuch {
     pub why: String,
-    /// The flag that asks for what there is: `--memory 512Mi`; nothing where that is too little for anything.
-    pub flag: Option<String>,
+    /// What may be asked for instead: a resource and an amount; nothing where that is too little for anything.
+    pub instead: Option<(&'static str, Quantity)>,
+    /// Whether a `LimitRange` refuses it, whatever else there is in the namespace.
+    pub is_range: bool,
+}
+
+/// The flags that ask for what there is; nothing where there is nothing of something.
+pub fn flags_instead(too_much: &[TooMuch]) -> Option<String> {
+    let mut least: BTreeMap<&str, Quantity> = BTreeMap::new();
+    for one in too_much {
+        let (resource, amount) = one.instead?;
+        let known = least.entry(resource).or_insert(amount);
+        *known = amount.min(*known);
+    }
+    let flags: Vec<String> = least
+        .into_iter()
+        .map(|(resource, amount)| format!("--{resource} {}", shown(resource, amount)))
+        .collect();
+    Some(flags.join(" "))
 }
 
 /// Decides what an app asks for: what is said, else what it has, else what the namespace gives, else an ordinary amount, less
@@ -417,7 +434,8 @@ pub fn propose(
     {
         proposal.too_much.push(TooMuch {
             why: bound.why.clone(),
-            flag: bound.flag.clone(),
+            instead: bound.instead,
+            is_range: false,
         });
     }
     if let Some(Bound { pods, why, .. }) = bounds.into_iter().min_by_key(|bound| bound.pods)
@@ -585,37 +603,42 @@ mod tests {
             cpu: Some(Quantity::millicores(200)),
         };
         let refused = propose(&full, asked, None, 1).too_much;
-        let flags: Vec<Option<&str>> = refused.iter().map(|one| one.flag.as_deref()).collect();
-        assert_eq!(flags, [None, Some("--memory 256Mi"), None], "{refused:?}");
+        assert_eq!(refused.len(), 3, "{refused:?}");
+        assert_eq!(
+            flags_instead(&refused),
+            None,
+            "there are no pods and no CPU left"
+        );
+        let memory = Asked { cpu: None, ..asked };
+        let tight = rules(
+            json!({"requests.memory": "512Mi", "limits.memory": "1Gi"}),
+            json!({"requests.memory": "256Mi", "limits.memory": "896Mi"}),
+            nothing(),
+        );
+        let refused = propose(&tight, memory, None, 1).too_much;
+        assert_eq!(
+            flags_instead(&refused).as_deref(),
+            Some("--memory 128Mi"),
+            "one flag, the least: {refused:?}"
+        );
         let range = rules(
             json!({}),
             json!({}),
             json!({"type": "Container", "max": {"memory": "512Mi"}, "min": {"cpu": "250m"}}),
         );
-        let refused = propose(
-            &range,
-            Asked {
-                memory: Some(Quantity::mebibytes(1024)),
-                ..asked
-            },
-            None,
-            1,
-        )
-        .too_much;
+        let more = Asked {
+            memory: Some(Quantity::mebibytes(1024)),
+            ..asked
+        };
+        let refused = propose(&range, more, None, 1).too_much;
         assert_eq!(
-            refused[0],
-            TooMuch {
-                why:
-                    "it asks for 200m of cpu, and 250m is the least that a container may have here"
-                        .into(),
-                flag: Some("--cpu 250m".into()),
-            }
+            refused[0].why,
+            "it asks for 200m of cpu, and 250m is the least that a container may have here"
         );
-        assert!(
-            refused[1..]
-                .iter()
-                .all(|one| one.flag.as_deref() == Some("--memory 512Mi")),
-            "{refused:?}"
+        assert!(refused.iter().all(|one| one.is_range), "{refused:?}");
+        assert_eq!(
+            flags_instead(&refused).as_deref(),
+            Some("--cpu 250m --memory 512Mi")
         );
     }
 
@@ -634,7 +657,8 @@ mod tests {
             propose(&rules, asked, None, 1).too_much,
             [TooMuch {
                 why: "quota `onyxia-quota` has 12Mi of 512Mi memory requests left, and a pod takes 64Mi".into(),
-                flag: None,
+                instead: None,
+                is_range: false,
             }],
             "12Mi are too little for anything"
         );

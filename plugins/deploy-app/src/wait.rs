@@ -97,8 +97,6 @@ enum Heard {
     OnlyItself,
     /// On other ports.
     Elsewhere(Vec<u16>),
-    /// On none of those that are usual.
-    Nowhere,
 }
 
 impl Listening<'_> {
@@ -115,7 +113,7 @@ impl Listening<'_> {
                 before = None;
                 continue;
             };
-            if heard == Heard::Nowhere {
+            let Some(heard) = heard else {
                 // It may be beginning still, and take minutes for it.
                 if age >= LONG && !is_told && self.may_listen(cluster).await {
                     is_told = true;
@@ -127,7 +125,7 @@ impl Listening<'_> {
                 }
                 before = None;
                 continue;
-            }
+            };
             if age >= SETTLED && before.as_ref() == Some(&heard) {
                 return explain(&rollout.name, port, &heard, self.has_host, &cluster.here());
             }
@@ -144,7 +142,12 @@ impl Listening<'_> {
 
     /// Looks at the newest pod that runs and is not ready: what is heard, and for how many seconds its container has been
     /// running. Where one may not look, nothing is heard.
-    async fn hear(self, cluster: &Cluster, rollout: &Rollout, port: u16) -> Option<(Heard, i64)> {
+    async fn hear(
+        self,
+        cluster: &Cluster,
+        rollout: &Rollout,
+        port: u16,
+    ) -> Option<(Option<Heard>, i64)> {
         let pods: Vec<Pod> = cluster.list(&rollout.namespace, self.selector).await.ok()?;
         let now = cluster.now();
         let age = |pod: &Pod| {
@@ -183,9 +186,9 @@ impl Listening<'_> {
         asked.extend(ELSEWHERE.into_iter().filter(|other| *other != port));
         let heard = exposure::listening(cluster, &endpoint, &asked).await;
         let heard = match &heard[..] {
-            [] => Heard::Nowhere,
-            heard if heard.contains(&port) => Heard::OnlyItself,
-            _ => Heard::Elsewhere(heard),
+            [] => None,
+            heard if heard.contains(&port) => Some(Heard::OnlyItself),
+            _ => Some(Heard::Elsewhere(heard)),
         };
         Some((heard, age))
     }
@@ -199,7 +202,6 @@ fn explain(name: &str, port: u16, heard: &Heard, has_host: bool, here: &str) -> 
         Heard::OnlyItself => Error::new(format!("{name} listens on port {port}, but only for itself"))
             .caused_by("it listens on 127.0.0.1 (localhost), where nothing outside of its pod reaches it")
             .hint(format!("let it listen on 0.0.0.0: often its option `--host 0.0.0.0`, or a variable: `kubectl deploy-app {name} --env HOST=0.0.0.0{here}`")),
-        Heard::Nowhere => Error::new(format!("{name} listens on no usual port")),
         Heard::Elsewhere(ports) => {
             let shown: Vec<String> = ports.iter().map(u16::to_string).collect();
             Error::new(format!("nothing listens on port {port} of {name}"))

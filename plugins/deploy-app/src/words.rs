@@ -54,7 +54,7 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
             (!flags.is_empty())
                 .then(|| one("ask for an amount within the bounds", &flags.join(" ")))?
         }
-        Change::LookAgain(_) => None,
+        Change::LookAgain(_) | Change::Field(_) => None,
         Change::Address { why, flags } => Some(vec![format!(
             "{why}: {}",
             flags
@@ -73,22 +73,25 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
 pub fn of_files(error: Error, ingress: &str) -> Error {
     let ingress = printable::line(ingress);
     error.in_flags_of(|change| match change {
+        Change::Field(field) => Some(vec![format!("{field}, and deploy the files again")]),
         Change::LookAgain(how) => Some(vec![format!("{how}: run the same command again")]),
         Change::Address { why, flags } => {
-            let field = |flag: &String| {
-                Some(match flag.split(' ').next()? {
-                    "--host" => "spec.rules[].host",
-                    "--class" => "spec.ingressClassName",
-                    "--tls" => "spec.tls",
-                    _ => return None,
-                })
+            let field = |flag: &String| match flag.split(' ').next() {
+                Some("--host") => Some(format!("`spec.rules[].host` of ingress `{ingress}`")),
+                Some("--class") => Some(format!("`spec.ingressClassName` of ingress `{ingress}`")),
+                Some("--tls") => Some(format!("`spec.tls` of ingress `{ingress}`")),
+                Some("--port") => Some("`spec.ports[].targetPort` of its Service".to_owned()),
+                Some("--controller") => Some("`spec.ingress[].from` of a NetworkPolicy".to_owned()),
+                _ => None,
             };
-            let fields: BTreeSet<&str> = flags.iter().filter_map(field).collect();
-            let fields: Vec<String> = fields
-                .into_iter()
-                .map(|field| format!("`{field}` of ingress `{ingress}`"))
-                .collect();
-            (!fields.is_empty()).then(|| vec![format!("{why}: {}", fields.join(", "))])
+            let fields: BTreeSet<String> = flags.iter().filter_map(field).collect();
+            let fields: Vec<String> = fields.into_iter().collect();
+            // What has no field, such as the page to ask for, is no use here.
+            Some(if fields.is_empty() {
+                Vec::new()
+            } else {
+                vec![format!("{why}: {}", fields.join(", "))]
+            })
         }
         _ => None,
     })
@@ -243,5 +246,33 @@ mod tests {
             "meanwhile: deploy without `--expose`, then `kubectl expose-app web --tls off`"
         );
         assert_eq!(before.hints()[1], "take another host: `--expose NAME`");
+    }
+
+    #[test]
+    fn in_files_it_is_fields_that_are_changed() {
+        let error = Error::new("x")
+            .hint(Hint::flags(
+                "meanwhile",
+                &["--tls off", "--tls secret=NAME"],
+            ))
+            .hint(Hint::flags("let it in", &["--controller NAMESPACE"]))
+            .hint(Hint::flags("name a page", &["--path /PAGE"]))
+            .hint(Hint::to_change(
+                Change::Field("set `a` to 1".into()),
+                "patch",
+            ))
+            .hint(Hint::to_change(
+                Change::LookAgain("look again".into()),
+                "list",
+            ));
+        assert_eq!(
+            of_files(error, "web").hints(),
+            [
+                "meanwhile: `spec.tls` of ingress `web`",
+                "let it in: `spec.ingress[].from` of a NetworkPolicy",
+                "set `a` to 1, and deploy the files again",
+                "look again: run the same command again",
+            ]
+        );
     }
 }

@@ -165,7 +165,6 @@ pub async fn run(
     let proven = shield
         .race(async { Ok(exposure::prove(cluster, ui, &resolved, &applied, &answering).await) })
         .await;
-    drop(shield);
     match proven {
         Err(error) => Err(match error.kind() {
             Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {}{here}`", backend.name)),
@@ -189,18 +188,12 @@ pub async fn run(
                     .hint(exposure::another_host("NAME")),
             })
         }
-        Ok(exposure::Outcome::Failed(error)) => Err(match resolved.address_before() {
-            Some(before) if applied.has_written() => {
-                let left = exposure::take_back(cluster, &resolved, &applied).await;
-                error
-                    .caused_by(format!("so all is as it was before: {before}"))
-                    .hints_from(left)
-            }
-            _ => error.hint(format!(
+        Ok(exposure::Outcome::Failed(error)) => Err(exposure::back_to_before(cluster, &resolved, &applied, error)
+            .await
+            .unwrap_or_else(|error| error.hint(format!(
                 "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}{here}`",
                 backend.name
-            )),
-        }),
+            )))),
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Change {
     Less(Vec<(Amount, Option<String>)>),
     /// How much it asks for: these are out of bounds.
     Bounds(Vec<Amount>),
+    /// A field of an object that is written down somewhere, said in one phrase.
+    Field(String),
     /// Nothing, but to look again: what is said before.
     LookAgain(String),
     /// An address, by one of these flags of `expose-app`: `--host NAME`.

@@ -66,6 +66,12 @@ impl Applied {
         }
     }
 
+    fn replace(&self, kind: Made, is_dry: bool) {
+        if !is_dry {
+            self.replaced.borrow_mut().push(kind);
+        }
+    }
+
     fn finish(&self, kind: Made, uid: Option<String>) {
         if let Some(created) = self
             .created
@@ -239,38 +245,11 @@ pub async fn write(
         .put(route.as_ref(), found.route.as_ref(), Made::Route)
         .await?;
     applied.at.set(Some(tokio::time::Instant::now()));
-    // What the exposure had and does not need any more.
-    writing
-        .drop_unneeded(
-            ingress.is_none() && !resolved.moves(),
-            found.ingress.as_ref(),
-            Made::Ingress,
-        )
-        .await?;
-    writing
-        .drop_unneeded(
-            route.is_none() && !resolved.moves(),
-            found.route.as_ref(),
-            Made::Route,
-        )
-        .await?;
-    writing
-        .drop_unneeded(
-            resolved.policy_unneeded,
-            found.policy.as_ref(),
-            Made::Policy,
-        )
-        .await?;
-    writing
-        .drop_unneeded(
-            listener_set.is_none(),
-            found.listener_set.as_ref(),
-            Made::ListenerSet,
-        )
-        .await?;
-    writing
-        .drop_unneeded(service.is_none(), found.service.as_ref(), Made::Service)
-        .await
+    if resolved.moves() {
+        // The address of before answers until the new one is proven.
+        return Ok(());
+    }
+    writing.drop_rest(resolved).await
 }
 
 /// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
@@ -290,26 +269,43 @@ pub async fn finish(
         applied,
         dry_run,
     };
-    let Resolved { plan, found, .. } = resolved;
-    let (no_ingress, no_route) = (plan.ingress(None).is_none(), plan.route(None).is_none());
-    writing
-        .drop_unneeded(
-            no_ingress && resolved.moves(),
-            found.ingress.as_ref(),
-            Made::Ingress,
-        )
-        .await?;
-    writing
-        .drop_unneeded(
-            no_route && resolved.moves(),
-            found.route.as_ref(),
-            Made::Route,
-        )
-        .await?;
-    let endless = plan.term == Some(Term::Forever);
-    writing
-        .drop_unneeded(endless, resolved.found.job.as_ref(), Made::Job)
-        .await
+    let drop_all = async {
+        if resolved.moves() {
+            writing.drop_rest(resolved).await?;
+        }
+        let endless = resolved.plan.term == Some(Term::Forever);
+        writing
+            .drop_unneeded(endless, resolved.found.job.as_ref(), Made::Job)
+            .await
+    };
+    drop_all.await.map_err(|error| {
+        error.context(format!(
+            "{} is made, but what it takes the place of could not be deleted",
+            resolved.plan.url()
+        ))
+    })
+}
+
+/// Puts an address that was there before back to what it was, where this run has changed it. The failure for which it is done,
+/// in `Ok` if it was; as it is, in `Err`, where there was no such address or it was not touched.
+///
+/// # Errors
+/// The failure itself.
+pub async fn back_to_before(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    applied: &Applied,
+    error: Error,
+) -> Result<Error> {
+    match resolved.address_before() {
+        Some(before) if applied.has_written() => {
+            Ok(match take_back(cluster, resolved, applied).await {
+                None => error.caused_by(format!("the address is as it was before: {before}")),
+                Some(left) => error.hint(left),
+            })
+        }
+        _ => Err(error),
+    }
 }
 
 /// Where and how objects are written.
@@ -348,7 +344,7 @@ impl Writing<'_> {
         let cleaned = without_unwanted_issuer(present, wanted);
         let mut outcome = Outcome::Unchanged;
         if !apply::is_as_wanted(present, wanted)? || cleaned.is_some() {
-            self.applied.replaced.borrow_mut().push(kind);
+            self.applied.replace(kind, self.is_dry());
             let stored;
             (outcome, stored) = apply::apply_defaulted(
                 self.cluster,
@@ -376,6 +372,31 @@ impl Writing<'_> {
         }
         self.applied.tell::<K>(&name, outcome, self.dry_run);
         Ok(())
+    }
+
+    /// Deletes what the exposure had and does not need any more.
+    async fn drop_rest(&self, resolved: &Resolved) -> Result<()> {
+        let Resolved { plan, found, .. } = resolved;
+        let (ingress, route) = (plan.ingress(None), plan.route(None));
+        let (listeners, service) = (plan.listener_set(None), plan.service(None));
+        self.drop_unneeded(ingress.is_none(), found.ingress.as_ref(), Made::Ingress)
+            .await?;
+        self.drop_unneeded(route.is_none(), found.route.as_ref(), Made::Route)
+            .await?;
+        self.drop_unneeded(
+            resolved.policy_unneeded,
+            found.policy.as_ref(),
+            Made::Policy,
+        )
+        .await?;
+        self.drop_unneeded(
+            listeners.is_none(),
+            found.listener_set.as_ref(),
+            Made::ListenerSet,
+        )
+        .await?;
+        self.drop_unneeded(service.is_none(), found.service.as_ref(), Made::Service)
+            .await
     }
 
     async fn drop_unneeded<K: Namespaced>(
@@ -468,6 +489,7 @@ async fn timer(writing: &Writing<'_>, resolved: &Resolved) -> Result<Option<Owne
         applied.tell::<Job>(&plan.name, Outcome::Unchanged, *dry_run);
         return Ok(Some(timer.owner_reference()));
     }
+    applied.replace(Made::Job, writing.is_dry());
     let timer = grant::reset(cluster, namespace, &timer, term, now, writing.is_dry()).await?;
     applied.tell::<Job>(&plan.name, Outcome::Configured, *dry_run);
     Ok(Some(timer.owner_reference()))
@@ -487,7 +509,7 @@ pub async fn take_back(
     before.extend(applied.dropped.take());
     let put_back = async {
         let was_replaced = |kind| before.contains(&kind);
-        let (ingress, route, policy, listeners, service) = futures::join!(
+        let (ingress, route, policy, listeners, service, job) = futures::join!(
             restore(
                 cluster,
                 namespace,
@@ -522,10 +544,20 @@ pub async fn take_back(
                     .as_ref()
                     .filter(|_| was_replaced(Made::Service))
             ),
+            restore(
+                cluster,
+                namespace,
+                found.job.as_ref().filter(|_| was_replaced(Made::Job))
+            ),
         );
-        ingress.and(route).and(policy).and(listeners).and(service)
+        ingress
+            .and(route)
+            .and(policy)
+            .and(listeners)
+            .and(service)
+            .and(job)
     };
-    let deleted = join_all(created.iter().map(async |created| {
+    let delete = join_all(created.iter().map(async |created| {
         let uid = created.uid.as_deref();
         let deleted = match created.kind {
             Made::Job => delete_own::<Job>(cluster, namespace, name, uid).await,
@@ -538,7 +570,9 @@ pub async fn take_back(
         deleted.err().map(|_| created.kind.plural())
     }));
     let done = tokio::time::timeout(Duration::from_secs(20), async {
-        futures::join!(put_back, deleted)
+        // A timer would take what belongs to it along: first that is its own again.
+        let put_back = put_back.await;
+        (put_back, delete.await)
     })
     .await;
     let everything: Vec<&str> = created

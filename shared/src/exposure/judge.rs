@@ -19,6 +19,8 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// The app, as kubectl names it.
     pub app: &'a str,
+    /// The Secret in which its certificate is, if it is one of the namespace.
+    pub secret: Option<String>,
     /// The namespace.
     pub namespace: &'a str,
     /// The kind and name of what leads to it: `ingress/expose-web`.
@@ -303,7 +305,7 @@ fn judge_certificate(
     match (why, facts.tls) {
         (Distrust::Handshake(_), _) => Verdict::NotYet(error.hint(look_again("look again", namespace))),
         (_, Tls::Issuer { .. }) => Verdict::NotYet(
-            error.hint(format!("the controller does not show the new certificate yet; it is in secret `{}`: `kubectl get secret -n {namespace}`", secret_of(facts))),
+            error.hint(format!("the controller does not show the new certificate yet; it is in secret `{}`: `kubectl get secret -n {namespace}`", facts.secret.as_deref().unwrap_or_default())),
         ),
         (Distrust::NotForThisName, Tls::Wildcard) if !made_up => Verdict::Wrong(
             error.hint(other_certificate()),
@@ -333,13 +335,6 @@ fn other_certificate() -> Hint {
     Hint::flags(
         "take a host one label below the platform's domain, or another source of certificates",
         &["--tls issuer=NAME", "--tls secret=NAME", "--tls off"],
-    )
-}
-
-fn secret_of(facts: &Facts<'_>) -> String {
-    format!(
-        "{}-tls",
-        facts.object.rsplit('/').next().unwrap_or_default()
     )
 }
 
@@ -401,6 +396,7 @@ mod tests {
             let facts = Facts {
                 host: "web-alice.kub.example.test",
                 app: "deployment/web",
+                secret: None,
                 namespace: "user-alice",
                 object: "ingress/expose-web",
                 tls: &self.tls,

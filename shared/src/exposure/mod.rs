@@ -25,7 +25,7 @@ use k8s_openapi::api::core::v1::{Container, Service};
 use crate::grant::Term;
 use crate::workload;
 
-pub use apply::{Applied, apply, finish, objects, take_back, write};
+pub use apply::{Applied, apply, back_to_before, finish, objects, take_back, write};
 pub use danger::reason as reason_against;
 pub use gateway::ParentRef;
 pub use host::parse as parse_host;
@@ -34,7 +34,7 @@ pub use neighbours::Way;
 pub use plan::{Plan, object_name};
 pub use pods::listening;
 pub use port::Typed as TypedPort;
-pub use present::{Present, addresses, unheard};
+pub use present::{Place, Present, is_comparable, urls};
 pub use prove::{App, Outcome, Proof, ask_app, find_port, prove, ready as ready_pods};
 pub use resolve::{Resolved, another_host, refuse_if_taken, resolve};
 pub use tls::Tls;

@@ -27,17 +27,17 @@ use crate::network::{self, Admitted};
 
 /// Annotation with the app, as kubectl names it: `deployment/web`.
 pub const APP: &str = "kube-commons/app";
+/// Annotation with how the certificate is had, as `--tls` has it.
+pub const TLS: &str = "kube-commons/tls";
+/// Annotation with the host.
+pub const HOST: &str = "kube-commons/host";
+
 /// The app that an object's annotation names; nothing where that is no name of one.
 pub fn app_of(metadata: &ObjectMeta) -> Option<&str> {
     let app = metadata.annotations.as_ref()?.get(APP)?;
     let (kind, name) = app.split_once('/')?;
     (kind.bytes().all(|byte| byte.is_ascii_lowercase()) && names::is_name(name)).then_some(app)
 }
-
-/// Annotation with how the certificate is had, as `--tls` has it.
-pub const TLS: &str = "kube-commons/tls";
-/// Annotation with the host.
-pub const HOST: &str = "kube-commons/host";
 
 /// An exposure that is to be.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct Plan {
     pub policy: Option<(BTreeMap<String, String>, Vec<NetworkPolicyPeer>)>,
     /// Until when; nothing for until it is removed.
     pub term: Option<Term>,
+    /// The Secret for a certificate that is issued, where somebody else has named it.
+    pub secret_name: Option<String>,
 }
 
 fn labels() -> BTreeMap<String, String> {
@@ -88,7 +90,10 @@ impl Plan {
     /// The Secret in which the certificate is, if it is one of the namespace.
     pub fn secret(&self) -> Option<String> {
         match &self.tls {
-            Tls::Issuer { .. } => Some(format!("{}-tls", self.name)),
+            Tls::Issuer { .. } => self
+                .secret_name
+                .clone()
+                .or_else(|| Some(format!("{}-tls", self.name))),
             Tls::Secret(name) => Some(name.clone()),
             Tls::Off | Tls::Wildcard => None,
         }
@@ -289,6 +294,7 @@ mod tests {
             new_service: Some(BTreeMap::from([("app".into(), "web".into())])),
             policy: None,
             term: None,
+            secret_name: None,
         }
     }
 

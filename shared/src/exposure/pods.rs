@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::port;
 use super::sameness::Likeness;
 use crate::cluster::Cluster;
-use crate::error::{Error, Hint, Result};
+use crate::error::{Change, Error, Hint, Result};
 use crate::printable;
 use crate::tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection};
 use crate::web::{Answer, Client, Trouble};
@@ -144,7 +144,7 @@ fn silence(failure: &Failure, endpoint: &Endpoint) -> Option<Silence> {
 }
 
 /// What usually listens on a port, if it is something else than a web application.
-fn usual(port: u16) -> Option<&'static str> {
+pub fn usual(port: u16) -> Option<&'static str> {
     Some(match port {
         22 => "SSH",
         3306 => "MySQL or MariaDB",
@@ -269,9 +269,12 @@ pub fn explain(
                     )),
                 ([other, ..], Some(Sends { service, field, .. })) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(format!(
-                        "set `{field}` to {other}: `kubectl patch service {service} -n {namespace} --type=json -p '[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]'`",
-                        field.replace("].", "/").replace(['.', '['], "/")
+                    .hint(Hint::to_change(
+                        Change::Field(format!("set `{field}` of service `{service}` to {other}")),
+                        format!(
+                            "set `{field}` to {other}: `kubectl patch service {service} -n {namespace} --type=json -p '[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]'`",
+                            field.replace("].", "/").replace(['.', '['], "/")
+                        ),
                     )),
                 ([other, ..], None) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))

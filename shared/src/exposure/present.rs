@@ -1,4 +1,4 @@
-//! Addresses that are there already, as manifests have them: proven like our own.
+//! Addresses and Services that are there already, as manifests have them: looked at like our own, and never changed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressServiceBackend};
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep};
 
-use super::neighbours::{Address, addresses_of_ingress};
+use super::neighbours::{Address, Neighbours, addresses_of_ingress};
 use super::plan::Plan;
 use super::pods::{self, Sends, Silence};
 use super::port::{self, Choice, Typed as TypedPort};
@@ -23,76 +23,133 @@ use crate::workload::{self, Kind, Typed};
 
 /// Parts of annotations by which controllers change requests or answers on their way, so that the app's own answer is not what
 /// comes back.
-const CHANGES_ANSWERS: [&str; 5] = [
+const CHANGES_ANSWERS: [&str; 10] = [
     "rewrite",
+    "redirect",
     "middlewares",
     "auth",
     "snippet",
     "backend-protocol",
+    "default-backend",
+    "custom-http-errors",
+    "upstream-vhost",
+    "whitelist",
 ];
+
+/// How long a program that says nothing of being ready may take until it listens.
+const BEGINNING: Duration = Duration::from_secs(4);
+
+/// What there is in a namespace, read once.
+pub struct Place {
+    namespace: String,
+    neighbours: Neighbours,
+}
 
 /// An address of an Ingress, and the app behind it.
 pub struct Present {
     /// What there is to prove.
     pub resolved: Resolved,
-    /// The app's pods.
-    pub pods: Vec<Pod>,
-    /// Whether its answer can be compared with the app's own.
-    pub is_comparable: bool,
+    pods: Vec<Pod>,
 }
 
-/// The addresses of an Ingress that lead to apps of its namespace: one a host, those of wildcards left out.
-///
-/// # Errors
-/// The API server's refusals; a port that the Service has not.
-pub async fn addresses(cluster: &Cluster, ingress: &Ingress) -> Result<Vec<Present>> {
-    let namespace = ingress.namespace().unwrap_or_default();
-    let neighbours = read_neighbours(cluster, &namespace).await?;
-    let mut all = Vec::new();
-    for address in addresses_of_ingress(ingress) {
-        let Some((path, service)) = leads_to(ingress, &address.host) else {
-            continue;
-        };
-        if address.host.starts_with("*.") {
-            continue;
-        }
+/// Whether an Ingress leaves its apps' answers as they are.
+pub fn is_comparable(ingress: &Ingress) -> bool {
+    let mut annotations = ingress.annotations().keys();
+    !annotations.any(|key| CHANGES_ANSWERS.iter().any(|part| key.contains(part)))
+}
+
+/// The addresses of an Ingress, those of wildcards left out.
+pub fn urls(ingress: &Ingress) -> Vec<String> {
+    addresses_of_ingress(ingress)
+        .iter()
+        .filter(|address| !address.host.starts_with("*."))
+        .map(|address| format!("{}://{}", scheme(address), address.host))
+        .collect()
+}
+
+fn scheme(address: &Address) -> &'static str {
+    address.tls.as_ref().map_or("http", Tls::scheme)
+}
+
+impl Place {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn read(cluster: &Cluster) -> Result<Self> {
+        let namespace = cluster.namespace().to_owned();
+        let neighbours = read_neighbours(cluster, &namespace).await?;
+        Ok(Self {
+            namespace,
+            neighbours,
+        })
+    }
+
+    async fn app(&self, cluster: &Cluster, service: &str) -> Result<Option<workload::App>> {
         let typed = Typed {
             kind: Some(Kind::Service),
-            name: service.name.clone(),
+            name: service.to_owned(),
         };
-        let app = workload::find(cluster, &namespace, &typed).await?;
-        if app.kind == Kind::Service {
-            continue;
+        let app = workload::find(cluster, &self.namespace, &typed).await?;
+        Ok(Some(app).filter(|app| app.kind != Kind::Service))
+    }
+
+    /// One address of an Ingress, with the app that it leads to; nothing where it leads to none of this namespace that has
+    /// ready pods.
+    ///
+    /// # Errors
+    /// The API server's refusals; a port that the Service has not.
+    pub async fn address(
+        &self,
+        cluster: &Cluster,
+        ingress: &Ingress,
+        url: &str,
+    ) -> Result<Option<Present>> {
+        let addresses = addresses_of_ingress(ingress);
+        let Some(address) = addresses
+            .iter()
+            .find(|address| url == format!("{}://{}", scheme(address), address.host))
+        else {
+            return Ok(None);
+        };
+        let Some((path, service)) = leads_to(ingress, &address.host) else {
+            return Ok(None);
+        };
+        let Some(app) = self.app(cluster, &service.name).await? else {
+            return Ok(None);
+        };
+        if ready(&app.pods).next().is_none() {
+            return Ok(None);
         }
         let backend = Backend::of(&app);
-        let number = service.port.as_ref().and_then(|port| {
+        let wanted = service.port.as_ref().and_then(|port| {
             let name = || port.name.clone().map(TypedPort::Name);
-            let number = u16::try_from(port.number?).ok();
+            let number = port.number.and_then(|number| u16::try_from(number).ok());
             number.map(TypedPort::Number).or_else(name)
         });
         let choice = port::choose(
             &backend.name,
             &backend.services,
             &backend.containers,
-            number.as_ref(),
+            wanted.as_ref(),
         )?;
         let Choice::Existing(port) = choice else {
-            continue;
+            return Ok(None);
         };
         let Policing { isolated_by, .. } = policy(
             &backend,
             &Options::default(),
-            &neighbours,
+            &self.neighbours,
             "",
             port.target,
             &mut Vec::new(),
             &mut Vec::new(),
         );
-        let visitor = Visitor::new(address.tls.as_ref().map_or("http", Tls::scheme), &path);
+        let visitor = Visitor::new(scheme(address), &path);
         let nobody = visitor.nobody(&address.host, two_randoms()).await.ok();
-        all.push(Present {
+        Ok(Some(Present {
             resolved: Resolved::of_present(
-                plan(&address, ingress, &backend, &port),
+                plan(address, ingress, &backend, &port),
                 Found::of_ingress(ingress),
                 isolated_by,
                 visitor,
@@ -101,13 +158,75 @@ pub async fn addresses(cluster: &Cluster, ingress: &Ingress) -> Result<Vec<Prese
                 backend,
             ),
             pods: app.pods,
-            is_comparable: !ingress
-                .annotations()
-                .keys()
-                .any(|key| CHANGES_ANSWERS.iter().any(|part| key.contains(part))),
-        });
+        }))
     }
-    Ok(all)
+
+    /// What is wrong where nothing listens on the port that a Service sends to, some time after its app is ready; nothing where
+    /// something does, no pod can be asked, or what listens there is no web application.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn unheard(&self, cluster: &Cluster, service: &str) -> Result<Option<Error>> {
+        let Some(app) = self.app(cluster, service).await? else {
+            return Ok(None);
+        };
+        let Some(pod) = ready(&app.pods).next() else {
+            return Ok(None);
+        };
+        let backend = Backend::of(&app);
+        let choice = port::choose(&backend.name, &backend.services, &backend.containers, None);
+        let Ok(Choice::Existing(port)) = choice else {
+            return Ok(None);
+        };
+        // A database would take a web request for an attack.
+        if pods::usual(port.target).is_some() {
+            return Ok(None);
+        }
+        let endpoint = Endpoint {
+            namespace: self.namespace.clone(),
+            pod: pod.name_any(),
+            port: port.target,
+        };
+        let started = Instant::now();
+        while pods::listening(cluster, &endpoint, &[port.target])
+            .await
+            .is_empty()
+        {
+            if started.elapsed() > BEGINNING {
+                let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
+                let sends = Sends {
+                    service,
+                    field: &port.field,
+                    deployed: None,
+                };
+                return Ok(Some(pods::explain(
+                    &Silence::NothingListens,
+                    &backend.reference,
+                    &endpoint,
+                    &others,
+                    Some(sends),
+                )));
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        Ok(None)
+    }
+}
+
+impl Present {
+    /// Asks the app itself as [`ask_app`] does, and again while it may be beginning to listen.
+    ///
+    /// # Errors
+    /// As [`ask_app`]'s.
+    pub async fn ask(&mut self, cluster: &Cluster) -> Result<App> {
+        let started = Instant::now();
+        loop {
+            match ask_app(cluster, &mut self.resolved, &self.pods).await {
+                Err(_) if started.elapsed() < BEGINNING => sleep(Duration::from_millis(500)).await,
+                asked => return asked,
+            }
+        }
+    }
 }
 
 /// The first path of a host that leads to a Service, and that Service.
@@ -140,74 +259,17 @@ fn plan(address: &Address, ingress: &Ingress, backend: &Backend, port: &port::Po
         new_service: None,
         policy: None,
         term: None,
+        secret_name: secret_of(ingress, &address.host),
     }
 }
 
-/// What is wrong where nothing listens on the port that a Service sends to, some time after its app is ready; nothing where
-/// something does, or no pod can be asked.
-///
-/// # Errors
-/// The API server's refusals.
-pub async fn unheard(cluster: &Cluster, namespace: &str, service: &str) -> Result<Option<Error>> {
-    let typed = Typed {
-        kind: Some(Kind::Service),
-        name: service.to_owned(),
-    };
-    let app = workload::find(cluster, namespace, &typed).await?;
-    let Some(pod) = ready(&app.pods).next() else {
-        return Ok(None);
-    };
-    let backend = Backend::of(&app);
-    let choice = port::choose(&backend.name, &backend.services, &backend.containers, None);
-    let Ok(Choice::Existing(port)) = choice else {
-        return Ok(None);
-    };
-    let endpoint = Endpoint {
-        namespace: namespace.to_owned(),
-        pod: pod.name_any(),
-        port: port.target,
-    };
-    let started = Instant::now();
-    while pods::listening(cluster, &endpoint, &[port.target])
-        .await
-        .is_empty()
-    {
-        if started.elapsed() > BEGINNING {
-            let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
-            let sends = Sends {
-                service,
-                field: &port.field,
-                deployed: None,
-            };
-            let silence = Silence::NothingListens;
-            return Ok(Some(pods::explain(
-                &silence,
-                &backend.reference,
-                &endpoint,
-                &others,
-                Some(sends),
-            )));
-        }
-        sleep(Duration::from_millis(500)).await;
-    }
-    Ok(None)
-}
-
-/// How long a program that says nothing of being ready may take until it listens.
-const BEGINNING: Duration = Duration::from_secs(4);
-
-impl Present {
-    /// Asks the app itself as [`super::ask_app`] does, and again while it may be beginning to listen.
-    ///
-    /// # Errors
-    /// As [`super::ask_app`]'s.
-    pub async fn ask(&mut self, cluster: &Cluster) -> Result<App> {
-        let started = Instant::now();
-        loop {
-            match ask_app(cluster, &mut self.resolved, &self.pods).await {
-                Err(_) if started.elapsed() < BEGINNING => sleep(Duration::from_millis(500)).await,
-                asked => return asked,
-            }
-        }
-    }
+/// The Secret that an Ingress names for a host.
+fn secret_of(ingress: &Ingress, host: &str) -> Option<String> {
+    let entries = ingress
+        .spec
+        .iter()
+        .flat_map(|spec| spec.tls.iter().flatten());
+    entries
+        .filter(|entry| entry.hosts.iter().flatten().any(|known| known == host))
+        .find_map(|entry| entry.secret_name.clone())
 }

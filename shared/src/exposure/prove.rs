@@ -354,6 +354,7 @@ fn facts<'a>(
     Facts {
         host: &plan.host,
         app: &plan.app,
+        secret: plan.secret(),
         namespace: &plan.namespace,
         object,
         tls: &plan.tls,
@@ -526,7 +527,10 @@ async fn issued(cluster: &Cluster, resolved: &Resolved) -> Result<Option<Vec<u8>
             )));
         }
     };
-    adopt(cluster, plan, &secret).await;
+    // What somebody else has named is theirs.
+    if plan.secret_name.is_none() {
+        adopt(cluster, plan, &secret).await;
+    }
     Ok(Some(der))
 }
 

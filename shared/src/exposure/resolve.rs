@@ -238,6 +238,7 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
         new_service,
         policy,
         term: options.term,
+        secret_name: None,
     };
     if backend.selector.is_empty() && (plan.new_service.is_some() || plan.policy.is_some()) {
         return Err(Error::new(format!(
@@ -422,7 +423,7 @@ impl Resolved {
         Some(format!("{scheme}://{}", self.found.host()?))
     }
 
-    /// Whether the app has an address at another host, which can answer until the new one does.
+    /// Whether the app has an address at another host. Where that is another object, it answers until the new one does.
     pub(super) fn moves(&self) -> bool {
         self.found.host().is_some_and(|host| host != self.plan.host)
     }

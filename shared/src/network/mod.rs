@@ -168,7 +168,7 @@ pub fn outsiders(policies: &[NetworkPolicy], published: &[Published]) -> Vec<Out
 /// Whether a peer is whoever there is: every namespace, or every address.
 pub fn is_everybody(peer: &NetworkPolicyPeer) -> bool {
     if let Some(block) = &peer.ip_block {
-        return block.cidr.ends_with("/0");
+        return block.cidr.ends_with("/0") && block.except.as_ref().is_none_or(Vec::is_empty);
     }
     let is_empty = |selector: &LabelSelector| {
         let LabelSelector {

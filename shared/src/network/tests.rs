@@ -345,6 +345,7 @@ fn who_is_everybody() {
         {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "traefik"}}},
         {"podSelector": {}},
         {"ipBlock": {"cidr": "10.0.0.0/8"}},
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}},
     ]));
     assert!(!others.iter().any(is_everybody));
 }

@@ -143,7 +143,7 @@ fn a_change_that_does_not_work_leaves_all_as_it_was() {
     alice.deploys_web("web", &[("TITLE", "Shop")]);
     exposes(&alice, &["web", "--host", &host], "Shop");
     let before = alice.belongings();
-    let as_it_was = format!("so all is as it was before: {url}");
+    let as_it_was = format!("the address is as it was before: {url}");
     for change in [
         &["--class", "nope"][..],
         &[

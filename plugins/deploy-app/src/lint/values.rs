@@ -7,7 +7,7 @@ use super::{Finding, called, containers, is, items, name, shown};
 use crate::quantity::{Quantity, meant};
 
 /// Less memory than this is a mistake in writing.
-const LITTLE: Quantity = Quantity(1024 * 1024 * 1000);
+const LITTLE: Quantity = Quantity::mebibytes(1);
 
 /// What is wrong with the values of an object.
 pub fn findings(object: &Value) -> Vec<Finding> {
@@ -89,11 +89,15 @@ fn amount(object: &Value, resource: &str, written: &Value, path: &str) -> Option
             )
         });
     };
-    (resource == "memory" && quantity < LITTLE).then(|| {
-        let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    (resource == "memory" && quantity > Quantity(0) && quantity < LITTLE).then(|| {
         Finding::new(
             format!("{}: `{path}` is `{}`, too little for any program: without a unit it counts bytes, and `m` is a thousandth", called(object), shown(&text)),
-            format!("write `{}Mi`", shown(number)),
+            match text.trim_end_matches('m') {
+                number if number.chars().all(|c| c.is_ascii_digit()) => {
+                    format!("write `{}Mi`", shown(number))
+                }
+                _ => "memory is written `256Mi` or `2Gi`".into(),
+            },
         )
     })
 }
@@ -159,7 +163,16 @@ mod tests {
 
     #[test]
     fn amounts_as_people_write_them() {
-        for right in ["128Mi", "1Gi", "1G", "0.5Gi", "1e9", "134217728", "1Ei"] {
+        for right in [
+            "128Mi",
+            "1Gi",
+            "1G",
+            "0.5Gi",
+            "1e9",
+            "134217728",
+            "1Ei",
+            "0",
+        ] {
             assert_eq!(
                 said(&with(&json!({"limits": {"memory": right}}))),
                 [],
@@ -180,6 +193,8 @@ mod tests {
             ("lots", "memory is written `256Mi` or `2Gi`"),
             ("512", "write `512Mi`"),
             ("128m", "write `128Mi`"),
+            ("0.5Mi", "memory is written `256Mi` or `2Gi`"),
+            ("1.2.3Mi", "memory is written `256Mi` or `2Gi`"),
         ] {
             let found = said(&with(&json!({"limits": {"memory": wrong}})));
             assert_eq!(found.len(), 1, "{wrong}");

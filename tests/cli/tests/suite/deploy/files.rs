@@ -1,6 +1,6 @@
 //! `deploy-app -f`: the manifests of a course, right and with its usual mistakes.
 
-use cli_tests::{Fate, Run};
+use cli_tests::{Fate, Issuing, Run};
 use serde_json::{Value, json};
 
 use crate::platform::Platform;
@@ -314,6 +314,45 @@ fn others() {
     let listed = platform.deploy(&["list", "-o", "wide"]);
     let deleted = platform.deploy(&["delete", "web"]);
     snapshot!(conflict, forced, immutable, view, by_name, listed, deleted);
+}
+
+/// An Ingress as its namespace's owner wrote it is proven, and stays as it was written.
+#[test]
+fn certificates_by_another_name() {
+    let platform = Platform::for_web();
+    platform.internet.no_wildcard();
+    platform.internet.cert_manager(Issuing::Issues);
+    let issued = COURSE
+        .replace(
+            "  name: web\nspec:\n  tls:\n  - hosts:\n    - shop.kub.example.test\n",
+            "  name: web\n  annotations: {cert-manager.io/cluster-issuer: letsencrypt}\nspec:\n  tls:\n  - hosts:\n    - shop.kub.example.test\n    secretName: shop-cert\n",
+        );
+    assert!(issued.contains("shop-cert"));
+    platform.alice.write("app.yaml", issued);
+    let run = platform.deploy(&["-f", "app.yaml"]).success();
+    let secret = platform.server.object("secrets", "user-alice", "shop-cert");
+    assert!(
+        secret["metadata"].get("ownerReferences").is_none(),
+        "it is not ours: {secret}"
+    );
+    snapshot!(run);
+}
+
+/// What cannot be compared, or not be looked at, is said and is no failure.
+#[test]
+fn not_looked_at() {
+    let with = |from: &str, to: &str| {
+        let platform = Platform::for_web();
+        assert!(COURSE.contains(from), "{from}");
+        platform.alice.write("app.yaml", COURSE.replace(from, to));
+        platform.deploy(&["-f", "app.yaml"]).success()
+    };
+    let rewritten = with(
+        "kind: Ingress\nmetadata:\n",
+        "kind: Ingress\nmetadata:\n  annotations: {nginx.ingress.kubernetes.io/rewrite-target: /}\n",
+    );
+    let stopped = with("replicas: 1", "replicas: 0");
+    snapshot!(rewritten, stopped);
 }
 
 /// Several workloads: the first that cannot come up ends it.
