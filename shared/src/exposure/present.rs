@@ -192,8 +192,8 @@ impl Place {
             .await
             .is_empty()
         {
-            if started.elapsed() > BEGINNING {
-                let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
+            let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
+            if has_begun(started, &others) {
                 let sends = Sends {
                     service,
                     field: &port.field,
@@ -221,12 +221,32 @@ impl Present {
     pub async fn ask(&mut self, cluster: &Cluster) -> Result<App> {
         let started = Instant::now();
         loop {
-            match ask_app(cluster, &mut self.resolved, &self.pods).await {
-                Err(_) if started.elapsed() < BEGINNING => sleep(Duration::from_millis(500)).await,
-                asked => return asked,
+            let asked = ask_app(cluster, &mut self.resolved, &self.pods).await;
+            let (Err(_), Some(pod)) = (&asked, ready(&self.pods).next()) else {
+                return asked;
+            };
+            let endpoint = Endpoint {
+                namespace: self.resolved.plan.namespace.clone(),
+                pod: pod.name_any(),
+                port: self.resolved.plan.target,
+            };
+            let others = pods::elsewhere(cluster, &endpoint, self.resolved.containers()).await;
+            if has_begun(started, &others) {
+                return asked;
             }
+            sleep(Duration::from_millis(500)).await;
         }
     }
+}
+
+/// Whether a program that was first asked then must be listening by now: it has had its time, or listens on other ports.
+fn has_begun(asked: Instant, others: &[u16]) -> bool {
+    let time = if others.is_empty() {
+        BEGINNING
+    } else {
+        BEGINNING / 4
+    };
+    asked.elapsed() > time
 }
 
 /// The first path of a host that leads to a Service, and that Service.

@@ -33,6 +33,9 @@ const TAKING_OVER: Duration = Duration::from_secs(4);
 /// How long the address may fail in the same way: longer than any controller takes to do what it was told last.
 const STANDSTILL: Duration = Duration::from_secs(5);
 
+/// The same of an address that was written before its app was waited for: controllers gather changes for two seconds.
+const PRESENT: Duration = Duration::from_millis(2500);
+
 /// How long an issuer may take to issue a certificate: Let's Encrypt takes up to a minute.
 const ISSUER: Duration = Duration::from_secs(90);
 
@@ -322,6 +325,8 @@ pub async fn prove(
                 let kept_out = !resolved.isolated_by.is_empty() && plan.policy.is_none();
                 let standstill = if kept_out && matches!(visit, Err(Trouble::Timeout)) {
                     Duration::ZERO
+                } else if resolved.is_present() {
+                    PRESENT
                 } else {
                     STANDSTILL
                 };

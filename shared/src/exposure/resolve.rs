@@ -423,6 +423,12 @@ impl Resolved {
         Some(format!("{scheme}://{}", self.found.host()?))
     }
 
+    /// Whether it is an address that somebody else has made.
+    pub(super) fn is_present(&self) -> bool {
+        let ingress = self.found.ingress.as_ref();
+        ingress.is_some_and(|ingress| !is_ours(&ingress.metadata, super::MANAGER))
+    }
+
     /// Whether the app has an address at another host. Where that is another object, it answers until the new one does.
     pub(super) fn moves(&self) -> bool {
         self.found.host().is_some_and(|host| host != self.plan.host)

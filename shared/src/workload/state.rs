@@ -9,7 +9,7 @@ use super::{Kind, Ready, Rollout};
 use crate::printable;
 
 /// How long a container that has no readiness probe must have run to count.
-const STEADY: SignedDuration = SignedDuration::from_secs(2);
+const STEADY: SignedDuration = SignedDuration::from_secs(3);
 /// The same for one that has crashed before.
 const STEADY_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
@@ -601,8 +601,9 @@ mod tests {
         state.now = at(1);
         assert!(state.is_steady(), "it has a probe");
         state.pods[0].spec.containers[0].readiness_probe = None;
-        assert!(!state.is_steady());
         state.now = at(2);
+        assert!(!state.is_steady());
+        state.now = at(3);
         assert!(state.is_steady());
         state.pods[0].status.container_statuses[0]
             .last_state

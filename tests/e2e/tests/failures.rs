@@ -10,7 +10,7 @@ use e2e::{Alone, Outcome, Person, Stage, eventually};
 /// How long a command may take that fails for a cause that is final.
 const FINAL: Duration = Duration::from_secs(10);
 /// How many cases go on at once: they mostly wait.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 6;
 
 /// One failure, and how it is told.
 struct Case {
