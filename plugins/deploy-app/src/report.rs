@@ -5,7 +5,7 @@ use commons::cli::Interrupt;
 use commons::workload::{self, Rollout};
 use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
 
-use crate::before::Serving;
+use crate::before;
 use crate::changes::changes;
 use crate::deploy::Resolved;
 use crate::expose;
@@ -45,11 +45,7 @@ pub async fn report(
     let is_stopped = settings.replicas == 0;
     let waits = way.wait && !is_stopped;
     if waits {
-        let rollout = Rollout {
-            namespace: namespace.to_owned(),
-            kind: workload::Kind::Deployment,
-            name: name.clone(),
-        };
+        let rollout = rollout(cluster, name);
         let selector = resolved.plan.selector_text();
         let listening = Listening {
             port: settings.port.filter(|_| settings.probes == Probes::Port),
@@ -125,6 +121,14 @@ pub async fn report(
     Ok(())
 }
 
+fn rollout(cluster: &Cluster, name: &str) -> Rollout {
+    Rollout {
+        namespace: cluster.namespace().to_owned(),
+        kind: workload::Kind::Deployment,
+        name: name.to_owned(),
+    }
+}
+
 /// The address that an app had before, and has still.
 async fn address(cluster: &Cluster, resolved: &Resolved) -> Option<String> {
     resolved.now.as_ref()?;
@@ -144,7 +148,7 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
             cluster.namespace()
         ));
     }
-    let Some(before) = &resolved.now else {
+    let Some(now) = &resolved.now else {
         return error.hint(format!("it stays as it is, to be looked at or corrected; to remove it: `kubectl deploy-app delete {name}{here}`"));
     };
     // The address leads to this app still, but perhaps at another host, which nobody has seen answer.
@@ -155,6 +159,9 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
             .unwrap_or_else(|error| error),
         None => error,
     };
-    let serving = Serving::find(cluster, name, &plan.selector_text()).await;
-    error.hints_from(serving.map(|serving| serving.hint(name, before, &plan.settings, &here)))
+    // Whoever may not look is not told.
+    let earlier = workload::serving(cluster, &rollout(cluster, name)).await;
+    let earlier = earlier.ok().flatten();
+    error
+        .hints_from(earlier.map(|earlier| before::hint(&earlier, name, now, &plan.settings, &here)))
 }

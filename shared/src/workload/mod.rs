@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
 use crate::error::Error;
 
 pub use find::find;
-pub use rollout::{diagnose, wait};
+pub use rollout::{diagnose, serving, wait};
 pub use typed::{Kind, Typed};
 
 /// An app as it is in the cluster.
@@ -57,6 +57,15 @@ pub struct Finding {
     pub is_final: bool,
     /// What is wrong with which object, why, and what to change.
     pub error: Error,
+}
+
+/// An earlier version of a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its number, as `kubectl rollout undo --to-revision` takes it.
+    pub revision: u64,
+    /// The image of the app's own container.
+    pub image: String,
 }
 
 /// What a finished roll-out looks like.

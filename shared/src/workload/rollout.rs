@@ -12,7 +12,7 @@ use super::diagnosis;
 use super::explain::explained;
 use super::seen::{Controller, Event, Meta, Pod};
 use super::state::{Progress, State};
-use super::{Finding, Kind, Ready, Rollout};
+use super::{Earlier, Finding, Kind, Ready, Rollout};
 use crate::cluster::{Change, Cluster, Seen, Selection};
 use crate::error::{self, Error, Result};
 use crate::ui::Ui;
@@ -114,6 +114,23 @@ pub async fn wait(
 /// # Errors
 /// [`error::Kind::NotFound`] where there is no such object; the API server's refusals to read it.
 pub async fn diagnose(cluster: &Cluster, rollout: &Rollout) -> Result<Vec<Finding>> {
+    let mut state = look(cluster, rollout).await?;
+    if state.progress() == Progress::Gone {
+        return Err(gone(rollout));
+    }
+    Ok(explained(cluster, &mut state).await.findings)
+}
+
+/// The newest earlier version of a Deployment that still serves while the present one does not come up.
+///
+/// # Errors
+/// The API server's refusals to read it.
+pub async fn serving(cluster: &Cluster, rollout: &Rollout) -> Result<Option<Earlier>> {
+    Ok(look(cluster, rollout).await?.serving())
+}
+
+/// All that a roll-out is about, as it is now.
+async fn look(cluster: &Cluster, rollout: &Rollout) -> Result<State> {
     let mut state = State::new(rollout, cluster.now());
     let mut updates = updates(cluster, rollout).await?;
     let mut unknown = Unknown::all();
@@ -126,10 +143,7 @@ pub async fn diagnose(cluster: &Cluster, rollout: &Rollout) -> Result<Vec<Findin
         apply(&mut state, update);
     }
     state.now = cluster.now();
-    if state.progress() == Progress::Gone {
-        return Err(gone(rollout));
-    }
-    Ok(explained(cluster, &mut state).await.findings)
+    Ok(state)
 }
 
 /// The error to end with, if waiting is still of no use when more is known.

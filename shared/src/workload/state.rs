@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Earlier;
 use super::seen::{Container, Controller, Event, Pod, PodSpec};
 use super::{Kind, Ready, Rollout};
 use crate::printable;
 
+/// Where a Deployment and its `ReplicaSets` say which version they are.
+const REVISION: &str = "deployment.kubernetes.io/revision";
 /// How long a container that has no readiness probe must have run to count.
 const STEADY: SignedDuration = SignedDuration::from_secs(3);
 /// The same for one that has crashed before.
@@ -109,11 +112,30 @@ impl State {
 
     /// The `ReplicaSet` of the Deployment's present template: its revision is the Deployment's.
     pub(super) fn new_replica_set(&self) -> Option<&Controller> {
-        const REVISION: &str = "deployment.kubernetes.io/revision";
         let workload = self.workload.as_ref().filter(|_| self.is_observed())?;
         let revision = workload.metadata.annotations.get(REVISION)?;
         self.own_replica_sets()
             .find(|set| set.metadata.annotations.get(REVISION) == Some(revision))
+    }
+
+    /// The newest earlier version that has pods which serve.
+    pub(super) fn serving(&self) -> Option<Earlier> {
+        let revision =
+            |set: &Controller| set.metadata.annotations.get(REVISION)?.parse::<u64>().ok();
+        let present = self.own_replica_sets().filter_map(revision).max()?;
+        let set = self
+            .own_replica_sets()
+            .filter(|set| set.status.available_replicas > 0 && revision(set) != Some(present))
+            .max_by_key(|set| revision(set))?;
+        let containers = &set.spec.template.spec.containers;
+        let own = containers
+            .iter()
+            .find(|container| container.name == self.rollout.name)
+            .or(containers.first())?;
+        Some(Earlier {
+            revision: revision(set)?,
+            image: own.image.clone(),
+        })
     }
 
     pub(super) fn own_replica_sets(&self) -> impl Iterator<Item = &Controller> {
@@ -593,6 +615,32 @@ mod tests {
         let workload = state.workload.as_mut().expect("a workload");
         workload.spec.update_strategy.rolling_update.partition = 2;
         underway(&state, "1 of 2 pods ready, replacing old pods");
+    }
+
+    #[test]
+    fn the_last_version_that_serves_and_not_the_one_before() {
+        let with = |sets: &[(&str, i64, &str)]| {
+            let mut state = deployment(1, vec![]);
+            let set = |(revision, ready, image): &(&str, i64, &str)| {
+                read(
+                    json!({"metadata": {"uid": format!("set{revision}"), "annotations": {REVISION: revision}, "ownerReferences": [{"uid": "d", "controller": true}]},
+                    "spec": {"template": {"spec": {"containers": [{"name": "proxy", "image": "proxy:1"}, {"name": "web", "image": image}]}}},
+                    "status": {"availableReplicas": ready}}),
+                )
+            };
+            state.replica_sets = Some(sets.iter().map(set).collect());
+            state.serving()
+        };
+        let serving = with(&[("1", 1, "web:1"), ("2", 0, "web:nope"), ("10", 0, "web:3")]);
+        assert_eq!(
+            serving,
+            Some(Earlier {
+                revision: 1,
+                image: "web:1".into()
+            })
+        );
+        assert_eq!(with(&[("1", 1, "web:1")]), None, "it is the present one");
+        assert_eq!(with(&[("1", 0, "web:1"), ("2", 0, "web:2")]), None);
     }
 
     #[test]

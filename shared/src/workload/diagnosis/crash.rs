@@ -166,11 +166,15 @@ fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Er
         String::new()
     };
     let memory = at.container.resources.limits.get("memory");
+    let says_so = end.reason == "OOMKilled";
     let error = match (end.exit_code, end.reason.as_str()) {
-        (_, "OOMKilled") => Error::new(format!("{} takes more memory than it may and is killed{times}", at.subject())).caused_by(match memory {
-            Some(limit) => format!("its limit is {}", printable::short(limit, 20)),
-            None => "the node had none left, or the namespace's default limit is too low".into(),
-        }),
+        _ if is_out_of_memory(at, end) => {
+            let error = Error::new(format!("{} takes more memory than it may and is killed{times}", at.subject())).caused_by(match memory {
+                Some(limit) => format!("its limit is {}", printable::short(limit, 20)),
+                None => "the node had none left, or the namespace's default limit is too low".into(),
+            });
+            if says_so { error } else { error.caused_by("the node says only that it was killed (SIGKILL), as is done to what passes its limit") }
+        }
         (0, _) => Error::new(format!("{} ends by itself, without an error{times}", at.subject()))
             .caused_by("what runs in a pod of this kind must go on: a server, not a command that does something and ends"),
         (code, _) => Error::new(format!("{} crashes: exit code {code}{times}", at.subject())).caused_by(meaning(code)),
@@ -183,6 +187,13 @@ fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Er
         (true, false) => error,
     };
     error.hints_from(advice(at, end, &lines))
+}
+
+/// Whether a container was killed for its memory. A node may miss why and say only that it was killed; where there is a limit,
+/// and no probe and nobody else is known to kill, that is why.
+fn is_out_of_memory(at: &Place<'_>, end: &Terminated) -> bool {
+    let is_limited = at.container.resources.limits.contains_key("memory");
+    end.reason == "OOMKilled" || (end.exit_code == 137 && is_limited)
 }
 
 /// What an exit code says (128 + n is signal n; the rest are shells' and Unix's habits).
@@ -212,7 +223,7 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
         "read all of it: `kubectl logs {} -c {} -n {}`",
         at.pod.metadata.name, at.container.name, at.state.rollout.namespace
     ));
-    if end.reason == "OOMKilled" {
+    if is_out_of_memory(at, end) {
         let limit = at.container.resources.limits.get("memory");
         return vec![Hint::to_change(
             Change::MoreMemory(limit.cloned().unwrap_or_default()),

@@ -555,6 +555,28 @@ fn too_little_memory() {
     );
 }
 
+/// Nodes may miss why they killed, and say only that they did.
+#[test]
+fn too_little_memory_that_the_node_does_not_tell() {
+    let end = json!({"exitCode": 137, "reason": "Error", "finishedAt": ago(3)});
+    let limited = deployment(
+        json!({"resources": {"limits": {"memory": "20Mi"}}}),
+        crashed(2, &end),
+    );
+    check(
+        &limited,
+        true,
+        &[
+            "container `c` of deployment/web takes more memory than it may and is killed (3 times)",
+            "because its limit is 20Mi",
+            "because the node says only that it was killed (SIGKILL), as is done to what passes its limit",
+            "do raise `spec.template.spec.containers[0].resources.limits.memory`",
+        ],
+    );
+    let unlimited = deployment(json!({}), crashed(2, &end));
+    assert!(told(&unlimited).1.contains("crashes: exit code 137"));
+}
+
 #[test]
 fn a_program_that_ends_without_an_error() {
     let end = json!({"exitCode": 0, "reason": "Completed", "finishedAt": ago(3)});
