@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::printable;
@@ -26,6 +27,24 @@ pub struct OutputFlags {
     /// Print the result in this form
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
+}
+
+/// The flags of `list`, the same everywhere.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ListFlags {
+    /// In all namespaces (needs rights that few people have)
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// `-o`.
+    #[command(flatten)]
+    pub output: OutputFlags,
+}
+
+impl ListFlags {
+    /// The namespace to list; nothing for all.
+    pub fn namespace<'a>(&self, cluster: &'a Cluster) -> Option<&'a str> {
+        (!self.all_namespaces).then(|| cluster.namespace())
+    }
 }
 
 /// Rows in kubectl's look: upper-case headers, three spaces, no borders, `<none>` for what is empty.
@@ -129,20 +148,19 @@ struct Single<'a, T> {
 /// # Errors
 /// When it cannot be written.
 pub fn list<T: Listed>(ui: &Ui, format: Option<Format>, items: &[T], empty: &str) -> Result<()> {
-    list_of(ui, format, items, empty, false)
+    let flags = ListFlags {
+        all_namespaces: false,
+        output: OutputFlags { output: format },
+    };
+    list_of(ui, flags, items, empty)
 }
 
 /// As [`list`], of several namespaces or one.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn list_of<T: Listed>(
-    ui: &Ui,
-    format: Option<Format>,
-    items: &[T],
-    empty: &str,
-    all_namespaces: bool,
-) -> Result<()> {
+pub fn list_of<T: Listed>(ui: &Ui, flags: ListFlags, items: &[T], empty: &str) -> Result<()> {
+    let format = flags.output.output;
     match format {
         Some(Format::Json | Format::Yaml) => {
             let items: Vec<_> = items.iter().map(single).collect();
@@ -160,7 +178,7 @@ pub fn list_of<T: Listed>(
         None | Some(Format::Wide) => {
             let columns = Columns {
                 wide: format.is_some(),
-                namespace: all_namespaces,
+                namespace: flags.all_namespaces,
             };
             let mut table = Table::new(&T::headers(columns));
             for item in items {

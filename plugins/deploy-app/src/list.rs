@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use commons::apply::is_ours;
-use commons::output::{self, Columns, Listed, OutputFlags};
-use commons::{Cluster, Kind, Result, Ui, duration};
+use commons::output::{self, Columns, ListFlags, Listed};
+use commons::{Cluster, Result, Ui, duration};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
@@ -18,11 +18,8 @@ use crate::write::Written;
 /// List the apps that were deployed with this command
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// In all namespaces (needs rights that few people have)
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
     #[command(flatten)]
-    output: OutputFlags,
+    list: ListFlags,
 }
 
 /// An app, as it is listed.
@@ -148,22 +145,11 @@ impl Listed for App {
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
-    let namespace = (!args.all_namespaces).then(|| cluster.namespace());
-    let deployments = async {
-        match namespace {
-            Some(namespace) => cluster.list::<Deployment>(namespace, "").await,
-            None => cluster
-                .list_everywhere::<Deployment>("")
-                .await
-                .map_err(|error| match error.kind() {
-                    Kind::Forbidden => error
-                        .without_hints()
-                        .hint("without `-A` you see those of your own namespace"),
-                    _ => error,
-                }),
-        }
-    };
-    let (deployments, urls) = futures::join!(deployments, expose::urls(cluster, namespace));
+    let namespace = args.list.namespace(cluster);
+    let (deployments, urls) = futures::join!(
+        cluster.list_in::<Deployment>(namespace, ""),
+        expose::urls(cluster, namespace)
+    );
     let deployments = deployments?;
     // Without the right to read addresses, they are just not shown.
     let urls = urls.unwrap_or_default();
@@ -183,5 +169,5 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         || "Nothing is deployed with this command.".into(),
         |namespace| format!("Nothing is deployed with this command in namespace {namespace}."),
     );
-    output::list_of(ui, args.output.output, &apps, &empty, args.all_namespaces)
+    output::list_of(ui, args.list, &apps, &empty)
 }

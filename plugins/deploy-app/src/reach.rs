@@ -77,11 +77,11 @@ async fn all(
     ingresses: &[(Ingress, bool)],
     services: &[&Written],
 ) -> Result<Vec<String>> {
-    let place = Place::read(cluster).await?;
     let addresses = ingresses.iter().flat_map(|(ingress, has_changed)| {
         let urls = exposure::urls(ingress).into_iter();
         urls.map(move |url| (ingress, *has_changed, url))
     });
+    let mut place = None;
     let mut urls = Vec::new();
     let mut reached = Vec::new();
     for (position, (ingress, has_changed, url)) in addresses.enumerate() {
@@ -100,6 +100,10 @@ async fn all(
             continue;
         }
         let in_files = |error: Error| words::of_files(error, name);
+        let place = match &mut place {
+            Some(place) => place,
+            None => place.insert(Place::read(cluster).await?),
+        };
         let Some(mut present) = place
             .address(cluster, ingress, &url)
             .await
@@ -132,7 +136,7 @@ async fn all(
         if reached.iter().any(|reached| reached == name) {
             continue;
         }
-        if let Some(unheard) = place.unheard(cluster, name).await? {
+        if let Some(unheard) = exposure::unheard(cluster, name).await? {
             ui.warn(&words::of_files(unheard, name));
         }
     }

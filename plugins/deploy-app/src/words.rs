@@ -103,16 +103,13 @@ pub fn before_app(error: Error, app: &str, here: &str) -> Error {
         let Change::Address { why, flags } = change else {
             return None;
         };
-        let (own, others): (Vec<_>, Vec<_>) = flags.iter().partition(|flag| own(flag).is_some());
-        let mut ways: Vec<String> = own
+        let mut ways: Vec<String> = flags
             .iter()
-            .filter_map(|flag| Some(format!("`{}`", self::own(flag)?)))
+            .filter_map(|flag| Some(format!("`{}`", own(flag)?)))
             .collect();
-        if let [first, ..] = &others[..] {
-            ways.push(format!(
-                "deploy without `--expose`, then `kubectl expose-app {app} {first}{here}`"
-            ));
-        }
+        ways.extend(flags.iter().find(|flag| own(flag).is_none()).map(|other| {
+            format!("deploy without `--expose`, then `kubectl expose-app {app} {other}{here}`")
+        }));
         Some(vec![format!("{why}: {}", ways.join(", or "))])
     })
 }

@@ -117,8 +117,8 @@ pub async fn run(
     }
     let backend = Backend::of(&app);
     let mut resolved = exposure::resolve(cluster, &backend, &options).await?;
-    let is_tried = args.no_wait || args.dry_run.dry_run != DryRun::None;
-    if !is_tried && exposure::ready_pods(&app.pods).next().is_none() {
+    let is_proven = !args.no_wait && args.dry_run.dry_run == DryRun::None;
+    if is_proven && exposure::ready_pods(&app.pods).next().is_none() {
         drop(progress);
         app.pods = wait(cluster, ui, interrupt, &app, args.timeout).await?;
         progress = ui.progress("Asking the app");
@@ -128,11 +128,11 @@ pub async fn run(
         drop(progress);
         return print_plan(ui, &args, &resolved, None);
     }
-    let answering = if args.no_wait || args.dry_run.dry_run == DryRun::Server {
-        None
-    } else {
+    let answering = if is_proven {
         progress.say("Asking the app");
         Some(exposure::ask_app(cluster, &mut resolved, &app.pods).await?)
+    } else {
+        None
     };
     drop(progress);
     let shield = interrupt.shield();
@@ -236,7 +236,7 @@ fn options(args: &ExposeArgs) -> Result<Options> {
 fn meant_a_command(error: Error, typed: &Typed) -> Error {
     let command = match typed.name.as_str() {
         "ls" | "show" | "get" => "list",
-        "delete" | "rm" | "revoke" | "unexpose" | "close" => "remove",
+        "revoke" | "unexpose" | "close" => "remove",
         "help" => "--help",
         _ => return error,
     };

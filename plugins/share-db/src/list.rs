@@ -1,7 +1,7 @@
 //! `share-db list`: what I share, with whom, until when, and whether it is so.
 
-use commons::output::{self, OutputFlags};
-use commons::{Cluster, Kind, Result, Ui};
+use commons::output::{self, ListFlags};
+use commons::{Cluster, Result, Ui};
 use futures::future::join_all;
 
 use crate::shares::{self, TimerState};
@@ -10,23 +10,13 @@ use crate::verify::may_forward;
 /// List what is shared, with whom and until when
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// In all namespaces (needs rights that few people have)
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
     #[command(flatten)]
-    output: OutputFlags,
+    list: ListFlags,
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
-    let namespace = (!args.all_namespaces).then(|| cluster.namespace());
-    let mut found = shares::all(cluster, namespace)
-        .await
-        .map_err(|error| match error.kind() {
-            Kind::Forbidden if args.all_namespaces => error
-                .without_hints()
-                .hint("without `-A` you see those of your own namespace"),
-            _ => error,
-        })?;
+    let namespace = args.list.namespace(cluster);
+    let mut found = shares::all(cluster, namespace).await?;
     // Whoever may read shares may not always ask as a colleague; then it is unknown, and said so.
     let with_roles = found.with_roles;
     join_all(found.shares.iter_mut().map(async |share| {
@@ -57,5 +47,5 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         || "Nothing is shared.".into(),
         |namespace| format!("Nothing is shared from namespace {namespace}."),
     );
-    output::list_of(ui, args.output.output, &found, &empty, args.all_namespaces)
+    output::list_of(ui, args.list, &found, &empty)
 }

@@ -226,17 +226,10 @@ pub struct Found {
 /// All shares of a namespace (nothing: of every namespace).
 pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
     let ours = format!("{MANAGED_BY}={MANAGER}");
-    let (jobs, roles) = if let Some(namespace) = namespace {
-        futures::join!(
-            cluster.list::<Job>(namespace, &ours),
-            cluster.list::<Role>(namespace, &ours)
-        )
-    } else {
-        futures::join!(
-            cluster.list_everywhere::<Job>(&ours),
-            cluster.list_everywhere::<Role>(&ours)
-        )
-    };
+    let (jobs, roles) = futures::join!(
+        cluster.list_in::<Job>(namespace, &ours),
+        cluster.list_in::<Role>(namespace, &ours)
+    );
     let jobs = jobs?;
     let roles = match roles {
         // Role `view` may read Jobs and no Roles.

@@ -292,18 +292,29 @@ impl Cluster {
             .items)
     }
 
-    /// Reads the objects with these labels in all namespaces.
+    /// Reads the objects with these labels in a namespace, or in all (`-A`).
     ///
     /// # Errors
-    /// See [`explain`]; a namespace's owner gets [`Kind::Forbidden`].
-    pub async fn list_everywhere<K: Namespaced>(&self, labels: &str) -> Result<Vec<K>> {
+    /// See [`explain`]; a namespace's owner gets [`Kind::Forbidden`] for all.
+    pub async fn list_in<K: Namespaced>(
+        &self,
+        namespace: Option<&str>,
+        labels: &str,
+    ) -> Result<Vec<K>> {
+        if let Some(namespace) = namespace {
+            return self.list(namespace, labels).await;
+        }
         let params = ListParams::default().labels(labels);
         let mut asked = request::<K>("list", "", "");
         asked.namespace = None;
-        Ok(self
-            .send(asked, Api::<K>::all(self.client.clone()).list(&params))
-            .await?
-            .items)
+        let everywhere = Api::<K>::all(self.client.clone());
+        match self.send(asked, everywhere.list(&params)).await {
+            Ok(list) => Ok(list.items),
+            Err(error) if error.kind() == Kind::Forbidden => Err(error
+                .without_hints()
+                .hint("without `-A` you see those of your own namespace")),
+            Err(error) => Err(error),
+        }
     }
 
     /// How we write: under our own name.

@@ -51,12 +51,14 @@ impl Applied {
     }
 
     /// Whether anything was made or changed.
-    pub fn has_written(&self) -> bool {
-        self.has_changed() || !self.created.borrow().is_empty()
+    fn has_written(&self) -> bool {
+        !(self.created.borrow().is_empty()
+            && self.replaced.borrow().is_empty()
+            && self.dropped.borrow().is_empty())
     }
 
     /// Whether the way to the app was changed, so that controllers may go on with what it was for a while.
-    pub fn has_changed(&self) -> bool {
+    pub(super) fn has_changed(&self) -> bool {
         self.changed.get() || !self.dropped.borrow().is_empty()
     }
 

@@ -258,19 +258,11 @@ impl Listed for Exposure {
 /// Those of listing Ingresses and Jobs.
 pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Exposure>> {
     let ours = format!("{MANAGED_BY}={MANAGER}");
-    let (ingresses, routes, jobs) = if let Some(namespace) = namespace {
-        futures::join!(
-            cluster.list::<Ingress>(namespace, &ours),
-            cluster.list::<HttpRoute>(namespace, &ours),
-            cluster.list::<Job>(namespace, &ours)
-        )
-    } else {
-        futures::join!(
-            cluster.list_everywhere::<Ingress>(&ours),
-            cluster.list_everywhere::<HttpRoute>(&ours),
-            cluster.list_everywhere::<Job>(&ours)
-        )
-    };
+    let (ingresses, routes, jobs) = futures::join!(
+        cluster.list_in::<Ingress>(namespace, &ours),
+        cluster.list_in::<HttpRoute>(namespace, &ours),
+        cluster.list_in::<Job>(namespace, &ours)
+    );
     let routes = match routes {
         Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Vec::new(),
         routes => routes?,

@@ -34,9 +34,9 @@ pub use neighbours::Way;
 pub use plan::{Plan, object_name};
 pub use pods::listening;
 pub use port::Typed as TypedPort;
-pub use present::{Place, Present, is_comparable, urls};
+pub use present::{Place, Present, is_comparable, unheard, urls};
 pub use prove::{App, Outcome, Proof, ask_app, find_port, prove, ready as ready_pods};
-pub use resolve::{Resolved, another_host, refuse_if_taken, resolve};
+pub use resolve::{Resolved, another_host, resolve};
 pub use tls::Tls;
 pub use visit::who_answers;
 

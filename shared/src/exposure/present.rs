@@ -39,9 +39,8 @@ const CHANGES_ANSWERS: [&str; 10] = [
 /// How long a program that says nothing of being ready may take until it listens.
 const BEGINNING: Duration = Duration::from_secs(4);
 
-/// What there is in a namespace, read once.
+/// What there is around the addresses of a namespace, read once.
 pub struct Place {
-    namespace: String,
     neighbours: Neighbours,
 }
 
@@ -77,21 +76,8 @@ impl Place {
     /// # Errors
     /// The API server's refusals.
     pub async fn read(cluster: &Cluster) -> Result<Self> {
-        let namespace = cluster.namespace().to_owned();
-        let neighbours = read_neighbours(cluster, &namespace).await?;
-        Ok(Self {
-            namespace,
-            neighbours,
-        })
-    }
-
-    async fn app(&self, cluster: &Cluster, service: &str) -> Result<Option<workload::App>> {
-        let typed = Typed {
-            kind: Some(Kind::Service),
-            name: service.to_owned(),
-        };
-        let app = workload::find(cluster, &self.namespace, &typed).await?;
-        Ok(Some(app).filter(|app| app.kind != Kind::Service))
+        let neighbours = read_neighbours(cluster, cluster.namespace()).await?;
+        Ok(Self { neighbours })
     }
 
     /// One address of an Ingress, with the app that it leads to; nothing where it leads to none of this namespace that has
@@ -115,7 +101,7 @@ impl Place {
         let Some((path, service)) = leads_to(ingress, &address.host) else {
             return Ok(None);
         };
-        let Some(app) = self.app(cluster, &service.name).await? else {
+        let Some(app) = app_behind(cluster, &service.name).await? else {
             return Ok(None);
         };
         if ready(&app.pods).next().is_none() {
@@ -160,57 +146,67 @@ impl Place {
             pods: app.pods,
         }))
     }
+}
 
-    /// What is wrong where nothing listens on the port that a Service sends to, some time after its app is ready; nothing where
-    /// something does, no pod can be asked, or what listens there is no web application.
-    ///
-    /// # Errors
-    /// The API server's refusals.
-    pub async fn unheard(&self, cluster: &Cluster, service: &str) -> Result<Option<Error>> {
-        let Some(app) = self.app(cluster, service).await? else {
-            return Ok(None);
-        };
-        let Some(pod) = ready(&app.pods).next() else {
-            return Ok(None);
-        };
-        let backend = Backend::of(&app);
-        let choice = port::choose(&backend.name, &backend.services, &backend.containers, None);
-        let Ok(Choice::Existing(port)) = choice else {
-            return Ok(None);
-        };
-        // A database would take a web request for an attack.
-        if pods::usual(port.target).is_some() {
-            return Ok(None);
-        }
-        let endpoint = Endpoint {
-            namespace: self.namespace.clone(),
-            pod: pod.name_any(),
-            port: port.target,
-        };
-        let started = Instant::now();
-        while pods::listening(cluster, &endpoint, &[port.target])
-            .await
-            .is_empty()
-        {
-            let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
-            if has_begun(started, &others) {
-                let sends = Sends {
-                    service,
-                    field: &port.field,
-                    deployed: None,
-                };
-                return Ok(Some(pods::explain(
-                    &Silence::NothingListens,
-                    &backend.reference,
-                    &endpoint,
-                    &others,
-                    Some(sends),
-                )));
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
-        Ok(None)
+/// What is wrong where nothing listens on the port that a Service sends to, some time after its app is ready; nothing where
+/// something does, no pod can be asked, or what listens there is no web application.
+///
+/// # Errors
+/// The API server's refusals.
+pub async fn unheard(cluster: &Cluster, service: &str) -> Result<Option<Error>> {
+    let Some(app) = app_behind(cluster, service).await? else {
+        return Ok(None);
+    };
+    let Some(pod) = ready(&app.pods).next() else {
+        return Ok(None);
+    };
+    let backend = Backend::of(&app);
+    let choice = port::choose(&backend.name, &backend.services, &backend.containers, None);
+    let Ok(Choice::Existing(port)) = choice else {
+        return Ok(None);
+    };
+    // A database would take a web request for an attack.
+    if pods::usual(port.target).is_some() {
+        return Ok(None);
     }
+    let endpoint = Endpoint {
+        namespace: cluster.namespace().to_owned(),
+        pod: pod.name_any(),
+        port: port.target,
+    };
+    let started = Instant::now();
+    while pods::listening(cluster, &endpoint, &[port.target])
+        .await
+        .is_empty()
+    {
+        let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
+        if has_begun(started, &others) {
+            let sends = Sends {
+                service,
+                field: &port.field,
+                deployed: None,
+            };
+            return Ok(Some(pods::explain(
+                &Silence::NothingListens,
+                &backend.reference,
+                &endpoint,
+                &others,
+                Some(sends),
+            )));
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(None)
+}
+
+/// The app behind a Service; nothing where there is none.
+async fn app_behind(cluster: &Cluster, service: &str) -> Result<Option<workload::App>> {
+    let typed = Typed {
+        kind: Some(Kind::Service),
+        name: service.to_owned(),
+    };
+    let app = workload::find(cluster, cluster.namespace(), &typed).await?;
+    Ok(Some(app).filter(|app| app.kind != Kind::Service))
 }
 
 impl Present {

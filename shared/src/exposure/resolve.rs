@@ -347,7 +347,7 @@ pub fn another_host(name: &str) -> Hint {
 ///
 /// # Errors
 /// Who answers there, as far as it tells.
-pub fn refuse_if_taken(resolved: &Resolved) -> Result<()> {
+fn refuse_if_taken(resolved: &Resolved) -> Result<()> {
     match &resolved.answers {
         Some(answer) if !resolved.take => Err(taken(&resolved.plan.host, answer)
             .hint(another_host(&format!(

@@ -118,6 +118,25 @@ impl Platform {
         self.unwritten(self.deploy(args))
     }
 
+    /// Runs with each of these, all of which are refused as typed wrongly before anything is asked.
+    #[track_caller]
+    pub fn mistyped<'a>(
+        run: fn(&Self, &[&str]) -> Run,
+        args: impl IntoIterator<Item = Vec<&'a str>>,
+    ) -> Vec<Run> {
+        let platform = Self::new();
+        let runs = args.into_iter().map(|args| {
+            let run = run(&platform, &args);
+            assert_eq!(run.code(), 2, "{run}");
+            run
+        });
+        let runs = runs.collect();
+        let asked = platform.server.requests();
+        let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+        assert_eq!(asked, [""; 0], "nothing is asked");
+        runs
+    }
+
     #[track_caller]
     fn unwritten(&self, run: Run) -> Run {
         assert_ne!(run.code(), 0, "{run}");

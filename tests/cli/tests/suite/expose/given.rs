@@ -23,23 +23,8 @@ fn version() {
     assert_eq!(run.stdout, format!("kubectl expose-app {version}\n"));
 }
 
-/// Runs with each of these; all are refused before anything is asked.
 fn each<'a>(args: impl IntoIterator<Item = Vec<&'a str>>) -> Vec<Run> {
-    let platform = Platform::new();
-    let runs = args.into_iter().map(|args| {
-        let run = platform.refused(&args);
-        assert_eq!(run.code(), 2, "{run}");
-        run
-    });
-    let runs = runs.collect();
-    let asked: Vec<String> = platform
-        .server
-        .requests()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(asked, [""; 0], "nothing is asked");
-    runs
+    Platform::mistyped(Platform::refused, args)
 }
 
 #[test]
