@@ -66,8 +66,12 @@ impl Exposure {
     ///
     /// # Errors
     /// The API server's refusals.
-    pub async fn finish(&self, cluster: &Cluster) -> Result<()> {
-        exposure::finish(cluster, &self.resolved, &self.applied, DryRun::None).await
+    pub async fn finish(&self, cluster: &Cluster, ui: &Ui) -> Result<()> {
+        let closed = exposure::finish(cluster, &self.resolved, &self.applied, DryRun::None).await?;
+        if let Some(closed) = closed {
+            ui.status(format!("{closed} is closed."));
+        }
+        Ok(())
     }
 
     /// Removes what this run has made of it; a hint for what could not be removed.
@@ -153,12 +157,7 @@ impl Exposure {
             Err(error) => Err(error),
             Ok(Outcome::Proven(proof)) => {
                 self.warn(cluster, ui, &proof.warnings);
-                self.finish(cluster).await?;
-                if let Some(before) = self.resolved.address_before()
-                    && before != plan.url()
-                {
-                    ui.status(format!("{before} is closed."));
-                }
+                self.finish(cluster, ui).await?;
                 Ok(plan.url())
             }
             Ok(Outcome::Failed(error)) => Err(failed(error).await),

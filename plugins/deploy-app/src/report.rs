@@ -66,7 +66,7 @@ pub async fn report(
         Some(exposure) if waits => Some(exposure.prove(cluster, ui, interrupt).await?),
         Some(exposure) => {
             exposure.warn_of_danger(cluster, ui, None);
-            exposure.finish(cluster).await?;
+            exposure.finish(cluster, ui).await?;
             Some(exposure.url())
         }
         None => None,

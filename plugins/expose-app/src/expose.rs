@@ -200,14 +200,12 @@ pub async fn run(
 /// What is done last, and what the address takes the place of.
 async fn finish(cluster: &Cluster, ui: &Ui, resolved: &Resolved, applied: &Applied) -> Result<()> {
     let told = applied.lines().len();
-    exposure::finish(cluster, resolved, applied, DryRun::None).await?;
+    let closed = exposure::finish(cluster, resolved, applied, DryRun::None).await?;
     for line in applied.lines().iter().skip(told) {
         ui.status(line);
     }
-    if let Some(before) = resolved.address_before()
-        && before != resolved.plan.url()
-    {
-        ui.status(format!("{before} is closed."));
+    if let Some(closed) = closed {
+        ui.status(format!("{closed} is closed."));
     }
     Ok(())
 }
@@ -228,7 +226,6 @@ fn options(args: &ExposeArgs) -> Result<Options> {
         take: args.take,
         term,
         path: Some(args.path.clone()),
-        ..Options::default()
     })
 }
 

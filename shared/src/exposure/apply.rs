@@ -255,7 +255,7 @@ pub async fn write(
 }
 
 /// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
-/// which cannot be put back with the time that was left.
+/// which cannot be put back with the time that was left. The address that answers no more, if there is one.
 ///
 /// # Errors
 /// The API server's refusals.
@@ -264,7 +264,7 @@ pub async fn finish(
     resolved: &Resolved,
     applied: &Applied,
     dry_run: DryRun,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let writing = Writing {
         cluster: &cluster.under(super::MANAGER),
         namespace: &resolved.plan.namespace,
@@ -285,7 +285,9 @@ pub async fn finish(
             "{} is made, but what it takes the place of could not be deleted",
             resolved.plan.url()
         ))
-    })
+    })?;
+    let before = resolved.address_before();
+    Ok(before.filter(|before| *before != resolved.plan.url()))
 }
 
 /// Puts an address that was there before back to what it was, where this run has changed it. The failure for which it is done,

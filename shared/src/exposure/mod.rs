@@ -91,8 +91,6 @@ pub struct Options {
     pub host: Option<String>,
     /// The port, of the Service or of the pods.
     pub port: Option<TypedPort>,
-    /// A port of the pods that was found by looking, where nothing declares one.
-    pub found_port: Option<u16>,
     /// The Ingress's class.
     pub class: Option<String>,
     /// Through a Gateway.

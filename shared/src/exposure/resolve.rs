@@ -200,13 +200,13 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
         Choice::New(port) => (name.clone(), 80, port, Some(backend.selector.clone())),
         Choice::Unknown(ports) => {
             let present = found.service.as_ref().and_then(target_of);
-            if present.is_none() && options.found_port.is_none() {
+            if present.is_none() {
                 unknown_ports = ports;
             }
             (
                 name.clone(),
                 80,
-                options.found_port.or(present).unwrap_or_default(),
+                present.unwrap_or_default(),
                 Some(backend.selector.clone()),
             )
         }
@@ -410,7 +410,7 @@ impl Resolved {
     }
 
     /// The address that the app has already.
-    pub fn address_before(&self) -> Option<String> {
+    pub(super) fn address_before(&self) -> Option<String> {
         let Found { ingress, route, .. } = &self.found;
         let metadata = ingress
             .as_ref()
