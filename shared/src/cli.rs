@@ -70,6 +70,12 @@ pub struct ConnectionFlags {
     /// Address of the API server
     #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
     pub server: Option<String>,
+    /// User name for basic authentication
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub username: Option<String>,
+    /// Password for basic authentication (other users of this machine can read it: prefer a kubeconfig)
+    #[arg(long, global = true, value_name = "PASSWORD", hide_short_help = true)]
+    pub password: Option<String>,
     /// Bearer token for the API server (other users of this machine can read it: prefer a kubeconfig)
     #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
     pub token: Option<String>,
@@ -82,23 +88,14 @@ pub struct ConnectionFlags {
     )]
     pub as_user: Option<String>,
     /// Act as a member of this group; may be repeated
-    #[arg(
-        long,
-        global = true,
-        value_name = "GROUP",
-        requires = "as_user",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, value_name = "GROUP", hide_short_help = true)]
     pub as_group: Vec<String>,
     /// Act as the user with this UID
-    #[arg(
-        long,
-        global = true,
-        value_name = "UID",
-        requires = "as_user",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, value_name = "UID", hide_short_help = true)]
     pub as_uid: Option<String>,
+    /// Act as a user with this extra attribute; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", hide_short_help = true)]
+    pub as_user_extra: Vec<String>,
     /// File with the certificate authority of the API server
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub certificate_authority: Option<String>,
@@ -114,6 +111,15 @@ pub struct ConnectionFlags {
     /// Name to expect in the API server's certificate
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub tls_server_name: Option<String>,
+    /// Ask for answers without compression (they always are)
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
+    pub disable_compression: Option<bool>,
+    /// Directory of kubectl's cache (there is none here)
+    #[arg(long, global = true, value_name = "DIRECTORY", hide_short_help = true)]
+    pub cache_dir: Option<String>,
+    /// File of kubectl's preferences, for its policy on credential plugins
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub kuberc: Option<String>,
     /// Give up a request after this time, such as `10s`; `0` waits for ever
     #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout, hide_short_help = true)]
     pub request_timeout: Option<Duration>,
@@ -169,6 +175,7 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
     });
     // A lookup or credential plugin may still run on another thread; nobody waits for it.
     runtime.shutdown_background();
+    crate::login::settle();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

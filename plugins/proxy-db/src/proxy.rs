@@ -58,13 +58,16 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         ));
     }
     // A command such as psql reads standard input; a credential plugin must not.
-    let tunnel = if wishes.command.is_empty() {
-        cluster.clone()
-    } else {
-        cluster.leaving_stdin_alone()?
-    };
-    let engine = Rc::new(WebSocketPerConnection::new(tunnel.clone()));
-    let target = Rc::new(Target::new(tunnel, wishes.database, database, card));
+    if !wishes.command.is_empty() {
+        cluster.leave_stdin_alone();
+    }
+    let engine = Rc::new(WebSocketPerConnection::new(cluster.clone()));
+    let target = Rc::new(Target::new(
+        cluster.clone(),
+        wishes.database,
+        database,
+        card,
+    ));
     let callers = if wishes.any_local_user {
         Callers::Anyone
     } else {
