@@ -150,7 +150,7 @@ fn broken_for_good() {
         platform.expose(&["web"])
     };
     let distrusted = || {
-        let mut platform = Platform::with_web();
+        let platform = Platform::with_web();
         // The API server's authority, and not that of the addresses.
         platform.alice.write(".trusted.pem", TRUSTED.pem());
         platform.expose(&["web"])
