@@ -2,7 +2,8 @@
 
 use crate::parity::attempt::Attempt;
 use crate::parity::ground::base64;
-use crate::parity::variant::{Variant, refused, works};
+use crate::parity::variant::Exception::Readable;
+use crate::parity::variant::{Variant, kinder, refused, works};
 
 const CASE: &str = "encoding";
 const YAML: &str = "YAML";
@@ -46,9 +47,7 @@ fn encodings() -> Vec<Variant> {
             written(a, |text| text.trim_end().to_owned().into_bytes())
         }),
         works(CASE, "signs of all planes in a comment", |a| {
-            written(a, |text| {
-                format!("# über \u{1f600} \u{85} x\n{text}").into_bytes()
-            })
+            written(a, |text| format!("# über \u{1f600} x\n{text}").into_bytes())
         }),
         refused(CASE, "UTF-16LE without a mark", |a| {
             written(a, |text| utf16(text, u16::to_le_bytes))
@@ -68,7 +67,7 @@ fn encodings() -> Vec<Variant> {
                 text.replace("{\"", "{\n\t\"").replace(",\"", ",\n\t\t\"")
             })
         }),
-        works(CASE, "JSON with escaped slashes", |a| {
+        kinder(CASE, "JSON with escaped slashes", Readable, |a| {
             json(a, |text| text.replace('/', "\\/"))
         }),
         works(CASE, "JSON with a mark", |a| {
@@ -77,7 +76,7 @@ fn encodings() -> Vec<Variant> {
         works(CASE, "JSON with commas at ends", |a| {
             json(a, |text| text.replace('}', ",}").replace(']', ",]"))
         }),
-        refused(CASE, "JSON and something behind it", |a| {
+        works(CASE, "JSON and something behind it", |a| {
             json(a, |text| format!("{text}\nx"))
         }),
     ]
@@ -138,9 +137,11 @@ fn yaml() -> Vec<Variant> {
         }),
         works(YAML, "lists further to the right", |a| {
             written(a, |text| {
-                text.replace("\n- ", "\n    - ")
-                    .replace("\n  ", "\n      ")
-                    .into_bytes()
+                let lines = text.lines().map(|line| match line.chars().next() {
+                    Some('-' | ' ') => format!("    {line}\n"),
+                    _ => format!("{line}\n"),
+                });
+                lines.collect::<String>().into_bytes()
             })
         }),
         works(YAML, "yes for true", |a| {

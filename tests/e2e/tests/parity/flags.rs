@@ -2,8 +2,8 @@
 
 use crate::parity::attempt::Attempt;
 use crate::parity::ground::indented;
-use crate::parity::variant::Exception::TokenAsked;
-use crate::parity::variant::{Variant, kinder, refused, works};
+use crate::parity::variant::Exception::FlagCounts;
+use crate::parity::variant::{Variant, kinder, refused, stricter, works};
 
 const CHOICE: &str = "flags: choice";
 const TRUST: &str = "flags: trust";
@@ -44,7 +44,7 @@ fn choice() -> Vec<Variant> {
             a.kubeconfig(text.replace(&own, "namespace: default"))
                 .in_namespace()
         }),
-        works(CHOICE, "-n ns/NAME", |a| {
+        refused(CHOICE, "-n ns/NAME", |a| {
             let namespace = format!("NS/{}", a.g.namespace);
             let text = a.g.config(&a.g.cluster(), &a.g.token_user());
             let own = format!("namespace: {}", a.g.namespace);
@@ -115,9 +115,10 @@ fn trust() -> Vec<Variant> {
                 a.cluster(&cluster).args(&["--insecure-skip-tls-verify"])
             },
         ),
-        works(
+        stricter(
             TRUST,
             "--insecure-skip-tls-verify=false over no checks does not count",
+            FlagCounts,
             |a| {
                 let cluster = format!("server: {}\ninsecure-skip-tls-verify: true", a.g.server);
                 a.cluster(&cluster)
@@ -207,7 +208,7 @@ fn credentials() -> Vec<Variant> {
         kinder(
             CREDENTIAL,
             "--token over another's certificate",
-            TokenAsked,
+            FlagCounts,
             |a| {
                 let (user, token) = (a.g.stranger.user(), a.g.token.clone());
                 a.user(&user).args(&["--token", &token])
@@ -226,11 +227,16 @@ fn credentials() -> Vec<Variant> {
                     .args(&["--client-certificate=gone.crt", "--client-key=gone.key"])
             },
         ),
-        refused(CREDENTIAL, "--token over user and password", |a| {
-            let token = a.g.token.clone();
-            a.user("username: me\npassword: secret")
-                .args(&["--token", &token])
-        }),
+        kinder(
+            CREDENTIAL,
+            "--token over user and password",
+            FlagCounts,
+            |a| {
+                let token = a.g.token.clone();
+                a.user("username: me\npassword: secret")
+                    .args(&["--token", &token])
+            },
+        ),
         refused(CREDENTIAL, "--token with a line end", |a| {
             let token = format!("--token={}\n", a.g.token);
             a.usual().args(&[&token])

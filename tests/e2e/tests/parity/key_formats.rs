@@ -1,7 +1,8 @@
 //! Keys of client certificates: algorithms and how they are written down.
 
 use crate::parity::ground::Pair;
-use crate::parity::variant::{Variant, refused, works};
+use crate::parity::variant::Exception::Library;
+use crate::parity::variant::{Variant, refused, stricter, works};
 
 const CASE: &str = "key formats";
 
@@ -29,7 +30,7 @@ pub(super) fn variants() -> Vec<Variant> {
             };
             a.user(&pair.user())
         }),
-        works(CASE, "P-521", |a| {
+        stricter(CASE, "P-521", Library, |a| {
             let user = a.g.certificates.p521.user();
             a.user(&user)
         }),

@@ -1,7 +1,8 @@
 //! Flags about whom to act as, how long to wait, and what else kubectl takes.
 
 use crate::parity::attempt::Attempt;
-use crate::parity::variant::{Variant, refused, works};
+use crate::parity::variant::Exception::FlagCounts;
+use crate::parity::variant::{Variant, refused, stricter, works};
 
 const AS: &str = "flags: as";
 const REST: &str = "flags: others";
@@ -29,18 +30,24 @@ fn acting() -> Vec<Variant> {
         works(AS, "--as-uid", |a| {
             admin(a, "").args(&["--as=nobody", "--as-uid=7", "--as-group=system:masters"])
         }),
-        works(AS, "--as-user-extra, with odd signs and without =", |a| {
+        works(AS, "--as-user-extra, with odd signs", |a| {
             admin(a, "").args(&[
                 "--as=nobody",
                 "--as-group=system:masters",
                 "--as-user-extra=example.org/a b%=c=d",
+            ])
+        }),
+        stricter(AS, "--as-user-extra without =", FlagCounts, |a| {
+            admin(a, "").args(&[
+                "--as=nobody",
+                "--as-group=system:masters",
                 "--as-user-extra=x",
             ])
         }),
         works(AS, "as and as-groups of the kubeconfig", |a| {
             admin(
                 a,
-                "as: nobody\nas-groups: [a, system:masters]\nas-uid: \"7\"\nas-user-extra: {x: [y, z]}",
+                "as: nobody\nas-groups: [a, system:masters]\nas-uid: \"7\"\nas-user-extra: {x: [a, b]}",
             )
         }),
         works(AS, "--as over as, whose groups stay", |a| {

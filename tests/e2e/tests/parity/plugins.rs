@@ -134,7 +134,7 @@ fn given() -> Vec<Variant> {
                     "server: {server}\ncertificate-authority: ca.crt\ntls-server-name: kubernetes\nproxy-url: http://127.0.0.1:{}",
                     relay.port()
                 );
-                let test = "for word in '\"certificate-authority-data\":\"LS0t' '\"tls-server-name\":\"kubernetes\"' '\"proxy-url\":\"http://127.0.0.1:' '\"config\":null'; do case \"$KUBERNETES_EXEC_INFO\" in *\"$word\"*) ;; *) echo \"no $word\" >&2; exit 1;; esac; done";
+                let test = "for word in '\"certificate-authority-data\":\"LS0t' '\"tls-server-name\":\"kubernetes\"' '\"proxy-url\":\"http://127.0.0.1:'; do case \"$KUBERNETES_EXEC_INFO\" in *\"$word\"*) ;; *) echo \"no $word\" >&2; exit 1;; esac; done";
                 checking(a, test)
                     .file("ca.crt", ca)
                     .config(&cluster, &exec("./login", "provideClusterInfo: true"))

@@ -2,8 +2,8 @@
 
 use crate::parity::attempt::Attempt;
 use crate::parity::relay::Relay;
-use crate::parity::variant::Exception::PodFlags;
-use crate::parity::variant::{Variant, kinder, refused, works};
+use crate::parity::variant::Exception::{FlagCounts, Harmless};
+use crate::parity::variant::{Variant, kinder, refused, stricter, works};
 
 const CASE: &str = "K14 pod";
 
@@ -82,7 +82,7 @@ fn kubeconfigs() -> Vec<Variant> {
         }),
         works(CASE, "a kubeconfig whose context has no cluster", |a| {
             let text = a.g.config(&a.g.cluster(), &a.g.stranger_user());
-            pod(a).kubeconfig(text.replace("cluster: here\n", ""))
+            pod(a).kubeconfig(text.replace("    cluster: here\n", ""))
         }),
         works(CASE, "a kubeconfig that only has a namespace", |a| {
             let namespace = &a.g.namespace;
@@ -127,7 +127,7 @@ fn with_flags() -> Vec<Variant> {
                 .file("ca.crt", ca)
                 .args(&["--certificate-authority=FOLDER/ca.crt"])
         }),
-        works(CASE, "--tls-server-name", |a| {
+        stricter(CASE, "--tls-server-name", FlagCounts, |a| {
             pod(a).args(&["--tls-server-name=elsewhere"])
         }),
         refused(CASE, "--server", |a| {
@@ -139,7 +139,13 @@ fn with_flags() -> Vec<Variant> {
         refused(CASE, "--kubeconfig that does not exist", |a| {
             pod(a).args(&["--kubeconfig=gone"])
         }),
-        kinder(CASE, "--request-timeout", PodFlags, |a| {
+        works(CASE, "--request-timeout=0", |a| {
+            pod(a).args(&["--request-timeout=0"])
+        }),
+        kinder(CASE, "--disable-compression", Harmless, |a| {
+            pod(a).args(&["--disable-compression"])
+        }),
+        kinder(CASE, "--request-timeout", Harmless, |a| {
             pod(a).args(&["--request-timeout=10s"])
         }),
     ]

@@ -2,7 +2,8 @@
 
 use crate::parity::attempt::Attempt;
 use crate::parity::relay::{NAME, Relay};
-use crate::parity::variant::{Variant, refused, works};
+use crate::parity::variant::Exception::Readable;
+use crate::parity::variant::{Variant, kinder, refused, works};
 
 const CASE: &str = "K8 proxy-url";
 
@@ -62,9 +63,9 @@ pub(super) fn variants() -> Vec<Variant> {
             let relay = Relay::socks5(a.g.api);
             named(a, &format!("socks5://127.0.0.1:{}", relay.port())).through(relay)
         }),
-        refused(CASE, "socks5h", |a| {
+        kinder(CASE, "socks5h", Readable, |a| {
             let relay = Relay::socks5(a.g.api);
-            with(a, &format!("socks5h://127.0.0.1:{}", relay.port())).past(relay)
+            with(a, &format!("socks5h://127.0.0.1:{}", relay.port())).through(relay)
         }),
         refused(CASE, "without scheme", |a| {
             let relay = Relay::http(a.g.api);

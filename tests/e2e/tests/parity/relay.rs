@@ -174,6 +174,9 @@ fn socks5(
 ) -> io::Result<TcpStream> {
     let mut greeting = [0; 2];
     reader.read_exact(&mut greeting)?;
+    if greeting[0] != 5 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let mut methods = vec![0; greeting[1].into()];
     reader.read_exact(&mut methods)?;
     client.write_all(&[5, 0])?;

@@ -3,7 +3,8 @@
 use crate::parity::attempt::Attempt;
 use crate::parity::ground::PREFIX;
 use crate::parity::relay::{NAME, Relay};
-use crate::parity::variant::{Variant, refused, works};
+use crate::parity::variant::Exception::Harmless;
+use crate::parity::variant::{Variant, kinder, refused, works};
 
 const ADDRESS: &str = "K6 address";
 const PATH: &str = "K7 path";
@@ -34,9 +35,25 @@ fn addresses() -> Vec<Variant> {
         works(ADDRESS, "a question and a fragment behind it", |a| {
             at(a, |server| format!("{server}?a=b#c"))
         }),
-        works(ADDRESS, "user and password in it, beside a token", |a| {
-            at(a, |server| server.replace("https://", "https://x:y@"))
+        works(ADDRESS, "user and password in it, without TLS", |a| {
+            let server = a.g.plain().replace("http://", "http://x:y@");
+            a.config(&format!("server: {server}"), "{}")
         }),
+        works(
+            ADDRESS,
+            "user and password in it, beside a certificate",
+            |a| {
+                let server = a.g.server.replace("https://", "https://x:y@");
+                let (cluster, user) = (a.g.cluster_at(&server), a.g.alice.user());
+                a.config(&cluster, &user)
+            },
+        ),
+        kinder(
+            ADDRESS,
+            "user and password in it count over a token",
+            Harmless,
+            |a| at(a, |server| server.replace("https://", "https://x:y@")),
+        ),
         works(ADDRESS, "a name of /etc/hosts", |a| {
             let hosts = a.g.hosts(&a.g.api.ip().to_string());
             let cluster =

@@ -107,7 +107,7 @@ fn same_names() -> Vec<Variant> {
             },
         ),
         works(CASE, "current-context in both, the first counts", |a| {
-            let second = "current-context: other\ncontexts: [{name: other, context: {cluster: no, user: no}}]\n";
+            let second = "current-context: other\ncontexts: [{name: other, context: {cluster: there, user: you}}]\n";
             a.usual()
                 .file("second", second)
                 .files(&["config", "second"])
@@ -217,7 +217,7 @@ fn places() -> Vec<Variant> {
         works(CASE, "a pipe", |a| {
             let config = a.path("config");
             a.usual().env("KUBECONFIG", "").mounts(&format!(
-                "mkfifo FOLDER/pipe && {{ cat {config} > FOLDER/pipe & }} && export KUBECONFIG=FOLDER/pipe"
+                "rm -f FOLDER/pipe && mkfifo FOLDER/pipe && {{ cat {config} > FOLDER/pipe & }} && export KUBECONFIG=FOLDER/pipe"
             ))
         }),
     ]

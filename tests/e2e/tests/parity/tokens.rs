@@ -1,7 +1,8 @@
 //! K12: tokens and files with tokens, and contexts as GitLab's agent writes them.
 
 use crate::parity::attempt::Attempt;
-use crate::parity::variant::{Variant, refused, works};
+use crate::parity::variant::Exception::FlagCounts;
+use crate::parity::variant::{Variant, kinder, refused, stricter, works};
 
 const CI: &str = "K12 GitLab";
 const TOKEN: &str = "token";
@@ -45,7 +46,9 @@ fn contexts() -> Vec<Variant> {
         ),
         works(CI, "no user, and the token by flag", |a| {
             let flag = format!("--token={}", a.g.token);
-            let text = a.g.config(&a.g.cluster(), "{}").replace("user: me\n", "");
+            let text =
+                a.g.config(&a.g.cluster(), "{}")
+                    .replace("    user: me\n", "");
             a.kubeconfig(text).args(&[&flag])
         }),
         works(CI, "no kubeconfig, everything by flags", |a| {
@@ -175,18 +178,23 @@ fn both() -> Vec<Variant> {
             a.file("token", " \n")
                 .user(&format!("{user}\ntokenFile: token"))
         }),
-        works(FILE, "another's, and the token by flag", |a| {
+        kinder(FILE, "another's, and the token by flag", FlagCounts, |a| {
             let (other, token) = (a.g.stranger_token.clone(), a.g.token.clone());
             a.file("token", other)
                 .user("tokenFile: token")
                 .args(&["--token", &token])
         }),
-        refused(FILE, "another's by flag, and the token in a file", |a| {
-            let (other, token) = (a.g.stranger_token.clone(), a.g.token.clone());
-            a.file("token", token)
-                .user("tokenFile: token")
-                .args(&["--token", &other])
-        }),
+        stricter(
+            FILE,
+            "another's by flag, and the token in a file",
+            FlagCounts,
+            |a| {
+                let (other, token) = (a.g.stranger_token.clone(), a.g.token.clone());
+                a.file("token", token)
+                    .user("tokenFile: token")
+                    .args(&["--token", &other])
+            },
+        ),
     ]
 }
 

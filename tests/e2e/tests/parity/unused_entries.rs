@@ -1,7 +1,7 @@
 //! K3: entries that are not used, odd or broken.
 
 use crate::parity::attempt::Attempt;
-use crate::parity::variant::Exception::Unused;
+use crate::parity::variant::Exception::{Readable, Unused};
 use crate::parity::variant::{Variant, kinder, refused, works};
 
 const CASE: &str = "K3 unused entries";
@@ -46,7 +46,7 @@ fn odd() -> Vec<Variant> {
                 a,
                 [
                     "- {name: old, context: {cluster: a, user: b, extensions: [{name: x}]}}",
-                    "- {name: old, cluster: {extensions: [{name: y, extension: null}]}}",
+                    "- {name: old, cluster: {extensions: [{name: z, extension: null}]}}",
                     "- {name: old, user: {extensions: null}}",
                 ],
             )
@@ -218,7 +218,7 @@ fn whole_file() -> Vec<Variant> {
             let text = text.replace("apiVersion: v1\n", "apiVersion: \"\"\n");
             a.kubeconfig(text.replace("kind: Config\n", "kind:\n"))
         }),
-        refused(CASE, "kind in small letters", |a| {
+        kinder(CASE, "kind in small letters", Readable, |a| {
             let text = a.g.config(&a.g.cluster(), &a.g.token_user());
             a.kubeconfig(text.replace("kind: Config", "kind: config"))
         }),

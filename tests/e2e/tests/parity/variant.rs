@@ -26,38 +26,42 @@ impl fmt::Display for Does {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exception {
     /// What was given on the command line counts.
-    TokenAsked,
+    FlagCounts,
     /// What is not used is not judged.
     Unused,
     /// What can be read only one way is read.
     Readable,
-    /// Flags that are not about the credential leave the pod's credential in place.
-    PodFlags,
+    /// What does not matter here does no harm.
+    Harmless,
+    /// What the TLS library cannot do.
+    Library,
 }
 
 impl Exception {
-    pub(super) const ALL: [Self; 4] = [
-        Self::TokenAsked,
+    pub(super) const ALL: [Self; 5] = [
+        Self::FlagCounts,
         Self::Unused,
         Self::Readable,
-        Self::PodFlags,
+        Self::Harmless,
+        Self::Library,
     ];
 
     /// Why it differs.
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Self::TokenAsked => {
-                "`--token` over a client certificate: kubectl sends both and the API server takes the certificate; ours takes the token, which was asked for"
+            Self::FlagCounts => {
+                "what was given on the command line counts, or is refused: kubectl passes `--token` over for a certificate and a token file of the kubeconfig, `--insecure-skip-tls-verify=false` and others altogether"
             }
             Self::Unused => {
                 "a broken entry that is not used: kubectl refuses the whole file, ours the entry"
             }
             Self::Readable => {
-                "blanks inside base64, `!!binary` and the like, which can mean one thing only: kubectl refuses, ours reads it"
+                "what can mean one thing only, such as `!!binary`, `kind: config` and JSON's `\\/`: kubectl refuses, ours reads it"
             }
-            Self::PodFlags => {
-                "in a pod, flags such as `--request-timeout` and `--as` make kubectl forget the ServiceAccount and ask localhost:8080; ours keeps it"
+            Self::Harmless => {
+                "what does not matter does no harm: kubectl stumbles over `--request-timeout` in a pod, LOCALHOST in capitals beside a proxy, a password in the server's URL beside a token, credentials where no TLS is spoken"
             }
+            Self::Library => "keys on the curve P-521: ours cannot sign with them, and says so",
         }
     }
 }
@@ -74,6 +78,13 @@ pub(super) struct Variant {
     pub(super) exception: Option<Exception>,
     /// Prepares it.
     pub(super) make: for<'g> fn(Attempt<'g>) -> Attempt<'g>,
+}
+
+impl Variant {
+    /// Its case and its name.
+    pub(super) fn title(&self) -> String {
+        format!("{}: {}", self.case, self.name)
+    }
 }
 
 /// Both programs work.
@@ -114,6 +125,20 @@ pub(super) fn kinder(
 ) -> Variant {
     Variant {
         kubectl: Does::Refuses,
+        exception: Some(exception),
+        ..works(case, name, make)
+    }
+}
+
+/// kubectl works and ours refuses.
+pub(super) fn stricter(
+    case: &'static str,
+    name: &'static str,
+    exception: Exception,
+    make: for<'g> fn(Attempt<'g>) -> Attempt<'g>,
+) -> Variant {
+    Variant {
+        ours: Does::Refuses,
         exception: Some(exception),
         ..works(case, name, make)
     }
