@@ -86,7 +86,7 @@ pub(super) fn variants() -> Vec<Variant> {
 }
 
 /// The usual kubeconfig with the CA's data written in another way.
-fn ca<'g>(a: Attempt<'g>, written: impl Fn(&str) -> String) -> Attempt<'g> {
+fn ca(a: Attempt, written: impl Fn(&str) -> String) -> Attempt {
     let data = written(&base64(&a.g.ca));
     let server = &a.g.server;
     let cluster = format!("server: {server}\ncertificate-authority-data: {data}");

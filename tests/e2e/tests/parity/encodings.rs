@@ -61,7 +61,7 @@ fn encodings() -> Vec<Variant> {
         refused(CASE, "an escape sequence in a comment", |a| {
             written(a, |text| format!("# \u{1b}[31m\n{text}").into_bytes())
         }),
-        works(CASE, "JSON", |a| json(a, |text| text.to_owned())),
+        works(CASE, "JSON", |a| json(a, str::to_owned)),
         works(CASE, "JSON on lines with tabs", |a| {
             json(a, |text| {
                 text.replace("{\"", "{\n\t\"").replace(",\"", ",\n\t\t\"")
@@ -169,13 +169,13 @@ fn yaml() -> Vec<Variant> {
 }
 
 /// The usual kubeconfig in other bytes.
-fn written<'g>(a: Attempt<'g>, bytes: impl Fn(&str) -> Vec<u8>) -> Attempt<'g> {
+fn written(a: Attempt, bytes: impl Fn(&str) -> Vec<u8>) -> Attempt {
     let text = a.g.config(&a.g.cluster(), &a.g.token_user());
     a.kubeconfig(bytes(&text))
 }
 
 /// The usual kubeconfig as JSON.
-fn json<'g>(a: Attempt<'g>, written: impl Fn(&str) -> String) -> Attempt<'g> {
+fn json(a: Attempt, written: impl Fn(&str) -> String) -> Attempt {
     let text = serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "way",
         "contexts": [{"name": "way", "context": {"cluster": "here", "user": "me", "namespace": a.g.namespace}}],

@@ -1,6 +1,7 @@
 //! K8: proxies of the environment and what is excepted from them, by the rules of Go's `net/http`.
 
 use crate::parity::attempt::Attempt;
+use crate::parity::ground::Ground;
 use crate::parity::relay::{NAME, Relay};
 use crate::parity::variant::Exception::Harmless;
 use crate::parity::variant::{Variant, kinder, refused, works};
@@ -82,7 +83,7 @@ fn proxies() -> Vec<Variant> {
                 .through(relay)
         }),
         works(PROXY, "HTTPS_PROXY does not count for http", |a| {
-            let hosts = a.g.hosts("127.0.0.1");
+            let hosts = Ground::hosts("127.0.0.1");
             let server = format!("server: http://{NAME}:{}", a.g.plain_port);
             a.mounts(&hosts)
                 .config(&server, "{}")
@@ -105,7 +106,7 @@ fn proxies() -> Vec<Variant> {
             PROXY,
             "a name that leads to the loopback is not excepted",
             |a| {
-                let hosts = a.g.hosts("127.0.0.1");
+                let hosts = Ground::hosts("127.0.0.1");
                 let server = format!("server: http://{NAME}:{}", a.g.plain_port);
                 a.mounts(&hosts)
                     .config(&server, "{}")
@@ -267,7 +268,7 @@ fn no_exception_for_name<'g>(a: Attempt<'g>, value: &str) -> Attempt<'g> {
 
 /// The API server by a name of `/etc/hosts`.
 fn by_name(a: Attempt) -> Attempt {
-    let hosts = a.g.hosts(&a.g.api.ip().to_string());
+    let hosts = Ground::hosts(&a.g.api.ip().to_string());
     let cluster =
         a.g.cluster_at(&format!("https://{NAME}:{}", a.g.api.port()));
     a.mounts(&hosts)

@@ -192,6 +192,18 @@ fn credentials() -> Vec<Variant> {
         ),
         works(
             CREDENTIAL,
+            "certificate over another's, beside the kubeconfig's key",
+            |a| {
+                let (other, me) = (a.g.stranger.user(), a.g.alice.user());
+                let certificate = other.lines().next().unwrap();
+                let user = format!("{certificate}\n{}", me.lines().last().unwrap());
+                mine(a)
+                    .user(&user)
+                    .args(&["--client-certificate=FOLDER/me.crt"])
+            },
+        ),
+        works(
+            CREDENTIAL,
             "certificate and key over another's token",
             |a| {
                 let user = a.g.stranger_user();

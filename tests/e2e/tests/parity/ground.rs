@@ -218,7 +218,7 @@ impl Ground {
     }
 
     /// `/etc/hosts` with [`NAME`] at this address, for [`crate::parity::attempt::Attempt::mounts`].
-    pub(super) fn hosts(&self, address: &str) -> String {
+    pub(super) fn hosts(address: &str) -> String {
         format!("echo '{address} {NAME}' > FOLDER/hosts && mount --bind FOLDER/hosts /etc/hosts")
     }
 }

@@ -101,6 +101,22 @@ fn contents() -> Vec<Variant> {
             let user = format!("{}\n{}", a.g.token_user(), exec("./login", ""));
             says(a, "{}").user(&user).runs(0)
         }),
+        works(CASE, "over since yesterday", |a| {
+            until(a, "2001-01-01T00:00:00Z")
+        }),
+        works(CASE, "line ends of Windows", |a| {
+            let answer = serde_json::to_string_pretty(&value(&a, "v1")).unwrap();
+            says(a, &answer.replace('\n', "\r\n")).user(&exec("./login", ""))
+        }),
+        works(CASE, "a mark of UTF-8 before it", |a| {
+            let answer = format!("\u{feff}{}", credential(&a, "v1"));
+            says(a, &answer).user(&exec("./login", ""))
+        }),
+        refused(CASE, "the API server does not take it", |a| {
+            let mut answer = value(&a, "v1");
+            answer["status"]["token"] = json!("abc.def.ghi");
+            says(a, &answer.to_string()).user(&exec("./login", ""))
+        }),
         refused(CASE, "a certificate without key", |a| {
             let mut answer = value(&a, "v1");
             answer["status"]["clientCertificateData"] = json!(a.g.alice.certificate);

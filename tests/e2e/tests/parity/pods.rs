@@ -18,7 +18,7 @@ pub(super) fn variants() -> Vec<Variant> {
 /// What the pod is given.
 fn accounts() -> Vec<Variant> {
     vec![
-        works(CASE, "token, CA and namespace", |a| pod(a)),
+        works(CASE, "token, CA and namespace", pod),
         works(CASE, "all with a line end", |a| {
             let (token, namespace) = (a.g.token.clone() + "\n", format!("{}\n", a.g.namespace));
             pod(a)

@@ -54,15 +54,15 @@ impl Relay {
             served: Arc::default(),
             over: Arc::default(),
         };
-        let (served, over) = (relay.served.clone(), relay.over.clone());
+        let (count, over) = (relay.served.clone(), relay.over.clone());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if over.load(Ordering::Relaxed) {
                     break;
                 }
-                let (served, speaks) = (served.clone(), speaks.clone());
+                let (count, speaks) = (count.clone(), speaks.clone());
                 thread::spawn(move || {
-                    let _ = serve(&speaks, client, api, &served);
+                    let _ = serve(&speaks, &client, api, &count);
                 });
             }
         });
@@ -90,22 +90,22 @@ impl Drop for Relay {
 
 fn serve(
     speaks: &Speaks,
-    client: TcpStream,
+    client: &TcpStream,
     api: SocketAddr,
-    served: &AtomicUsize,
+    count: &AtomicUsize,
 ) -> io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let server = match speaks {
         Speaks::Forward(address) => TcpStream::connect(address)?,
-        Speaks::Socks5 => socks5(&mut reader, &client, api)?,
-        Speaks::Http(credential) => http(&mut reader, &client, *credential, api)?,
+        Speaks::Socks5 => socks5(&mut reader, client, api)?,
+        Speaks::Http(credential) => http(&mut reader, client, *credential, api)?,
     };
-    served.fetch_add(1, Ordering::Relaxed);
+    count.fetch_add(1, Ordering::Relaxed);
     // What came with the greeting belongs to the server.
     (&server).write_all(reader.buffer())?;
     let (from, to) = (client.try_clone()?, server.try_clone()?);
     thread::spawn(move || carry(&from, &to));
-    carry(&server, &client);
+    carry(&server, client);
     Ok(())
 }
 

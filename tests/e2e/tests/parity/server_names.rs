@@ -1,6 +1,7 @@
 //! K9: the name to expect in the server's certificate.
 
 use crate::parity::attempt::Attempt;
+use crate::parity::ground::Ground;
 use crate::parity::relay::NAME;
 use crate::parity::variant::{Variant, refused, works};
 
@@ -70,7 +71,7 @@ pub(super) fn variants() -> Vec<Variant> {
 /// The API server under a name that its certificate does not have.
 fn named<'g>(a: Attempt<'g>, line: &str) -> Attempt<'g> {
     let cluster = format!("{}\n{line}", a.g.cluster_at(&server(&a)));
-    let hosts = a.g.hosts(&a.g.api.ip().to_string());
+    let hosts = Ground::hosts(&a.g.api.ip().to_string());
     a.mounts(&hosts).cluster(&cluster)
 }
 

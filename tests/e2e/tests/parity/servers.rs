@@ -1,7 +1,7 @@
 //! K6 and K7: how the server's address is written.
 
 use crate::parity::attempt::Attempt;
-use crate::parity::ground::PREFIX;
+use crate::parity::ground::{Ground, PREFIX};
 use crate::parity::relay::{NAME, Relay};
 use crate::parity::variant::Exception::Harmless;
 use crate::parity::variant::{Variant, kinder, refused, works};
@@ -55,7 +55,7 @@ fn addresses() -> Vec<Variant> {
             |a| at(a, |server| server.replace("https://", "https://x:y@")),
         ),
         works(ADDRESS, "a name of /etc/hosts", |a| {
-            let hosts = a.g.hosts(&a.g.api.ip().to_string());
+            let hosts = Ground::hosts(&a.g.api.ip().to_string());
             let cluster =
                 a.g.cluster_at(&format!("https://{NAME}:{}", a.g.api.port()));
             a.mounts(&hosts)
@@ -141,7 +141,7 @@ fn paths() -> Vec<Variant> {
 }
 
 /// The usual kubeconfig with the server written in another way.
-fn at<'g>(a: Attempt<'g>, written: impl Fn(&str) -> String) -> Attempt<'g> {
+fn at(a: Attempt, written: impl Fn(&str) -> String) -> Attempt {
     let cluster = a.g.cluster_at(&written(&a.g.server));
     a.cluster(&cluster)
 }

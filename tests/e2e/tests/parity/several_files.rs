@@ -213,7 +213,7 @@ fn places() -> Vec<Variant> {
             a.file("flag", config)
                 .args(&["--kubeconfig=FOLDER/missing:FOLDER/flag"])
         }),
-        refused(CASE, "no kubeconfig at all", |a| a.in_namespace()),
+        refused(CASE, "no kubeconfig at all", nothing),
         works(CASE, "a pipe", |a| {
             let config = a.path("config");
             a.usual().env("KUBECONFIG", "").mounts(&format!(
@@ -221,6 +221,11 @@ fn places() -> Vec<Variant> {
             ))
         }),
     ]
+}
+
+/// No kubeconfig.
+fn nothing(a: Attempt) -> Attempt {
+    a.in_namespace()
 }
 
 /// The usual file after this one.

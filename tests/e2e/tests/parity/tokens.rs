@@ -64,6 +64,16 @@ fn contexts() -> Vec<Variant> {
             ])
         }),
         refused(CI, "a number as name", |a| renamed(a, "2024")),
+        refused(CI, "a number as namespace", |a| {
+            let text = a.g.config(&a.g.cluster(), &a.g.token_user());
+            let namespace = format!("namespace: {}", a.g.namespace);
+            a.kubeconfig(text.replace(&namespace, "namespace: 2024"))
+        }),
+        refused(CI, "a namespace that can be none", |a| {
+            let text = a.g.config(&a.g.cluster(), &a.g.admin.user());
+            let namespace = format!("namespace: {}", a.g.namespace);
+            a.kubeconfig(text.replace(&namespace, "namespace: User/Alice"))
+        }),
         refused(CI, "blanks at the end of the flag", |a| {
             a.usual().args(&["--context", "way "])
         }),
@@ -72,7 +82,7 @@ fn contexts() -> Vec<Variant> {
 
 fn tokens() -> Vec<Variant> {
     vec![
-        works(TOKEN, "plain", |a| a.usual()),
+        works(TOKEN, "plain", usual),
         works(TOKEN, "folded over lines, joined by a backslash", |a| {
             let (start, end) = a.g.token.split_at(100);
             let user = format!("token: \"{start}\\\n  {end}\"");
@@ -196,6 +206,11 @@ fn both() -> Vec<Variant> {
             },
         ),
     ]
+}
+
+/// The usual kubeconfig.
+fn usual(a: Attempt) -> Attempt {
+    a.usual()
 }
 
 /// The usual kubeconfig with another name for its context.

@@ -173,6 +173,12 @@ fn broken() -> Vec<Variant> {
                 ["- {name: 2024, context: {cluster: a, user: b}}", "", ""],
             )
         }),
+        kinder(
+            CASE,
+            "context whose name is y, which is true",
+            Unused,
+            |a| beside(a, ["- {name: y, context: {cluster: a, user: b}}", "", ""]),
+        ),
         kinder(CASE, "context that is a text", Unused, |a| {
             beside(a, ["- {name: old, context: gone}", "", ""])
         }),
