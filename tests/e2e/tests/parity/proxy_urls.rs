@@ -82,8 +82,8 @@ pub(super) fn variants() -> Vec<Variant> {
             with(a, &format!("http://user:guess@127.0.0.1:{}", relay.port())).past(relay)
         }),
         refused(CASE, "it speaks something else", |a| {
-            let relay = Relay::socks5(a.g.api);
-            with(a, &format!("http://127.0.0.1:{}", relay.port())).past(relay)
+            let relay = Relay::forward(a.g.api);
+            with(a, &format!("http://127.0.0.1:{}", relay.port())).through(relay)
         }),
     ]
 }
