@@ -4,6 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use test_cluster::Progress;
+use test_cluster::machine::{Package, ensure_packages};
+
 use crate::parity::ground::Pair;
 
 /// Client certificates of every make.
@@ -31,6 +34,11 @@ pub(super) struct Certificates {
 impl Certificates {
     /// Makes them for this user in this folder.
     pub(super) fn new(dir: &Path, pki: &Path, user: &str) -> Self {
+        let openssl = Package {
+            name: "openssl",
+            shows: "openssl",
+        };
+        ensure_packages(&[openssl], &Progress::new()).unwrap_or_else(|error| panic!("{error}"));
         fs::create_dir_all(dir).unwrap();
         let maker = Maker { dir, pki, user };
         let rsa = maker.key("rsa", "RSA", Some("rsa_keygen_bits:2048"));

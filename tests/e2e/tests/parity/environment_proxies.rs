@@ -116,8 +116,10 @@ fn proxies() -> Vec<Variant> {
         refused(PROXY, "nobody listens", |a| {
             a.usual().env("HTTPS_PROXY", "http://127.0.0.1:9")
         }),
-        refused(PROXY, "an unknown scheme", |a| {
-            a.usual().env("HTTPS_PROXY", "ftp://127.0.0.1:9")
+        works(PROXY, "an unknown scheme is taken for http", |a| {
+            let relay = Relay::http(a.g.api);
+            let url = format!("ftp://127.0.0.1:{}", relay.port());
+            a.usual().env("HTTPS_PROXY", &url).through(relay)
         }),
         kinder(
             PROXY,

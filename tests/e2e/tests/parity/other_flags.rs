@@ -1,8 +1,8 @@
 //! Flags about whom to act as, how long to wait, and what else kubectl takes.
 
 use crate::parity::attempt::Attempt;
-use crate::parity::variant::Exception::FlagCounts;
-use crate::parity::variant::{Variant, refused, stricter, works};
+use crate::parity::variant::Exception::{FlagCounts, Readable};
+use crate::parity::variant::{Variant, kinder, refused, stricter, works};
 
 const AS: &str = "flags: as";
 const REST: &str = "flags: others";
@@ -99,7 +99,16 @@ fn others() -> Vec<Variant> {
             a.usual().args(&["--request-timeout=soon"])
         }),
         refused(REST, "--request-timeout=1ms", |a| {
-            a.usual().args(&["--request-timeout=1ns"])
+            a.usual().args(&["--request-timeout=1ms"])
+        }),
+        works(REST, "--request-timeout=1.5h", |a| {
+            a.usual().args(&["--request-timeout=1.5h"])
+        }),
+        works(REST, "--request-timeout=20000ms", |a| {
+            a.usual().args(&["--request-timeout=20000ms"])
+        }),
+        kinder(REST, "--request-timeout of two days", Readable, |a| {
+            a.usual().args(&["--request-timeout=2d"])
         }),
         works(REST, "--disable-compression", |a| {
             a.usual().args(&["--disable-compression"])

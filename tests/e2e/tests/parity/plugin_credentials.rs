@@ -20,7 +20,7 @@ fn versions() -> Vec<Variant> {
         works(CASE, "v1beta1", |a| answers_with(a, "v1beta1", "v1beta1")),
         works(CASE, "v1beta1 without interactiveMode", |a| {
             let answer = credential(&a, "v1beta1");
-            let user = exec("./login", "").replace("/v1", "/v1beta1");
+            let user = exec("./signin", "").replace("/v1", "/v1beta1");
             let user = user.replace("interactiveMode: IfAvailable", "");
             says(a, &answer).user(&user).runs(1)
         }),
@@ -35,17 +35,17 @@ fn versions() -> Vec<Variant> {
         }),
         refused(CASE, "apiVersion missing in the kubeconfig", |a| {
             let answer = credential(&a, "v1");
-            let user = exec("./login", "");
+            let user = exec("./signin", "");
             let user = user.replace("apiVersion: client.authentication.k8s.io/v1", "");
             says(a, &answer).user(&user).runs(0)
         }),
         refused(CASE, "apiVersion missing in the answer", |a| {
             let answer = credential(&a, "v1").replace("client.authentication.k8s.io/v1", "");
-            says(a, &answer).user(&exec("./login", "")).runs(1)
+            says(a, &answer).user(&exec("./signin", "")).runs(1)
         }),
         refused(CASE, "another kind", |a| {
             let answer = credential(&a, "v1").replace("ExecCredential", "TokenReview");
-            says(a, &answer).user(&exec("./login", "")).runs(1)
+            says(a, &answer).user(&exec("./signin", "")).runs(1)
         }),
     ]
 }
@@ -57,7 +57,7 @@ fn contents() -> Vec<Variant> {
                 "apiVersion: client.authentication.k8s.io/v1\nkind: ExecCredential\nstatus:\n  token: {}\n",
                 a.g.token
             );
-            says(a, &answer).user(&exec("./login", "")).runs(1)
+            says(a, &answer).user(&exec("./signin", "")).runs(1)
         }),
         works(CASE, "unknown fields, and the spec again", |a| {
             let mut answer = value(&a, "v1");
@@ -65,7 +65,7 @@ fn contents() -> Vec<Variant> {
             answer["status"]["clientId"] = json!(7);
             answer["metadata"] = json!({"name": "x"});
             says(a, &answer.to_string())
-                .user(&exec("./login", ""))
+                .user(&exec("./signin", ""))
                 .runs(1)
         }),
         works(CASE, "valid until tomorrow", |a| {
@@ -75,7 +75,7 @@ fn contents() -> Vec<Variant> {
             let mut answer = value(&a, "v1");
             answer["status"]["expirationTimestamp"] = Value::Null;
             says(a, &answer.to_string())
-                .user(&exec("./login", ""))
+                .user(&exec("./signin", ""))
                 .runs(1)
         }),
         works(CASE, "a time with an offset and fractions", |a| {
@@ -94,11 +94,11 @@ fn contents() -> Vec<Variant> {
             let mut answer = value(&a, "v1");
             answer["status"] = json!({"token": a.g.stranger_token, "clientCertificateData": pair.certificate, "clientKeyData": pair.key});
             says(a, &answer.to_string())
-                .user(&exec("./login", ""))
+                .user(&exec("./signin", ""))
                 .runs(1)
         }),
         works(CASE, "over a token in the kubeconfig it is not run", |a| {
-            let user = format!("{}\n{}", a.g.token_user(), exec("./login", ""));
+            let user = format!("{}\n{}", a.g.token_user(), exec("./signin", ""));
             says(a, "{}").user(&user).runs(0)
         }),
         works(CASE, "over since yesterday", |a| {
@@ -106,22 +106,24 @@ fn contents() -> Vec<Variant> {
         }),
         works(CASE, "line ends of Windows", |a| {
             let answer = serde_json::to_string_pretty(&value(&a, "v1")).unwrap();
-            says(a, &answer.replace('\n', "\r\n")).user(&exec("./login", ""))
+            says(a, &answer.replace('\n', "\r\n")).user(&exec("./signin", ""))
         }),
         works(CASE, "a mark of UTF-8 before it", |a| {
             let answer = format!("\u{feff}{}", credential(&a, "v1"));
-            says(a, &answer).user(&exec("./login", ""))
+            says(a, &answer).user(&exec("./signin", ""))
         }),
         refused(CASE, "the API server does not take it", |a| {
             let mut answer = value(&a, "v1");
             answer["status"]["token"] = json!("abc.def.ghi");
-            says(a, &answer.to_string()).user(&exec("./login", ""))
+            says(a, &answer.to_string())
+                .user(&exec("./signin", ""))
+                .runs(2)
         }),
         refused(CASE, "a certificate without key", |a| {
             let mut answer = value(&a, "v1");
             answer["status"]["clientCertificateData"] = json!(a.g.alice.certificate);
             says(a, &answer.to_string())
-                .user(&exec("./login", ""))
+                .user(&exec("./signin", ""))
                 .runs(1)
         }),
         refused(CASE, "a time that is none", |a| {
@@ -131,31 +133,31 @@ fn contents() -> Vec<Variant> {
             let mut answer = value(&a, "v1");
             answer.as_object_mut().unwrap().remove("status");
             says(a, &answer.to_string())
-                .user(&exec("./login", ""))
+                .user(&exec("./signin", ""))
                 .runs(1)
         }),
         refused(CASE, "an empty token", |a| {
             let mut answer = value(&a, "v1");
             answer["status"] = json!({"token": ""});
             says(a, &answer.to_string())
-                .user(&exec("./login", ""))
+                .user(&exec("./signin", ""))
                 .runs(1)
         }),
         refused(CASE, "a token with a line end", |a| {
             let mut answer = value(&a, "v1");
             answer["status"]["token"] = json!(format!("{}\n", a.g.token));
-            says(a, &answer.to_string()).user(&exec("./login", ""))
+            says(a, &answer.to_string()).user(&exec("./signin", ""))
         }),
         refused(CASE, "the token alone", |a| {
             let token = a.g.token.clone();
-            says(a, &token).user(&exec("./login", "")).runs(1)
+            says(a, &token).user(&exec("./signin", "")).runs(1)
         }),
         refused(CASE, "words before the answer", |a| {
             let answer = format!("Welcome!\n{}", credential(&a, "v1"));
-            says(a, &answer).user(&exec("./login", "")).runs(1)
+            says(a, &answer).user(&exec("./signin", "")).runs(1)
         }),
         refused(CASE, "nothing", |a| {
-            says(a, "").user(&exec("./login", "")).runs(1)
+            says(a, "").user(&exec("./signin", "")).runs(1)
         }),
     ]
 }
@@ -188,27 +190,27 @@ pub(super) fn answering<'g>(a: Attempt<'g>, name: &str) -> Attempt<'g> {
         .program(name, "COUNT\n/bin/cat 'FOLDER/credential'")
 }
 
-/// A plugin `login` that answers this.
+/// A plugin `signin` that answers this.
 fn says<'g>(a: Attempt<'g>, answer: &str) -> Attempt<'g> {
     a.file("credential", answer)
-        .program("login", "COUNT\n/bin/cat 'FOLDER/credential'")
+        .program("signin", "COUNT\n/bin/cat 'FOLDER/credential'")
 }
 
 fn answers_with<'g>(a: Attempt<'g>, asked: &str, answered: &str) -> Attempt<'g> {
     let answer = credential(&a, answered);
-    let user = exec("./login", "").replace("/v1", &format!("/{asked}"));
+    let user = exec("./signin", "").replace("/v1", &format!("/{asked}"));
     says(a, &answer).user(&user).runs(1)
 }
 
 fn until<'g>(a: Attempt<'g>, time: &str) -> Attempt<'g> {
     let mut answer = value(&a, "v1");
     answer["status"]["expirationTimestamp"] = json!(time);
-    says(a, &answer.to_string()).user(&exec("./login", ""))
+    says(a, &answer.to_string()).user(&exec("./signin", ""))
 }
 
 fn with_pair<'g>(a: Attempt<'g>, pair: &Pair) -> Attempt<'g> {
     let mut answer = value(&a, "v1");
     answer["status"] =
         json!({"clientCertificateData": pair.certificate, "clientKeyData": pair.key});
-    says(a, &answer.to_string()).user(&exec("./login", ""))
+    says(a, &answer.to_string()).user(&exec("./signin", ""))
 }

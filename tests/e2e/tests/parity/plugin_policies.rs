@@ -16,10 +16,10 @@ pub(super) fn variants() -> Vec<Variant> {
             usual(a, "credentialPluginPolicy: AllowAll\n")
         }),
         works(CASE, "allowed by name, found on PATH", |a| {
-            usual(a, &allowing("login")).env("PATH", "FOLDER:/usr/bin:/bin")
+            usual(a, &allowing("signin")).env("PATH", "FOLDER:/usr/bin:/bin")
         }),
         works(CASE, "allowed by path, of several", |a| {
-            let path = a.path("login");
+            let path = a.path("signin");
             usual(a, &allowing(&format!("other}}, {{name: {path}")))
         }),
         works(CASE, "KUBERC=off", |a| {
@@ -50,10 +50,10 @@ pub(super) fn variants() -> Vec<Variant> {
                 .runs(0)
         }),
         refused(CASE, "another one is allowed", |a| {
-            usual(a, &allowing("/usr/bin/login")).runs(0)
+            usual(a, &allowing("/usr/bin/signin")).runs(0)
         }),
         refused(CASE, "allowed by name, but not on PATH", |a| {
-            usual(a, &allowing("login"))
+            usual(a, &allowing("signin"))
                 .env("PATH", "/usr/bin:/bin")
                 .runs(0)
         }),
@@ -67,7 +67,7 @@ pub(super) fn variants() -> Vec<Variant> {
             usual(a, "credentialPluginPolicy: denyall\n").runs(0)
         }),
         refused(CASE, "a path that could be shorter", |a| {
-            usual(a, &allowing("/bin/../bin/login")).runs(0)
+            usual(a, &allowing("/bin/../bin/signin")).runs(0)
         }),
         refused(CASE, "KUBERC names a file that is missing", |a| {
             usual(a, "").env("KUBERC", "FOLDER/missing").runs(0)
@@ -77,9 +77,9 @@ pub(super) fn variants() -> Vec<Variant> {
 
 /// The kubeconfig with a plugin and these preferences.
 fn usual<'g>(a: Attempt<'g>, preferences: &str) -> Attempt<'g> {
-    answering(a, "login")
+    answering(a, "signin")
         .file("home/.kube/kuberc", format!("{HEAD}{preferences}"))
-        .user(&exec("./login", ""))
+        .user(&exec("./signin", ""))
         .runs(1)
 }
 
