@@ -34,11 +34,11 @@ pub(super) struct Certificates {
 impl Certificates {
     /// Makes them for this user in this folder.
     pub(super) fn new(dir: &Path, pki: &Path, user: &str) -> Self {
-        let openssl = Package {
+        let needed = Package {
             name: "openssl",
             shows: "openssl",
         };
-        ensure_packages(&[openssl], &Progress::new()).unwrap_or_else(|error| panic!("{error}"));
+        ensure_packages(&[needed], &Progress::new()).unwrap_or_else(|error| panic!("{error}"));
         fs::create_dir_all(dir).unwrap();
         let maker = Maker { dir, pki, user };
         let rsa = maker.key("rsa", "RSA", Some("rsa_keygen_bits:2048"));
