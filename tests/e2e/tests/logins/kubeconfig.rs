@@ -17,6 +17,33 @@ const COMMENT: &str = "# from Onyxia; ask Ada before you change this\n";
 const MODE: u32 = 0o640;
 const OWNER: (u32, u32) = (4321, 1234);
 
+/// A kubeconfig for the cluster that somebody's kubeconfig names, with this namespace and this user.
+pub(super) fn with_user(person: &Person, namespace: &str, user: &str) -> String {
+    let text = fs::read_to_string(&person.kubeconfig).unwrap();
+    let server = value(&text, "server: ").expect("a server");
+    format!(
+        "apiVersion: v1
+kind: Config
+current-context: here
+contexts:
+- name: here
+  context: {{cluster: here, user: me, namespace: {namespace}}}
+clusters:
+- name: here
+  cluster: {{server: \"{server}\", insecure-skip-tls-verify: true}}
+users:
+- name: me
+  user:
+    {user}
+"
+    )
+}
+
+/// The value of a key on a line of its own.
+pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.trim().strip_prefix(key))
+}
+
 /// Somebody who logs in as Onyxia's users do, and their kubeconfig.
 pub(super) struct Kept {
     pub(super) person: Person,
@@ -50,18 +77,9 @@ impl Kept {
     }
 
     pub(super) fn id_token(&self) -> String {
-        self.value("id-token: ")
-    }
-
-    fn value(&self, key: &str) -> String {
         let text = self.text();
-        let mut values = text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix(key));
-        values
-            .next()
-            .unwrap_or_else(|| panic!("no {key} in\n{text}"))
-            .to_owned()
+        let token = value(&text, "id-token: ");
+        token.unwrap_or_else(|| panic!("{text}")).to_owned()
     }
 
     /// Lets the id-token be over, without waiting for it.
