@@ -149,7 +149,7 @@ fn a_token_that_nothing_renews() {
         Duration::from_mins(1),
         || proxy.sql("select 1").code != 0,
     );
-    proxy.says("does not accept");
+    proxy.says("your login has ended");
     let next = logs_in();
     assert_eq!(
         proxy.sql("select 1").ok().stdout,
