@@ -92,6 +92,7 @@ impl Cluster {
     /// # Errors
     /// A kubeconfig that is absent, unreadable or names what it does not hold; a plugin that fails.
     pub async fn connect(flags: &ConnectionFlags, manager: &'static str) -> Result<Self> {
+        let flags = &flags.without_empty_values();
         let login = Arc::new(Login::find(flags)?);
         if login.credentials.may_ask().await {
             login.credentials.current().await?;

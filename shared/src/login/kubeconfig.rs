@@ -112,7 +112,11 @@ impl Kubeconfig {
             .files
             .iter()
             .filter_map(|file| file.document[list].as_array());
-        items.flatten().map(name_of).collect()
+        items
+            .flatten()
+            .filter_map(name_of)
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     /// An entry, from the first file that has one of that name.
@@ -120,7 +124,7 @@ impl Kubeconfig {
         let (list, key) = kind.keys();
         for file in &self.files {
             let items = file.document[list].as_array().into_iter().flatten();
-            let mut named = items.filter(|item| item.is_object() && name_of(item) == name);
+            let mut named = items.filter(|item| item.is_object() && name_of(item) == Some(name));
             let Some(item) = named.next() else { continue };
             let title = format!("{key} `{}`", printable::short(name, 80));
             if named.next().is_some() {
@@ -196,8 +200,18 @@ pub(super) fn document(text: &str) -> Result<Value, String> {
         ignore_binary_tag_for_string: true,
         legacy_octal_numbers: true,
     };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+    // What follows a JSON object is not looked at.
+    if text.trim_start().starts_with('{')
+        && let Some(Ok(object)) = serde_json::Deserializer::from_str(text).into_iter().next()
+    {
+        return Ok(object);
+    }
+    let mut bytes = text.as_bytes();
+    let first = serde_saphyr::read_with_options(&mut bytes, options).next();
+    first
+        .transpose()
+        .map(Option::unwrap_or_default)
+        .map_err(|error| {
             error.location().map_or_else(
                 || "it is not YAML".to_owned(),
                 |at| {
@@ -208,8 +222,7 @@ pub(super) fn document(text: &str) -> Result<Value, String> {
                     )
                 },
             )
-        })?;
-    Ok(documents.into_iter().next().unwrap_or(Value::Null))
+        })
 }
 
 /// A document that can be a kubeconfig, as far as one can tell without looking into its entries.
@@ -246,8 +259,12 @@ fn is_being_written(path: &Path) -> bool {
             .is_ok_and(lately)
 }
 
-fn name_of(item: &Value) -> &str {
-    item["name"].as_str().unwrap_or_default()
+/// An item's name, empty where it has none; `None` where it is not a text.
+fn name_of(item: &Value) -> Option<&str> {
+    match &item["name"] {
+        Value::Null => Some(""),
+        name => name.as_str(),
+    }
 }
 
 impl<'a> Entry<'a> {
@@ -284,11 +301,18 @@ impl<'a> Entry<'a> {
         let Some(text) = self.text(key)? else {
             return Ok(None);
         };
-        let text: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
-        match STANDARD.decode(text) {
-            Ok(data) => Ok(Some(data)),
-            Err(_) => Err(self.wrong(key, "base64")),
-        }
+        let decoded = |text: &[u8]| {
+            let text: Vec<u8> = text
+                .iter()
+                .copied()
+                .filter(|c| !matches!(c, b'\n' | b'\r'))
+                .collect();
+            STANDARD.decode(text).ok()
+        };
+        let data = decoded(text.as_bytes()).ok_or_else(|| self.wrong(key, "base64"))?;
+        // YAML's `!!binary` around base64 is one layer more.
+        let inner = decoded(&data).filter(|inner| inner.starts_with(b"-----BEGIN"));
+        Ok(Some(inner.unwrap_or(data)))
     }
 
     /// A yes or no; no where it is absent.

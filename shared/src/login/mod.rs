@@ -12,10 +12,12 @@ mod kubeconfig;
 mod oidc;
 mod pem;
 mod plugin;
+mod pod;
 mod policy;
 mod settings;
 mod store;
 mod transport;
+mod trust;
 mod user;
 
 use std::sync::Arc;
@@ -57,22 +59,13 @@ impl Login {
         };
         let mut config = kube::Config::new(settings.server);
         config.default_namespace = settings.namespace;
-        config.root_cert = settings
-            .authority
-            .as_deref()
-            .map(pem::certificates)
-            .transpose()?;
-        config.root_cert_file = settings.authority_file;
-        config.accept_invalid_certs = settings.insecure;
-        config.tls_server_name = settings.tls_server_name;
+        config.root_cert = settings.tls.authority;
+        config.root_cert_file = settings.tls.authority_file;
+        config.accept_invalid_certs = settings.tls.insecure;
+        config.tls_server_name = settings.tls.server_name;
         config.auth_info = settings.user.impersonated.for_kube();
         config.default_retry = false;
-        let mut user = settings.user;
-        let mut origin = settings.origin;
-        // As kubectl: in the clear, everybody on the way would have them.
-        if config.cluster_url.scheme_str() != Some("https") {
-            (user.bearer, user.certificate, origin) = (Bearer::Nothing, None, None);
-        }
+        let (user, origin) = (settings.user, settings.origin);
         let is_anonymous = matches!(user.bearer, Bearer::Nothing) && user.certificate.is_none();
         let connection = Connection {
             server: printable::short(config.cluster_url.to_string().trim_end_matches('/'), 200),

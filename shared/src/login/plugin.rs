@@ -113,6 +113,9 @@ impl Plugin {
         let text = String::from_utf8_lossy(&output.stdout);
         let answer: Answer = serde_saphyr::from_str(&text)
             .map_err(|_| unusable("did not print an ExecCredential"))?;
+        if answer.kind != "ExecCredential" {
+            return Err(unusable("did not print an ExecCredential"));
+        }
         if answer.api_version != self.api_version {
             let printed = match answer.api_version.as_str() {
                 "" => "nothing of its `apiVersion`".to_owned(),
@@ -180,6 +183,8 @@ impl Plugin {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
+    #[serde(default)]
+    kind: String,
     #[serde(default)]
     api_version: String,
     status: Option<Status>,
@@ -270,7 +275,7 @@ mod tests {
             let error = with(status).expect_err(status);
             assert!(error.causes()[0].contains(why), "{status}: {error:?}");
         }
-        let other = printed("apiVersion: client.authentication.k8s.io/v1beta1\nstatus: {token: t}")
+        let other = printed("kind: ExecCredential\napiVersion: client.authentication.k8s.io/v1beta1\nstatus: {token: t}")
             .expect_err("version");
         assert!(other.causes()[0].contains("v1beta1"));
         assert!(printed("hello").is_err());

@@ -1,23 +1,20 @@
 //! From kubectl's flags and the kubeconfig to one cluster and one user, with kubectl's precedence (client-go's
 //! `tools/clientcmd/client_config.go`, as of v0.35).
 
-use std::path::{Path, PathBuf};
-
 use base64::Engine;
 use http::Uri;
 use serde_json::{Value, json};
 
 use super::kubeconfig::{Entry, Kind as Section, Kubeconfig};
-use super::user::{Bearer, Pem, User};
+use super::pod;
+use super::trust::Tls;
+use super::user::User;
 use crate::cli::ConnectionFlags;
 use crate::error::{Error, Kind, Result, name_hint};
 use crate::printable;
 use crate::proxy::{Proxies, Proxy};
 
 const VIEW: &str = "see what it has: `kubectl config view`";
-
-/// Where Kubernetes puts what a pod needs to reach the API server.
-const POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The cluster and the user that are meant.
 #[derive(Clone, Debug)]
@@ -26,12 +23,7 @@ pub(super) struct Settings {
     pub(super) context: String,
     pub(super) namespace: String,
     pub(super) server: Uri,
-    /// The certificate authority, in PEM; `None` for those that the machine trusts.
-    pub(super) authority: Option<Vec<u8>>,
-    /// The file of that authority, if it is replaced from time to time.
-    pub(super) authority_file: Option<PathBuf>,
-    pub(super) insecure: bool,
-    pub(super) tls_server_name: Option<String>,
+    pub(super) tls: Tls,
     pub(super) proxy: Option<Proxy>,
     pub(super) user: User,
     /// Where the user stands, to be read again.
@@ -57,275 +49,197 @@ impl Origin {
     /// by now, which must not see this user's new credentials.
     pub(super) fn user(&self) -> Result<Option<User>> {
         let kubeconfig = Kubeconfig::read(self.flags.kubeconfig.as_deref())?;
-        let Some(cluster) = kubeconfig.entry(Section::Cluster, &self.cluster)? else {
-            return Ok(None);
-        };
         let Some(entry) = kubeconfig.entry(Section::User, &self.user)? else {
             return Ok(None);
         };
-        if self.flags.server.is_none() && cluster.text("server")?.as_deref() != Some(&self.server) {
+        let cluster = kubeconfig.entry(Section::Cluster, &self.cluster)?;
+        let server = cluster
+            .as_ref()
+            .map_or(Ok(None), |cluster| cluster.text("server"))?;
+        if self.flags.server.is_none() && server.as_deref() != Some(&self.server) {
             return Ok(None);
         }
-        let described = describe(
-            &self.server,
-            Some(&cluster),
-            &Tls::of(Some(&cluster), &self.flags)?,
-        );
+        let tls = Tls::of(cluster.as_ref(), &self.flags)?;
+        let described = describe(&self.server, cluster.as_ref(), &tls);
         User::of(&self.user, Some(&entry), &self.flags, &described).map(Some)
     }
 }
 
 impl Settings {
-    /// What flags, kubeconfig and, where there is neither kubeconfig nor `--server`, the pod around us say.
+    /// What flags, kubeconfig and, where these name no server, the pod around us say.
     pub(super) fn find(flags: &ConnectionFlags) -> Result<Self> {
-        if let Some(server) = &flags.server {
-            address(Kind::Usage, server, "`--server`")?;
-        }
         let kubeconfig = Kubeconfig::read(flags.kubeconfig.as_deref())?;
-        if kubeconfig.is_empty() && flags.server.is_none() {
-            return match Self::of_pod(flags) {
+        let chosen = Chosen::of(&kubeconfig, flags)?;
+        match chosen.server(flags)? {
+            Some(server) => chosen.settings(&server, flags),
+            None => match pod::settings(flags, chosen.namespace()?) {
                 Some(settings) => settings,
-                None => Err(none_found(flags)),
-            };
+                None => Err(chosen.without_server(flags)),
+            },
         }
-        Self::of(&kubeconfig, flags)
     }
+}
 
-    fn of(kubeconfig: &Kubeconfig, flags: &ConnectionFlags) -> Result<Self> {
-        let named = |flag: &Option<String>| flag.clone().filter(|name| !name.is_empty());
-        let context_name =
-            named(&flags.context).or(kubeconfig.current_context().map(str::to_owned));
-        let context = match &context_name {
-            None => None,
-            Some(name) => Some(found(kubeconfig, Section::Context, name, None)?),
-        };
-        let of_context = |key: &str| {
-            context
-                .as_ref()
-                .map_or(Ok(None), |context| context.text(key))
-        };
-        let by = context_name.as_deref();
-        let cluster_name = named(&flags.cluster).or(of_context("cluster")?);
-        let cluster = match &cluster_name {
-            None => None,
-            Some(name) => Some(found(
-                kubeconfig,
-                Section::Cluster,
-                name,
-                by.filter(|_| flags.cluster.is_none()),
-            )?),
-        };
-        let user_name = named(&flags.user).or(of_context("user")?);
-        let user = match &user_name {
-            None => None,
-            Some(name) => Some(found(
-                kubeconfig,
-                Section::User,
-                name,
-                by.filter(|_| flags.user.is_none()),
-            )?),
-        };
-        let of_cluster = |key: &str| {
-            cluster
-                .as_ref()
-                .map_or(Ok(None), |cluster| cluster.text(key))
-        };
-        let server = match (named(&flags.server), of_cluster("server")?, &cluster_name) {
-            (Some(server), ..) | (None, Some(server), _) => server,
-            (None, None, Some(_)) => {
-                return Err(Error::new("the kubeconfig's cluster has no server address").hint(VIEW));
-            }
-            (None, None, None) => return Err(no_context(kubeconfig, by)),
-        };
-        let uri = address(Kind::Failed, &server, "the kubeconfig's server address")?;
-        let tls = Tls::of(cluster.as_ref(), flags)?;
-        let described = describe(&server, cluster.as_ref(), &tls);
-        let user_name = user_name.unwrap_or_default();
-        let origin = cluster_name
-            .filter(|_| user.is_some())
-            .map(|cluster| Origin {
-                flags: flags.clone(),
-                cluster,
-                server: server.clone(),
-                user: user_name.clone(),
-            });
-        let proxy = match of_cluster("proxy-url")? {
-            Some(url) => Some(usable(Proxy::parse(&url), "`proxy-url` in the kubeconfig")?),
-            None => of_environment(&uri)?,
-        };
-        Ok(Self {
-            context: context_name.unwrap_or_default(),
-            namespace: namespace(named(&flags.namespace).or(of_context("namespace")?))?,
-            server: uri,
-            authority: tls.authority,
-            authority_file: None,
-            insecure: tls.insecure,
-            tls_server_name: tls.server_name,
-            proxy,
-            user: User::of(&user_name, user.as_ref(), flags, &described)?,
-            origin,
-        })
+/// The entries that flags and the current context name.
+struct Chosen<'a> {
+    kubeconfig: &'a Kubeconfig,
+    context: Named<'a>,
+    cluster: Named<'a>,
+    user: Named<'a>,
+}
+
+/// An entry by its name, which may be empty.
+struct Named<'a> {
+    name: String,
+    entry: Option<Entry<'a>>,
+}
+
+impl Named<'_> {
+    fn text(&self, key: &str) -> Result<Option<String>> {
+        self.entry
+            .as_ref()
+            .map_or(Ok(None), |entry| entry.text(key))
     }
+}
 
-    /// What a pod is given; `None` outside of one.
-    fn of_pod(flags: &ConnectionFlags) -> Option<Result<Self>> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let host = variable("KUBERNETES_SERVICE_HOST")?;
-        let port = variable("KUBERNETES_SERVICE_PORT")?;
-        let token = Path::new(POD).join("token");
-        if !token.is_file() {
-            return None;
-        }
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host
+impl<'a> Chosen<'a> {
+    fn of(kubeconfig: &'a Kubeconfig, flags: &ConnectionFlags) -> Result<Self> {
+        let named = |section, name: Option<String>| -> Result<Named<'a>> {
+            let name = name.unwrap_or_default();
+            let entry = kubeconfig.entry(section, &name)?;
+            Ok(Named { name, entry })
         };
-        let kept = || std::fs::read_to_string(Path::new(POD).join("namespace")).ok();
-        let of_pod = variable("POD_NAMESPACE")
-            .or_else(kept)
-            .map(|name| name.trim().to_owned());
-        let settings = || {
-            let server = address(
-                Kind::Failed,
-                &format!("https://{host}:{port}"),
-                "KUBERNETES_SERVICE_HOST",
-            )?;
-            let file = Path::new(POD).join("ca.crt");
-            let tls = Tls::of(None, flags)?;
-            let of_flags = tls.authority.is_some() || tls.insecure;
-            let mut user = User::of("", None, flags, &Value::Null)?;
-            if matches!(user.bearer, Bearer::Nothing) {
-                user.bearer = Bearer::File {
-                    path: token.clone(),
-                    otherwise: None,
-                };
-            }
-            Ok(Self {
-                context: "the pod's ServiceAccount".into(),
-                namespace: namespace(flags.namespace.clone().or(of_pod.clone()))?,
-                proxy: of_environment(&server)?,
-                server,
-                authority: if of_flags {
-                    tls.authority
-                } else {
-                    std::fs::read(&file).ok()
-                },
-                authority_file: (!of_flags && file.is_file()).then_some(file),
-                insecure: tls.insecure,
-                tls_server_name: tls.server_name,
-                user,
-                origin: None,
+        let flagged = |section, name: &str| -> Result<Named<'a>> {
+            let entry = kubeconfig.entry(section, name)?;
+            let entry = entry.ok_or_else(|| missing(kubeconfig, section, name, None))?;
+            Ok(Named {
+                name: name.to_owned(),
+                entry: Some(entry),
             })
         };
-        Some(settings())
-    }
-}
-
-/// How the API server proves who it is.
-struct Tls {
-    authority: Option<Vec<u8>>,
-    insecure: bool,
-    server_name: Option<String>,
-}
-
-impl Tls {
-    fn of(cluster: Option<&Entry<'_>>, flags: &ConnectionFlags) -> Result<Self> {
-        let text = |key: &str| cluster.map_or(Ok(None), |cluster| cluster.text(key));
-        // The kubeconfig's name was for the kubeconfig's address.
-        let server_name = match (&flags.tls_server_name, &flags.server) {
-            (None, None) => text("tls-server-name")?,
-            (name, _) => name.clone().filter(|name| !name.is_empty()),
+        let context = match flags.context.as_deref().or(kubeconfig.current_context()) {
+            Some(name) => flagged(Section::Context, name)?,
+            None => named(Section::Context, None)?,
         };
-        let authority = match (
-            flags.certificate_authority.as_deref(),
-            flags.insecure_skip_tls_verify,
-        ) {
-            (Some(file), _) if !file.is_empty() => Some(Pem::File(file.into())),
-            (_, Some(true)) => None,
-            _ => authority_of(cluster)?,
+        let cluster = match &flags.cluster {
+            Some(name) => flagged(Section::Cluster, name)?,
+            None => named(Section::Cluster, context.text("cluster")?)?,
         };
-        let insecure = match flags.insecure_skip_tls_verify {
-            Some(insecure) => insecure,
-            None if flags.certificate_authority.is_some() => false,
-            None => cluster.map_or(Ok(false), |cluster| {
-                cluster.flag("insecure-skip-tls-verify")
-            })?,
+        let user = match &flags.user {
+            Some(name) => flagged(Section::User, name)?,
+            None => named(Section::User, context.text("user")?)?,
         };
-        if insecure && authority.is_some() {
-            return Err(Error::new("a certificate authority is given, and that certificates are not to be checked")
-                .hint("remove `insecure-skip-tls-verify` from the kubeconfig, or the certificate authority"));
-        }
         Ok(Self {
-            authority: authority
-                .map(|pem| pem.read("certificate authority"))
-                .transpose()?,
-            insecure,
-            server_name,
+            kubeconfig,
+            context,
+            cluster,
+            user,
         })
     }
-}
 
-fn authority_of(cluster: Option<&Entry<'_>>) -> Result<Option<Pem>> {
-    let Some(cluster) = cluster else {
-        return Ok(None);
-    };
-    match (cluster.data("certificate-authority-data")?, cluster.path("certificate-authority")?) {
-        (Some(_), Some(_)) => Err(Error::new(
-            "the kubeconfig's cluster has both `certificate-authority` and `certificate-authority-data`",
-        )
-        .hint("keep one of them: `kubectl config view`")),
-        (data, file) => Ok(data.map(Pem::Data).or(file.map(Pem::File))),
+    fn server(&self, flags: &ConnectionFlags) -> Result<Option<String>> {
+        if let Some(server) = &flags.server {
+            address(Kind::Usage, server, "`--server`")?;
+            return Ok(Some(server.clone()));
+        }
+        // As kubectl still has it.
+        let master = || {
+            std::env::var("KUBERNETES_MASTER")
+                .ok()
+                .filter(|server| !server.is_empty())
+        };
+        Ok(self.cluster.text("server")?.or_else(master))
+    }
+
+    fn namespace(&self) -> Result<Option<String>> {
+        self.context.text("namespace")
+    }
+
+    fn settings(&self, server: &str, flags: &ConnectionFlags) -> Result<Settings> {
+        let uri = address(Kind::Failed, server, "the kubeconfig's server address")?;
+        let proxy = match self.cluster.text("proxy-url")? {
+            Some(url) => Some(usable_proxy(&url)?),
+            None => Proxies::from_env().for_url(&uri).cloned(),
+        };
+        let mut settings = Settings {
+            context: self.context.name.clone(),
+            namespace: namespace(flags.namespace.clone().or(self.namespace()?))?,
+            server: uri,
+            tls: Tls::default(),
+            proxy,
+            user: User::default(),
+            origin: None,
+        };
+        // As kubectl: in the clear, everybody on the way would have the credentials.
+        if settings.server.scheme_str() != Some("https") {
+            settings.user = User::anonymous(self.user.entry.as_ref(), flags)?;
+            return Ok(settings);
+        }
+        if self.user.entry.is_none() && !self.user.name.is_empty() {
+            let by = Some(self.context.name.as_str());
+            return Err(missing(self.kubeconfig, Section::User, &self.user.name, by));
+        }
+        settings.tls = Tls::of(self.cluster.entry.as_ref(), flags)?;
+        let described = describe(server, self.cluster.entry.as_ref(), &settings.tls);
+        settings.user = User::of(&self.user.name, self.user.entry.as_ref(), flags, &described)?;
+        settings.origin = self.user.entry.as_ref().map(|_| Origin {
+            flags: flags.clone(),
+            cluster: self.cluster.name.clone(),
+            server: server.to_owned(),
+            user: self.user.name.clone(),
+        });
+        Ok(settings)
+    }
+
+    /// Why there is no server to go to.
+    fn without_server(&self, flags: &ConnectionFlags) -> Error {
+        if self.kubeconfig.is_empty() {
+            return none_found(flags);
+        }
+        let (context, cluster) = (self.context.name.as_str(), self.cluster.name.as_str());
+        if self.cluster.entry.is_some() {
+            return Error::new("the kubeconfig's cluster has no server address").hint(VIEW);
+        }
+        if !cluster.is_empty() {
+            return missing(self.kubeconfig, Section::Cluster, cluster, Some(context));
+        }
+        if !context.is_empty() {
+            let context = printable::short(context, 80);
+            return Error::new(format!(
+                "context `{context}` of the kubeconfig names no cluster"
+            ))
+            .hint(VIEW);
+        }
+        let error = Error::new("the kubeconfig has no current context")
+            .hint("choose one: `kubectl config use-context NAME`");
+        let names = self.kubeconfig.names(Section::Context);
+        match name_hint("", names.iter().copied()) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 }
 
-/// An entry that must be there; `by` is the context that names it.
-fn found<'a>(
-    kubeconfig: &'a Kubeconfig,
-    section: Section,
-    name: &str,
-    by: Option<&str>,
-) -> Result<Entry<'a>> {
-    if let Some(entry) = kubeconfig.entry(section, name)? {
-        return Ok(entry);
-    }
+/// That an entry is not there; `by` is the context that names it.
+fn missing(kubeconfig: &Kubeconfig, section: Section, name: &str, by: Option<&str>) -> Error {
     let (noun, see) = match section {
         Section::Cluster => ("cluster", VIEW),
         Section::User => ("user", VIEW),
         Section::Context => ("context", "see the contexts: `kubectl config get-contexts`"),
     };
-    let error = Error::new(format!(
-        "the kubeconfig has no {noun} `{}`",
-        printable::short(name, 80)
-    ));
+    let shown = printable::short(name, 80);
+    let error = Error::new(format!("the kubeconfig has no {noun} `{shown}`"));
     let error = match by {
-        Some(context) => error.caused_by(format!(
-            "context `{}` names it",
-            printable::short(context, 80)
-        )),
+        Some(context) => {
+            let context = printable::short(context, 80);
+            error.caused_by(format!("context `{context}` names it"))
+        }
         None => error,
     };
     let names = kubeconfig.names(section);
-    Err(match name_hint(name, names.iter().copied()) {
+    match name_hint(name, names.iter().copied()) {
         Some(hint) if section == Section::Context => error.hint(hint),
         _ => error.hint(see),
-    })
-}
-
-fn no_context(kubeconfig: &Kubeconfig, context: Option<&str>) -> Error {
-    if let Some(context) = context {
-        return Error::new(format!(
-            "context `{}` of the kubeconfig names no cluster",
-            printable::short(context, 80)
-        ))
-        .hint(VIEW);
-    }
-    let error = Error::new("the kubeconfig has no current context")
-        .hint("choose one: `kubectl config use-context NAME`");
-    let names = kubeconfig.names(Section::Context);
-    match name_hint("", names.iter().copied()) {
-        Some(hint) => error.hint(hint),
-        None => error,
     }
 }
 
@@ -354,39 +268,39 @@ fn none_found(flags: &ConnectionFlags) -> Error {
     error.hint("put it at ~/.kube/config, or name it with `--kubeconfig FILE` or KUBECONFIG (on Onyxia: My account, Kubernetes)")
 }
 
-/// A server's address, without a query, which would be sent along with every request.
-fn address(kind: Kind, server: &str, what: &str) -> Result<Uri> {
-    let uri: Option<Uri> = server.parse().ok();
-    let uri = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
-    uri.ok_or_else(|| {
-        Error::of(
-            kind,
-            format!("{what} `{}` is not a URL", printable::short(server, 80)),
-        )
-        .hint("write it like `https://host:6443`")
-    })
+/// A server's address. Without a scheme it is plain http, as it is for kubectl.
+pub(super) fn address(kind: Kind, server: &str, what: &str) -> Result<Uri> {
+    let parse = |text: &str| text.parse::<Uri>().ok().filter(|uri| uri.host().is_some());
+    let uri = match parse(server) {
+        Some(uri) if uri.scheme().is_some() => Some(uri),
+        _ => parse(&format!("http://{server}")).filter(|_| {
+            server
+                .strip_suffix('/')
+                .unwrap_or(server)
+                .find('/')
+                .is_none()
+        }),
+    };
+    uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        .ok_or_else(|| {
+            let server = printable::short(server, 80);
+            Error::of(kind, format!("{what} `{server}` is not a URL"))
+                .hint("write it like `https://host:6443`")
+        })
 }
 
-fn of_environment(server: &Uri) -> Result<Option<Proxy>> {
-    let proxies = Proxies::from_env();
-    let proxy = proxies.for_url(server).cloned();
-    proxy
-        .map(|proxy| usable(Some(proxy), "HTTPS_PROXY"))
-        .transpose()
-}
-
-/// A proxy of a kind that can be spoken to. Its address is not shown: it may hold a password.
-fn usable(proxy: Option<Proxy>, place: &str) -> Result<Proxy> {
+/// The kubeconfig's proxy, which must be of a kind that can be spoken to. Its address is not shown: it may hold a password.
+fn usable_proxy(url: &str) -> Result<Proxy> {
     let speaks = |proxy: &Proxy| {
         proxy.is_socks() || matches!(proxy.uri().scheme_str(), Some("http" | "https"))
     };
-    proxy.filter(speaks).ok_or_else(|| {
+    Proxy::parse(url).filter(speaks).ok_or_else(|| {
         Error::new("the proxy's address is not a URL of http, https or socks5")
-            .hint(format!("check {place}"))
+            .hint("check `proxy-url` in the kubeconfig")
     })
 }
 
-fn namespace(named: Option<String>) -> Result<String> {
+pub(super) fn namespace(named: Option<String>) -> Result<String> {
     let name = named
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "default".into());
@@ -413,7 +327,12 @@ fn describe(server: &str, cluster: Option<&Entry<'_>>, tls: &Tls) -> Value {
         described["insecure-skip-tls-verify"] = json!(true);
     }
     if let Some(authority) = &tls.authority {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(authority);
+        let certificates: Vec<::pem::Pem> = authority
+            .iter()
+            .map(|der| ::pem::Pem::new("CERTIFICATE", der.clone()))
+            .collect();
+        let encoded =
+            base64::engine::general_purpose::STANDARD.encode(::pem::encode_many(&certificates));
         described["certificate-authority-data"] = json!(encoded);
     }
     let Some(cluster) = cluster else {

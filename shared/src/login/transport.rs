@@ -19,6 +19,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tower::util::BoxCloneService;
 use tower::{BoxError, ServiceExt};
 
+use super::trust;
 use crate::error::{Error, Kind, Result};
 use crate::printable;
 use crate::proxy::Proxy;
@@ -96,11 +97,19 @@ where
 }
 
 fn tls(config: &Config, identity: Option<&Arc<CertifiedKey>>) -> Result<ClientConfig> {
-    let mut tls = config.rustls_client_config().map_err(|error| {
+    let unusable = |why: &str| {
         Error::new("the certificate authority of the API server cannot be used")
-            .caused_by(printable::short(&error.to_string(), 200))
+            .caused_by(printable::short(why, 200))
             .hint("get a new kubeconfig (on Onyxia: My account, Kubernetes)")
-    })?;
+    };
+    let mut tls = config
+        .rustls_client_config()
+        .map_err(|error| unusable(&error.to_string()))?;
+    // kube's own verifier reads the file again from time to time.
+    if let (Some(authority), None) = (&config.root_cert, &config.root_cert_file) {
+        let verifier = trust::verifier(authority).map_err(|why| unusable(&why))?;
+        tls.dangerous().set_certificate_verifier(verifier);
+    }
     if let Some(identity) = identity {
         let shown: Arc<dyn ResolvesClientCert> =
             Arc::new(SingleCertAndKey::from(CertifiedKey::clone(identity)));

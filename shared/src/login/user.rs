@@ -86,6 +86,14 @@ pub(super) struct Impersonated {
 }
 
 impl User {
+    /// Nobody in particular, who may act as somebody all the same.
+    pub(super) fn anonymous(entry: Option<&Entry<'_>>, flags: &ConnectionFlags) -> Result<Self> {
+        Ok(Self {
+            impersonated: Impersonated::of(entry, flags)?,
+            ..Self::default()
+        })
+    }
+
     /// The kubeconfig's user, overridden by the flags. `cluster` is what a plugin may want to know of the cluster.
     ///
     /// # Errors
@@ -99,7 +107,7 @@ impl User {
         let title = printable::short(name, 80);
         let impersonated = Impersonated::of(entry, flags)?;
         // A certificate would win over the token at the API server, and the token was asked for.
-        if let Some(token) = given(flags.token.as_deref()) {
+        if let Some(token) = flags.token.clone() {
             return Ok(Self {
                 bearer: Bearer::Token(token.into()),
                 impersonated,
@@ -110,8 +118,8 @@ impl User {
         let certificate = certificate(&title, entry, flags)?;
         let token = text("token")?.map(SecretString::from);
         let file = entry.map_or(Ok(None), |entry| entry.path("tokenFile"))?;
-        let user = given(flags.username.as_deref()).or(text("username")?);
-        let password = given(flags.password.as_deref()).or(text("password")?);
+        let user = flags.username.clone().or(text("username")?);
+        let password = flags.password.clone().or(text("password")?);
         let by_password = user.is_some() || password.is_some();
         if token.is_some() && by_password {
             return Err(refused(&title, "has both a token and a password"));
@@ -145,11 +153,6 @@ impl User {
     }
 }
 
-/// A flag's value, if it is not empty.
-fn given(flag: Option<&str>) -> Option<String> {
-    flag.filter(|value| !value.is_empty()).map(str::to_owned)
-}
-
 fn refused(title: &str, why: &str) -> Error {
     Error::of(
         Kind::Unauthorized,
@@ -171,7 +174,7 @@ fn certificate(
     flags: &ConnectionFlags,
 ) -> Result<Option<(Pem, Pem)>> {
     let half = |flag: Option<&str>, key: &str| -> Result<Option<Pem>> {
-        if let Some(path) = given(flag) {
+        if let Some(path) = flag {
             return Ok(Some(Pem::File(path.into())));
         }
         let Some(entry) = entry else { return Ok(None) };
@@ -313,8 +316,8 @@ impl Impersonated {
             }
         }
         let impersonated = Self {
-            user: given(flags.as_user.as_deref()).or(text("as")?),
-            uid: given(flags.as_uid.as_deref()).or(text("as-uid")?),
+            user: flags.as_user.clone().or(text("as")?),
+            uid: flags.as_uid.clone().or(text("as-uid")?),
             groups,
             extra,
         };

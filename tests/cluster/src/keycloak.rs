@@ -168,8 +168,11 @@ fn start_once(scratch: &Path) -> Result<()> {
         let file = import.join(format!("{}.json", realm.name()));
         fs::write(file, definition(realm).to_string()).context(failed)?;
     }
-    certificates::self_signed(&[LOGIN_HOST])?.write(scratch, "first")?;
-    let log = scratch.join("first.log");
+    // Gone when this is done: the certificate of the first start and its log.
+    let first = scratch.join("first");
+    fs::create_dir(&first).context(failed)?;
+    certificates::self_signed(&[LOGIN_HOST])?.write(&first, "login")?;
+    let log = first.join("log");
     let output = File::create(&log).context(failed)?;
     let mut command = external::command("java");
     command
@@ -178,8 +181,8 @@ fn start_once(scratch: &Path) -> Result<()> {
         .args(["--import-realm", "--http-host=127.0.0.1", "--https-port=0"])
         .arg(format!("--hostname=https://{LOGIN_HOST}"))
         .args([
-            "--https-certificate-file=first.crt",
-            "--https-certificate-key-file=first.key",
+            "--https-certificate-file=first/login.crt",
+            "--https-certificate-key-file=first/login.key",
         ])
         .env("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN)
         .env("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMIN)
@@ -208,7 +211,8 @@ fn start_once(scratch: &Path) -> Result<()> {
             return Err(Error::new(format!("keycloak did not make {needed}")).show(said()));
         }
     }
-    Ok(())
+    cache::remove_all(&first)?;
+    cache::remove_all(&import)
 }
 
 /// A realm as Keycloak imports it, with the users every node starts with.

@@ -141,7 +141,7 @@ fn kubelogin(layout: &Layout, name: &str, realm: Realm) -> Result<Value> {
     // Those of an earlier user of that name are worth nothing any more.
     cache::remove_all(&tokens)?;
     Ok(json!({"exec": {
-        "apiVersion": "client.authentication.k8s.io/v1",
+        "apiVersion": "client.authentication.k8s.io/v1beta1",
         "interactiveMode": "Never",
         "command": Program::Kubelogin.path(&Progress::new())?,
         "args": [

@@ -67,7 +67,11 @@ impl Workstation {
         command.args(["--mount", "--", "sh", "-c", WITH_DNS_OF, "sh"]);
         command.arg(dns).arg(program);
         if let Some(trusted) = &self.trusted {
-            command.env("SSL_CERT_FILE", trusted);
+            // Where one of these is set, curl looks nowhere else.
+            command
+                .env("SSL_CERT_FILE", trusted)
+                .env_remove("SSL_CERT_DIR")
+                .env_remove("CURL_CA_BUNDLE");
         }
         command
     }

@@ -235,7 +235,12 @@ fn a_proxy_that_refuses() {
 
 #[test]
 fn a_proxy_that_is_no_address() {
-    snapshot!(behind("ftp://proxy.example.test").share_db(["list"]));
+    let session = Session::new();
+    let url = "https://192.0.2.1:6443";
+    let named = format!("server: '{url}', proxy-url: 'ftp://me:s3cr3t@proxy.example.test'");
+    let text = cli_tests::run::kubeconfig(url, "alice-token");
+    session.kubeconfig(&text.replace(&format!("server: '{url}'"), &named));
+    snapshot!(session.share_db(["list"]));
 }
 
 /// In the clear, everybody on the way would have them; kubectl sends none either.

@@ -155,6 +155,14 @@ impl<'g> Attempt<'g> {
         self
     }
 
+    /// On a machine that finds and trusts what the node's users do.
+    pub(super) fn resolving(self) -> Self {
+        let (dns, trusted) = (&self.g.login.dns, &self.g.login.trusted);
+        let mount = format!("mount --bind '{}' /etc/resolv.conf", dns.display());
+        let trusted = trusted.display().to_string();
+        self.mounts(&mount).env("SSL_CERT_FILE", &trusted)
+    }
+
     /// Both programs must go through this.
     pub(super) fn through(mut self, relay: Relay) -> Self {
         self.relay = Some((relay, true));

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use e2e::{Person, Stage, eventually};
 use serde_json::Value;
+use test_cluster::Realm;
 
 use crate::parity::certificates::Certificates;
 use crate::parity::relay::NAME;
@@ -40,12 +41,60 @@ pub(super) struct Ground {
     pub(super) admin: Pair,
     pub(super) token: String,
     pub(super) stranger_token: String,
+    pub(super) login: Login,
     pub(super) certificates: Certificates,
     /// The port of `kubectl proxy`, with alice's rights.
     pub(super) plain_port: u16,
     /// The port of one below [`PREFIX`].
     pub(super) prefixed_port: u16,
     proxies: Vec<Child>,
+}
+
+/// Somebody who logs in at the issuer, and may do in the namespace what alice may.
+pub(super) struct Login {
+    pub(super) issuer: String,
+    /// The issuer's certificate authority in PEM.
+    pub(super) authority: String,
+    pub(super) id_token: String,
+    /// It counts more than once.
+    pub(super) refresh_token: String,
+    /// The settings for DNS of a machine that finds the issuer.
+    pub(super) dns: PathBuf,
+    /// The certificates of a machine that trusts it.
+    pub(super) trusted: PathBuf,
+}
+
+impl Login {
+    fn new(stage: &mut Stage, namespace: &str) -> Self {
+        let realm = Realm::Sspcloud;
+        let student = stage.person_by("student", test_cluster::Login::Onyxia(realm));
+        let user = format!("--user=oidc-{}", student.name);
+        let bind = [
+            "create",
+            "rolebinding",
+            "student",
+            "-n",
+            namespace,
+            "--clusterrole=admin",
+            &user,
+        ];
+        stage.admin().kubectl(&bind).ok();
+        let tokens = stage
+            .cluster
+            .issuer()
+            .unwrap()
+            .log_in(realm, &student.name)
+            .unwrap();
+        let state = stage.cluster.state().canonicalize().unwrap();
+        Self {
+            issuer: realm.url(),
+            authority: std::fs::read_to_string(stage.cluster.login_certificate()).unwrap(),
+            id_token: tokens.id_token,
+            refresh_token: tokens.refresh_token,
+            dns: state.join("resolv.conf"),
+            trusted: state.join("trusted.crt"),
+        }
+    }
 }
 
 /// A certificate and its key in PEM.
@@ -125,6 +174,7 @@ impl Ground {
         let pki = stage.cluster.state().join("pki");
         let user = format!("oidc-{}", alice.name);
         let ground = Self {
+            login: Login::new(stage, &namespace),
             certificates: Certificates::new(&dir.join("certificates"), &pki, &user),
             dir,
             _dir: scratch,

@@ -23,6 +23,7 @@ mod environment_proxies;
 mod flags;
 mod key_formats;
 mod nobody;
+mod oidc;
 mod other_flags;
 mod plugin_credentials;
 mod plugin_policies;
@@ -69,7 +70,7 @@ fn variants() -> Vec<Variant> {
         flags::variants(),
         other_flags::variants(),
         encodings::variants(),
-        // `auth-provider: oidc` needs an issuer that the API server trusts; its variants belong here when there is one.
+        oidc::variants(),
     ]
     .into_iter()
     .flatten()
