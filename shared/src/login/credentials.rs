@@ -128,19 +128,18 @@ impl Credentials {
         matches!(self.state.lock().await.user.bearer, Bearer::Plugin(_))
     }
 
-    /// When the login ends, if nothing here can renew it.
+    /// When the login ends, if nothing here can renew it. Starts no program and asks no issuer: what renews itself does so when
+    /// it is needed.
     ///
     /// # Errors
     /// See [`Credentials::current`].
     pub(crate) async fn end(&self) -> Result<Option<Timestamp>> {
+        if self.state.lock().await.user.renews() {
+            return Ok(None);
+        }
         let held = self.current().await?;
-        let state = self.state.lock().await;
-        let renews = match &state.user.bearer {
-            Bearer::Plugin(_) | Bearer::File { .. } => true,
-            Bearer::Oidc(login) => login.refresh_token.is_some(),
-            Bearer::Nothing | Bearer::Token(_) | Bearer::Password { .. } => false,
-        };
-        let renews = renews || matches!(state.user.certificate, Some((Pem::File(_), _)));
+        // The kubeconfig may have been written anew.
+        let renews = self.state.lock().await.user.renews();
         Ok(held.ends.filter(|_| !renews))
     }
 

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -13,6 +14,9 @@ use tokio::process::Command;
 use super::policy::Policy;
 use crate::error::{Error, Kind, Result};
 use crate::printable;
+
+/// How long a signal that reaches both the plugin and us takes at most until it is noticed.
+const SIGNAL: Duration = Duration::from_millis(100);
 
 /// A program that prints credentials, and how to run it.
 #[derive(Clone, Debug)]
@@ -77,6 +81,10 @@ impl Plugin {
             .wait_with_output()
             .await
             .map_err(|error| self.not_started(&error))?;
+        if !output.status.success() {
+            // Ctrl-C at a terminal reaches both, and the plugin may be the first to end: then this is where we end.
+            tokio::time::sleep(SIGNAL).await;
+        }
         self.read(&output)
     }
 

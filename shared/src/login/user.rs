@@ -86,6 +86,16 @@ pub(super) struct Impersonated {
 }
 
 impl User {
+    /// Whether what has ended can be had anew without anybody writing the kubeconfig anew.
+    pub(super) fn renews(&self) -> bool {
+        let bearer = match &self.bearer {
+            Bearer::Plugin(_) | Bearer::File { .. } => true,
+            Bearer::Oidc(login) => login.refresh_token.is_some(),
+            Bearer::Nothing | Bearer::Token(_) | Bearer::Password { .. } => false,
+        };
+        bearer || matches!(self.certificate, Some((Pem::File(_), _)))
+    }
+
     /// Nobody in particular, who may act as somebody all the same.
     pub(super) fn anonymous(entry: Option<&Entry<'_>>, flags: &ConnectionFlags) -> Result<Self> {
         Ok(Self {

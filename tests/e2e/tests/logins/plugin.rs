@@ -19,7 +19,7 @@ const COUNT: &str = "date +%s.%N >> FOLDER/starts\n";
 /// Logs in with the password, which is the name, and prints the id-token.
 const LOG_IN: &str = r#"
 end=$(date -u -d '+30 seconds' +%FT%TZ)
-answer=$(curl -sS --fail -d grant_type=password -d scope=openid -d client_id=onyxia-k8s-apiserver \
+answer=$(curl -sS --fail --cacert "$SSL_CERT_FILE" -d grant_type=password -d scope=openid -d client_id=onyxia-k8s-apiserver \
     -d username=NAME -d password=NAME ISSUER/protocol/openid-connect/token) || exit 1
 token=$(printf %s "$answer" | sed -n 's/.*"id_token":"\([^"]*\)".*/\1/p')
 printf '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s"END}}' "$token"

@@ -148,7 +148,11 @@ fn an_interrupt_ends_both() {
         assert_eq!(child.wait().unwrap().code(), Some(130), "{plugin}");
         plugin_ends(&pid);
         // At a terminal both get it.
-        let line = format!("kubectl-{} {}", plugin.replace('-', "_"), args.join(" "));
+        let line = format!(
+            "exec kubectl-{} {}",
+            plugin.replace('-', "_"),
+            args.join(" ")
+        );
         let mut terminal = carol.person.at_terminal(&line);
         let pid = plugin_runs(&carol);
         terminal.presses("\x03");

@@ -17,7 +17,12 @@ fn a_code_is_asked_for_once_and_psql_gets_the_rest() {
         ..Special::default()
     };
     let carol = ByPlugin::new(&mut stage, "carol", &alice.namespace(), &asks);
-    let psql = || format!("kubectl-proxy_db pg --port {} -- psql -XAtn", free_port());
+    let psql = || {
+        format!(
+            "exec kubectl-proxy_db pg --port {} -- psql -XAtn -P pager=off",
+            free_port()
+        )
+    };
 
     // What is typed when psql is there.
     let mut terminal = carol.person.at_terminal(&psql());
@@ -47,7 +52,7 @@ fn a_code_is_asked_for_once_and_psql_gets_the_rest() {
     assert_eq!(carol.starts().len(), 2);
 
     // A wrong one is the plugin's affair.
-    let mut terminal = carol.person.at_terminal("kubectl-share_db list");
+    let mut terminal = carol.person.at_terminal("exec kubectl-share_db list");
     terminal.shows("Code: ");
     terminal.presses("1\n");
     assert_eq!(terminal.end(), 1);

@@ -1,7 +1,6 @@
 //! A tunnel outlives the login with which it was opened.
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -112,9 +111,14 @@ fn carries(person: &Person, database: &str, mut renew: impl FnMut()) {
 }
 
 fn account_token(person: &Person) -> String {
-    let text = fs::read_to_string(&person.kubeconfig).unwrap();
-    let path = text.split('"').find(|part| Path::new(part).is_file());
-    fs::read_to_string(path.expect("a token file")).unwrap()
+    let file = [
+        "config",
+        "view",
+        "-o",
+        "jsonpath={.users[0].user.tokenFile}",
+    ];
+    let path = person.kubectl(&file).ok().stdout;
+    fs::read_to_string(path).unwrap()
 }
 
 #[test]
