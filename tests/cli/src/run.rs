@@ -293,6 +293,26 @@ impl Running<'_> {
         line
     }
 
+    /// Waits until it has this file open.
+    pub fn opens(&self, path: &Path) {
+        let open = format!("/proc/{}/fd", self.child.id());
+        let deadline = Instant::now() + DEADLINE;
+        let has = || {
+            let descriptors = std::fs::read_dir(&open).into_iter().flatten().flatten();
+            descriptors
+                .filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok())
+                .any(|file| file == path)
+        };
+        while !has() {
+            assert!(
+                Instant::now() < deadline,
+                "{} is not opened",
+                path.display()
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
