@@ -51,10 +51,13 @@ fn every_connection_opens_whatever_the_login() {
                     renewed.unwrap_or_else(|error| panic!("{error}"));
                 }
             });
-            let old = ["get", "pods", "--token", &first];
+            let mut late = account.clone();
+            late.kubeconfig = folder.path().join("late");
+            let user = format!("token: {first}");
+            fs::write(&late.kubeconfig, with_user(&account, &namespace, &user)).unwrap();
             // It is not in the API server's memory any more either.
             eventually("the first token has ended", Duration::from_mins(1), || {
-                account.kubectl(&old).code != 0
+                late.kubectl(&["get", "pods"]).code != 0
             });
             assert_eq!(account.sql(database, "select 1").ok().stdout, "1\n");
         });
