@@ -1,4 +1,4 @@
-//! In a pod without a kubeconfig, as in Onyxia's VSCode: the pod's ServiceAccount.
+//! In a pod without a kubeconfig, as in Onyxia's editors: the pod's ServiceAccount.
 
 use std::path::Path;
 

@@ -82,8 +82,8 @@ fn every_connection_opens_whatever_the_login() {
 fn carries(person: &Person, database: &str, mut renew: impl FnMut()) {
     renew();
     let mut proxy = person.proxy(database);
-    let after = Duration::from_secs(if rounds(1, 2) == 1 { 10 } else { 120 });
-    let until = LIFETIME * u32::try_from(rounds(1, 2)).unwrap() + after;
+    // In seconds.
+    let until = u64::try_from(rounds(30 + 10, 2 * 30 + 120)).unwrap();
     let started = Instant::now();
     let mut opened = 0;
     loop {
@@ -99,7 +99,7 @@ fn carries(person: &Person, database: &str, mut renew: impl FnMut()) {
             outcome.stderr,
             proxy.said()
         );
-        if started.elapsed() > until {
+        if started.elapsed().as_secs() >= until {
             break;
         }
         eventually("it is time for the next connection", INTERVAL * 2, || {
