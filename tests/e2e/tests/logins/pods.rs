@@ -1,4 +1,4 @@
-//! In a pod, as Onyxia starts VSCode and Jupyter: a ServiceAccount with a role, and no kubeconfig.
+//! In a pod, as Onyxia starts its editors and notebooks: a ServiceAccount with a role, and no kubeconfig.
 
 use std::env;
 use std::path::{Path, PathBuf};

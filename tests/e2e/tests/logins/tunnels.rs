@@ -51,10 +51,13 @@ fn every_connection_opens_whatever_the_login() {
                     renewed.unwrap_or_else(|error| panic!("{error}"));
                 }
             });
-            let old = ["get", "pods", "--token", &first];
+            let mut late = account.clone();
+            late.kubeconfig = folder.path().join("late");
+            let user = format!("token: {first}");
+            fs::write(&late.kubeconfig, with_user(&account, &namespace, &user)).unwrap();
             // It is not in the API server's memory any more either.
             eventually("the first token has ended", Duration::from_mins(1), || {
-                account.kubectl(&old).code != 0
+                late.kubectl(&["get", "pods"]).code != 0
             });
             assert_eq!(account.sql(database, "select 1").ok().stdout, "1\n");
         });
@@ -79,8 +82,8 @@ fn every_connection_opens_whatever_the_login() {
 fn carries(person: &Person, database: &str, mut renew: impl FnMut()) {
     renew();
     let mut proxy = person.proxy(database);
-    let after = Duration::from_secs(if rounds(1, 2) == 1 { 10 } else { 120 });
-    let until = LIFETIME * u32::try_from(rounds(1, 2)).unwrap() + after;
+    // In seconds.
+    let until = u64::try_from(rounds(30 + 10, 2 * 30 + 120)).unwrap();
     let started = Instant::now();
     let mut opened = 0;
     loop {
@@ -96,7 +99,7 @@ fn carries(person: &Person, database: &str, mut renew: impl FnMut()) {
             outcome.stderr,
             proxy.said()
         );
-        if started.elapsed() > until {
+        if started.elapsed().as_secs() >= until {
             break;
         }
         eventually("it is time for the next connection", INTERVAL * 2, || {

@@ -85,14 +85,14 @@ impl Login {
             .unwrap()
             .log_in(realm, &student.name)
             .unwrap();
-        let state = stage.cluster.state().canonicalize().unwrap();
+        let files = stage.cluster.state().canonicalize().unwrap();
         Self {
             issuer: realm.url(),
             authority: std::fs::read_to_string(stage.cluster.login_certificate()).unwrap(),
             id_token: tokens.id_token,
             refresh_token: tokens.refresh_token,
-            dns: state.join("resolv.conf"),
-            trusted: state.join("trusted.crt"),
+            dns: files.join("resolv.conf"),
+            trusted: files.join("trusted.crt"),
         }
     }
 }
