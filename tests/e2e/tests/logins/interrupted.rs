@@ -8,6 +8,7 @@ use std::time::Instant;
 use e2e::{Stage, rounds, run};
 
 use crate::logins::kubeconfig::Kept;
+use crate::logins::report;
 
 #[test]
 fn ctrl_c_during_a_refresh_loses_nothing() {
@@ -59,6 +60,9 @@ fn ctrl_c_during_a_refresh_loses_nothing() {
         );
     }
     assert_eq!(alice.refreshes().failed, 0);
+    report(&format!(
+        "{tries} times Ctrl-C, {in_the_middle} of them after the issuer was asked: nothing lost"
+    ));
     alice.is_as_it_was_kept();
 }
 
