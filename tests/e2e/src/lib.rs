@@ -16,12 +16,16 @@ mod outcome;
 mod person;
 mod pod_watch;
 mod proxy;
+mod soak;
 mod stage;
+mod stopwatch;
 mod web;
 
 pub use outcome::{Outcome, eventually, run};
 pub use person::Person;
 pub use pod_watch::PodWatch;
 pub use proxy::{Proxy, free_port};
+pub use soak::rounds;
 pub use stage::{Alone, Stage};
+pub use stopwatch::Stopwatch;
 pub use web::Answer;
