@@ -70,6 +70,12 @@ pub struct ConnectionFlags {
     /// Address of the API server
     #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
     pub server: Option<String>,
+    /// User name for basic authentication
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub username: Option<String>,
+    /// Password for basic authentication (other users of this machine can read it: prefer a kubeconfig)
+    #[arg(long, global = true, value_name = "PASSWORD", hide_short_help = true)]
+    pub password: Option<String>,
     /// Bearer token for the API server (other users of this machine can read it: prefer a kubeconfig)
     #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
     pub token: Option<String>,
@@ -82,23 +88,14 @@ pub struct ConnectionFlags {
     )]
     pub as_user: Option<String>,
     /// Act as a member of this group; may be repeated
-    #[arg(
-        long,
-        global = true,
-        value_name = "GROUP",
-        requires = "as_user",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, value_name = "GROUP", hide_short_help = true)]
     pub as_group: Vec<String>,
     /// Act as the user with this UID
-    #[arg(
-        long,
-        global = true,
-        value_name = "UID",
-        requires = "as_user",
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, value_name = "UID", hide_short_help = true)]
     pub as_uid: Option<String>,
+    /// Act as a user with this extra attribute; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", hide_short_help = true)]
+    pub as_user_extra: Vec<String>,
     /// File with the certificate authority of the API server
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub certificate_authority: Option<String>,
@@ -109,11 +106,20 @@ pub struct ConnectionFlags {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub client_key: Option<String>,
     /// Do not check the API server's certificate: anybody in between can read and change everything
-    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = truth, hide_short_help = true)]
     pub insecure_skip_tls_verify: Option<bool>,
     /// Name to expect in the API server's certificate
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub tls_server_name: Option<String>,
+    /// Ask for answers without compression (they always are)
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = truth, hide_short_help = true)]
+    pub disable_compression: Option<bool>,
+    /// Directory of kubectl's cache (there is none here)
+    #[arg(long, global = true, value_name = "DIRECTORY", hide_short_help = true)]
+    pub cache_dir: Option<String>,
+    /// File of kubectl's preferences, for its policy on credential plugins
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub kuberc: Option<String>,
     /// Give up a request after this time, such as `10s`; `0` waits for ever
     #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout, hide_short_help = true)]
     pub request_timeout: Option<Duration>,
@@ -124,7 +130,50 @@ fn request_timeout(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    crate::duration::parse(text)
+    // Fractions and milliseconds, as Go writes them.
+    let of_go = text.parse::<jiff::SignedDuration>().ok();
+    match of_go.and_then(|duration| Duration::try_from(duration).ok()) {
+        Some(duration) => Ok(duration),
+        None => crate::duration::parse(text),
+    }
+}
+
+/// A truth value as kubectl's flags take it (Go's `strconv.ParseBool`).
+fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("write `true` or `false`".into()),
+    }
+}
+
+impl ConnectionFlags {
+    /// The same where an empty value is none, as it is for kubectl.
+    #[must_use]
+    pub fn without_empty_values(&self) -> Self {
+        let mut flags = self.clone();
+        for value in [
+            &mut flags.namespace,
+            &mut flags.context,
+            &mut flags.kubeconfig,
+            &mut flags.cluster,
+            &mut flags.user,
+            &mut flags.server,
+            &mut flags.username,
+            &mut flags.password,
+            &mut flags.token,
+            &mut flags.as_user,
+            &mut flags.as_uid,
+            &mut flags.certificate_authority,
+            &mut flags.client_certificate,
+            &mut flags.client_key,
+            &mut flags.tls_server_name,
+            &mut flags.kuberc,
+        ] {
+            value.take_if(|value| value.is_empty());
+        }
+        flags
+    }
 }
 
 /// Arguments that carry the flags common to all.
@@ -135,7 +184,10 @@ pub trait Command: Parser {
 
 /// The whole life of a plugin's process: arguments, signals, errors, exit code.
 pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -> ExitCode {
-    let args = match A::try_parse() {
+    let parsed = as_kubectl(A::command())
+        .try_get_matches()
+        .and_then(|matches| A::from_arg_matches(&matches));
+    let args = match parsed {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
@@ -169,6 +221,7 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
     });
     // A lookup or credential plugin may still run on another thread; nobody waits for it.
     runtime.shutdown_background();
+    crate::login::settle();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -176,6 +229,11 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// A flag given twice counts once, the later one: people have an alias with `-n` in it.
+fn as_kubectl(command: clap::Command) -> clap::Command {
+    command.args_override_self(true).mut_subcommands(as_kubectl)
 }
 
 /// Prints help, the version, or what was typed wrongly, in one write. clap repeats arguments as they are, so what could

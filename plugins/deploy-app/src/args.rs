@@ -84,18 +84,18 @@ pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
     } else {
         MANAGER
     };
-    let cluster = || Cluster::connect(&args.globals.connection, manager);
+    let cluster = async || Cluster::connect(&args.globals.connection, manager).await;
     match args.command {
         None if from_files => {
             let checked = args.deploy.for_files()?;
-            manifests::run(&cluster()?, &ui, &interrupt, checked).await
+            manifests::run(&cluster().await?, &ui, &interrupt, checked).await
         }
         None => {
             let checked = args.deploy.for_name()?;
-            deploy::run(&cluster()?, &ui, &interrupt, checked).await
+            deploy::run(&cluster().await?, &ui, &interrupt, checked).await
         }
-        Some(Subcommands::List(list)) => list::run(&cluster()?, &ui, &list).await,
-        Some(Subcommands::Delete(delete)) => delete::run(&cluster()?, &ui, &delete).await,
+        Some(Subcommands::List(list)) => list::run(&cluster().await?, &ui, &list).await,
+        Some(Subcommands::Delete(delete)) => delete::run(&cluster().await?, &ui, &delete).await,
     }
 }
 

@@ -84,7 +84,7 @@ impl Command for Args {
 
 /// Connects and forwards.
 pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
-    let cluster = Cluster::connect(&args.globals.connection, MANAGER)?;
+    let cluster = Cluster::connect(&args.globals.connection, MANAGER).await?;
     let database = match args.database {
         Some(typed) => typed,
         None => choose(&cluster, &ui).await?,

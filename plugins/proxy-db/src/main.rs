@@ -3,6 +3,7 @@
 mod args;
 mod child;
 mod find;
+mod login;
 mod proxy;
 mod report;
 mod target;

@@ -15,7 +15,7 @@ use commons::{Cluster, Error, Kind, Result, Ui};
 use crate::find::{Found, find};
 use crate::report::{self, Ready};
 use crate::target::{News, Target};
-use crate::{child, wait};
+use crate::{child, login, wait};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -58,13 +58,16 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         ));
     }
     // A command such as psql reads standard input; a credential plugin must not.
-    let tunnel = if wishes.command.is_empty() {
-        cluster.clone()
-    } else {
-        cluster.leaving_stdin_alone()?
-    };
-    let engine = Rc::new(WebSocketPerConnection::new(tunnel.clone()));
-    let target = Rc::new(Target::new(tunnel, wishes.database, database, card));
+    if !wishes.command.is_empty() {
+        cluster.leave_stdin_alone();
+    }
+    let engine = Rc::new(WebSocketPerConnection::new(cluster.clone()));
+    let target = Rc::new(Target::new(
+        cluster.clone(),
+        wishes.database,
+        database,
+        card,
+    ));
     let callers = if wishes.any_local_user {
         Callers::Anyone
     } else {
@@ -81,7 +84,12 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
     if wishes.command.is_empty() {
         session.announce(wishes.json).await?;
     }
-    let serving = serve(bound, callers, &target, engine, ui);
+    let serving = async {
+        tokio::select! {
+            served = serve(bound, callers, &target, engine, ui) => served,
+            () = login::remind(cluster, ui) => Ok(()),
+        }
+    };
     if wishes.command.is_empty() {
         serving.await?;
         return Err(Error::of(Kind::Child(1), ""));
@@ -142,7 +150,7 @@ impl Session<'_> {
         if card.is_none() {
             may_forward(self.cluster, &endpoint).await?;
         }
-        self.say_connected(&endpoint);
+        self.say_connected(&endpoint).await;
         if let Some(client) = report::client(database, &self.credentials, self.port) {
             self.ui.status(format!("Connect with: {client}"));
         }
@@ -161,7 +169,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn say_connected(&self, endpoint: &Endpoint) {
+    async fn say_connected(&self, endpoint: &Endpoint) {
         self.ui.status(report::forwarding(
             &self.addresses,
             self.target.database(),
@@ -169,13 +177,14 @@ impl Session<'_> {
             self.cluster.context(),
         ));
         say_shared(self.target, self.ui);
+        login::announce(self.cluster, self.ui).await;
     }
 
     /// Waits for the database, then runs the command.
     async fn work(&self, command: &[OsString], interrupt: &Interrupt) -> Result<()> {
         wait::until_it_answers(self.target, self.port, self.ui).await?;
         if let Some(endpoint) = self.target.last_endpoint() {
-            self.say_connected(&endpoint);
+            self.say_connected(&endpoint).await;
         }
         let host = Ipv4Addr::LOCALHOST.to_string();
         let variables =

@@ -58,7 +58,7 @@ impl Command for Args {
 
 /// Connects and runs the command that was asked for.
 pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
-    let cluster = Cluster::connect(&args.globals.connection, MANAGER)?;
+    let cluster = Cluster::connect(&args.globals.connection, MANAGER).await?;
     match args.command {
         None => share::run(&cluster, &ui, &interrupt, args.share).await,
         Some(Subcommands::List(list)) => list::run(&cluster, &ui, &list).await,

@@ -1,82 +1,37 @@
-//! kube's HTTP stack, put together with the settings that a tunnel and a person at a terminal need.
+//! kube's client on top of a login: each request carries the present credential, and goes out once more with another one if the
+//! API server refuses it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use http::{Response, Uri};
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connection, HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use futures::future::BoxFuture;
+use http::header::AUTHORIZATION;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use kube::Client;
 use kube::client::{Body, ClientBuilder, ConfigExt};
-use kube::{Client, Config, Error};
-use tower::{BoxError, ServiceBuilder, ServiceExt};
+use rustls::sign::CertifiedKey;
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
-/// A client for `config`; `clock` receives how many seconds the server's clock is ahead.
-pub(super) fn build(config: &Config, clock: Arc<AtomicI64>) -> Result<Client, Error> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(Duration::from_secs(10)));
-    tcp.set_keepalive(Some(Duration::from_secs(30)));
-    match &config.proxy_url {
-        None => stack(config, tcp, clock),
-        Some(proxy) => match proxy.scheme_str() {
-            Some("socks5" | "socks5h") => stack(config, SocksV5::new(proxy.clone(), tcp), clock),
-            Some("http") => stack(
-                config,
-                authorized(Tunnel::new(proxy.clone(), tcp), proxy)?,
-                clock,
-            ),
-            Some("https") => {
-                let tls = config.rustls_https_connector_with_connector(tcp)?;
-                stack(
-                    config,
-                    authorized(Tunnel::new(proxy.clone(), tls), proxy)?,
-                    clock,
-                )
-            }
-            _ => Err(Error::ProxyProtocolUnsupported {
-                proxy_url: Box::new(proxy.clone()),
-            }),
-        },
-    }
-}
+use crate::error::{Error, Result};
+use crate::login::{Credential, Failed, Login, Transport, same_identity, transport};
+use crate::printable;
 
-/// Adds the user and password of a proxy's URL, if it has any.
-fn authorized<C>(tunnel: Tunnel<C>, proxy: &Uri) -> Result<Tunnel<C>, Error> {
-    let Some((userinfo, _)) = proxy
-        .authority()
-        .and_then(|authority| authority.as_str().split_once('@'))
-    else {
-        return Ok(tunnel);
-    };
-    let plain: Vec<u8> = percent_encoding::percent_decode_str(userinfo).collect();
-    let mut value = http::HeaderValue::try_from(format!(
-        "Basic {}",
-        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, plain)
-    ))
-    .map_err(|error| Error::HttpError(error.into()))?;
-    value.set_sensitive(true);
-    Ok(tunnel.with_auth(value))
-}
-
-fn stack<C>(config: &Config, connector: C, clock: Arc<AtomicI64>) -> Result<Client, Error>
-where
-    C: tower::Service<Uri> + Clone + Send + Sync + 'static,
-    C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
-    C::Future: Send + 'static,
-    C::Error: std::error::Error + Send + Sync + 'static,
-{
-    let https = config.rustls_https_connector_with_connector(connector)?;
-    let hyper: hyper_util::client::legacy::Client<_, Body> =
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
+/// A client of a cluster; `clock` receives how many seconds the server's clock is ahead.
+///
+/// # Errors
+/// Settings that no connection can be made with.
+pub(super) fn build(login: Arc<Login>, clock: Arc<AtomicI64>) -> Result<Client> {
+    let headers = login.config.extra_headers_layer().map_err(|error| {
+        Error::usage("the name of the user or group to act as cannot be sent")
+            .caused_by(printable::short(&error.to_string(), 200))
+    })?;
+    let namespace = login.config.default_namespace.clone();
     let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(hyper)
+        .layer(login.config.base_uri_layer())
+        .layer(headers)
+        .service(Authorized::new(login)?)
         .map_response(move |response: Response<_>| {
             if let Some(ahead) = response
                 .headers()
@@ -87,7 +42,94 @@ where
             }
             response
         });
-    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+    Ok(ClientBuilder::new(service, namespace).build())
+}
+
+/// Sends requests with the present credential.
+#[derive(Clone)]
+struct Authorized {
+    login: Arc<Login>,
+    /// The connections, and the certificate that was shown on them.
+    connections: Arc<Mutex<(Option<Arc<CertifiedKey>>, Transport)>>,
+}
+
+impl Authorized {
+    fn new(login: Arc<Login>) -> Result<Self> {
+        let transport = transport(&login.config, login.proxy.as_ref(), None)?;
+        Ok(Self {
+            login,
+            connections: Arc::new(Mutex::new((None, transport))),
+        })
+    }
+
+    /// Connections on which this credential's certificate is shown: another one needs new connections.
+    fn connections(&self, credential: &Credential) -> Result<Transport> {
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let identity = credential.identity.as_ref();
+        if !same_identity(connections.0.as_ref(), identity) {
+            let new = transport(&self.login.config, self.login.proxy.as_ref(), identity)?;
+            *connections = (identity.cloned(), new);
+        }
+        Ok(connections.1.clone())
+    }
+
+    async fn send(
+        &self,
+        mut request: Request<Body>,
+        credential: &Credential,
+    ) -> Result<Response<Incoming>, BoxError> {
+        let connections = self.connections(credential).map_err(Failed)?;
+        if let Some(header) = &credential.header {
+            request.headers_mut().insert(AUTHORIZATION, header.clone());
+        }
+        connections.oneshot(request).await
+    }
+
+    async fn authorized(self, request: Request<Body>) -> Result<Response<Incoming>, BoxError> {
+        let again = copy(&request);
+        let credential = self.login.credentials.current().await.map_err(Failed)?;
+        let response = self.send(request, &credential).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let other = self
+            .login
+            .credentials
+            .instead_of(&credential)
+            .await
+            .map_err(Failed)?;
+        match (other, again) {
+            (Some(other), Some(request)) => self.send(request, &other).await,
+            _ => Ok(response),
+        }
+    }
+}
+
+impl Service<Request<Body>> for Authorized {
+    type Response = Response<Incoming>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.clone().authorized(request))
+    }
+}
+
+/// The same request, to be sent a second time.
+fn copy(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
 }
 
 /// How far a `Date` header is ahead of this machine's clock. Both are read at about the same moment, so up to a second is

@@ -5,7 +5,6 @@
 //! ends in time.
 
 mod client;
-mod config;
 pub mod documents;
 mod logs;
 mod rights;
@@ -27,6 +26,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cli::ConnectionFlags;
 use crate::error::{Connection, Error, Kind, Request, Result, explain};
+use crate::login::Login;
 
 pub use rights::Right;
 pub use watch::{Change, Seen, Selection};
@@ -64,7 +64,7 @@ pub struct Cluster {
     timeout: Option<Duration>,
     /// Seconds that the API server's clock is ahead of this machine's, from its `Date` headers.
     clock: Arc<AtomicI64>,
-    config: Arc<kube::Config>,
+    login: Arc<Login>,
 }
 
 impl Debug for Cluster {
@@ -86,65 +86,46 @@ pub struct Identity {
 }
 
 impl Cluster {
-    /// Prepares a client from kubectl's flags, `KUBECONFIG`, `~/.kube/config` or, where there is none of these, the pod's
-    /// ServiceAccount. Nothing is sent yet.
+    /// Logs in as kubectl's flags, `KUBECONFIG`, `~/.kube/config` or, where there is none of these, the pod's ServiceAccount
+    /// say. Nothing is sent yet, but a credential plugin runs now, while nothing else is on the screen.
     ///
     /// # Errors
-    /// A kubeconfig that is absent, unreadable or names what it does not hold.
-    pub fn connect(flags: &ConnectionFlags, manager: &'static str) -> Result<Self> {
-        let (config, connection) = config::load(flags)?;
-        let mut cluster = Self::with(config, connection, flags.request_timeout, manager)?;
-        cluster.is_named = flags.namespace.is_some();
-        Ok(cluster)
-    }
-
-    fn with(
-        config: kube::Config,
-        connection: Connection,
-        timeout: Option<Duration>,
-        manager: &'static str,
-    ) -> Result<Self> {
+    /// A kubeconfig that is absent, unreadable or names what it does not hold; a plugin that fails.
+    pub async fn connect(flags: &ConnectionFlags, manager: &'static str) -> Result<Self> {
+        let flags = &flags.without_empty_values();
+        let login = Arc::new(Login::find(flags)?);
+        if login.credentials.may_ask().await {
+            login.credentials.current().await?;
+        }
         let clock = Arc::new(AtomicI64::new(0));
-        let client = client::build(&config, clock.clone())
-            .map_err(|error| config::explain_credentials(&error, &connection))?;
-        let timeout = match timeout {
+        let timeout = match flags.request_timeout {
             None => Some(REQUEST_TIMEOUT),
             Some(Duration::ZERO) => None,
             some => some,
         };
         Ok(Self {
-            client,
-            namespace: config.default_namespace.clone(),
-            is_named: false,
+            client: client::build(login.clone(), clock.clone())?,
+            namespace: login.config.default_namespace.clone(),
+            is_named: flags.namespace.is_some(),
             manager,
-            connection: Arc::new(connection),
+            connection: Arc::new(login.connection.clone()),
             timeout,
             clock,
-            config: Arc::new(config),
+            login,
         })
     }
 
-    /// The same cluster through a credential plugin that does not touch standard input, for while a child command uses it.
+    /// From now on a credential plugin does not read standard input: a child command does.
+    pub fn leave_stdin_alone(&self) {
+        self.login.credentials.leave_stdin_alone();
+    }
+
+    /// When the login ends, if it cannot be renewed without its owner.
     ///
     /// # Errors
-    /// When the credentials cannot be loaded again.
-    pub fn leaving_stdin_alone(&self) -> Result<Self> {
-        let mut config = (*self.config).clone();
-        let Some(exec) = &mut config.auth_info.exec else {
-            return Ok(self.clone());
-        };
-        exec.interactive_mode = Some(kube::config::ExecInteractiveMode::Never);
-        let mut cluster = Self::with(
-            config,
-            (*self.connection).clone(),
-            self.timeout,
-            self.manager,
-        )?;
-        if self.timeout.is_none() {
-            cluster.timeout = None;
-        }
-        cluster.is_named = self.is_named;
-        Ok(cluster)
+    /// It has ended.
+    pub async fn login_end(&self) -> Result<Option<Timestamp>> {
+        self.login.credentials.end().await
     }
 
     /// The namespace that is meant when none is named.
@@ -205,9 +186,9 @@ impl Cluster {
     ) -> Result<T> {
         let start = std::time::Instant::now();
         let outcome = match self.timeout {
-            Some(timeout) => match tokio::time::timeout(timeout, work).await {
-                Ok(outcome) => outcome,
-                Err(elapsed) => Err(kube::Error::Service(Box::new(elapsed))),
+            Some(timeout) => match self.login.credentials.within(timeout, work).await {
+                Some(outcome) => outcome,
+                None => Err(kube::Error::Service("deadline has elapsed".into())),
             },
             None => work.await,
         };

@@ -11,6 +11,7 @@ use crate::printable;
 
 pub use hint::{Amount, Change, Hint};
 pub use refusal::{explain, rights_hints};
+pub(crate) use transport::why as why_unreachable;
 
 /// A result whose error is for the user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -233,8 +234,6 @@ pub struct Connection {
     pub context: String,
     /// The words for how one is known there: `user "alice"`.
     pub credential: String,
-    /// The program that the kubeconfig runs for credentials, empty if none.
-    pub plugin: String,
     /// The proxy in between, without its password; empty if none.
     pub proxy: String,
     /// When the credential ends, if it tells.

@@ -3,13 +3,14 @@
 use kube::core::Status;
 
 use super::{Connection, Error, Kind, Request, transport};
+use crate::login::{Failed, over};
 use crate::printable;
 
 /// Puts a failed request into words.
 pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connection) -> Error {
     match error {
         kube::Error::Api(status) => explain_status(status, request, connection),
-        kube::Error::Auth(error) => explain_auth(error, &connection.plugin),
+        kube::Error::Service(error) if error.is::<Failed>() => error.downcast_ref().map_or_else(|| transport::explain(&**error, connection), |failed: &Failed| failed.0.clone()),
         kube::Error::SerdeError(_) => transport::unintelligible(connection).caused_by("it is not JSON of the form that was asked for"),
         kube::Error::FromUtf8(_) => transport::unintelligible(connection).caused_by("it is not text"),
         kube::Error::UpgradeConnection(error) => Error::new(format!("the API server at {} does not open a tunnel{}", connection.server, request.place()))
@@ -141,10 +142,10 @@ fn explain_unauthorized(connection: &Connection) -> Error {
             .hint(renew);
     }
     match connection.expires {
-        Some(expires) => refused(&connection.credential)
-            .caused_by(format!("the token expired at {expires:.0}"))
-            .hint(renew),
-        None => refused(&connection.credential)
+        Some(expires) if expires <= jiff::Timestamp::now() => {
+            over(&format!("the token expired at {expires:.0}"))
+        }
+        _ => refused(&connection.credential)
             .hint(format!("the credentials may have expired: {renew}")),
     }
 }
@@ -303,29 +304,4 @@ fn webhook(message: &str) -> Option<String> {
         .1;
     let name = after.strip_prefix('"')?.split('"').next()?;
     Some(format!("`{}`", printable::short(name, 100)))
-}
-
-fn explain_auth(error: &kube::client::AuthError, program: &str) -> Error {
-    use kube::client::AuthError as A;
-    let failed = Error::of(Kind::Unauthorized, "cannot get credentials for the cluster");
-    match error {
-        A::AuthExecStart(error) => failed
-            .caused_by(format!("its credential plugin `{program}` cannot be started: {error}"))
-            .hint("install it, or use another kubeconfig"),
-        A::AuthExecRun { out, .. } => {
-            let failed = failed.caused_by(format!("its credential plugin `{program}` ended with {}", out.status));
-            let text = String::from_utf8_lossy(&out.stderr);
-            match text.lines().rev().find(|line| !line.trim().is_empty()) {
-                Some(last) => failed.caused_by(printable::short(last, 300)),
-                None => failed,
-            }
-            .hint("log in again, then retry")
-        }
-        A::ReadTokenFile(error, path) => failed.caused_by(format!("cannot read the token file {}: {error}", path.display())),
-        A::AuthExec(_) if program.is_empty() => failed.caused_by("the kubeconfig names a way to log in that kubectl no longer has either (`auth-provider`)").hint("get a new kubeconfig (on Onyxia: My account, Kubernetes)"),
-        A::AuthExecParse(_) | A::ExecPluginFailed | A::AuthExec(_) => {
-            failed.caused_by(format!("its credential plugin `{program}` gave no usable answer")).hint("log in again, then retry")
-        }
-        other => failed.caused_by(printable::short(&other.to_string(), 300)),
-    }
 }

@@ -75,7 +75,7 @@ const CAUSES: &[(&[&str], &str, &str)] = &[
 ];
 
 /// Puts a request that got no answer into words.
-pub(super) fn explain(error: &kube::Error, connection: &Connection) -> Error {
+pub(super) fn explain(error: &dyn StdError, connection: &Connection) -> Error {
     let chain = chain(error);
     let all = chain.join(": ");
     let through = if connection.proxy.is_empty() {
@@ -114,6 +114,19 @@ pub(super) fn explain(error: &kube::Error, connection: &Connection) -> Error {
         };
         away(cause).hint("check `proxy-url` in the kubeconfig, HTTPS_PROXY and NO_PROXY")
     }
+}
+
+/// Why a server could not be spoken to, in one phrase.
+pub(crate) fn why(error: &(dyn StdError + 'static)) -> String {
+    let chain = chain(error);
+    let all = chain.join(": ");
+    let found = CAUSES
+        .iter()
+        .find(|(words, ..)| words.iter().any(|words| all.contains(words)));
+    found.map_or_else(
+        || printable::short(chain.last().map_or("", String::as_str), 300),
+        |(_, cause, _)| (*cause).to_owned(),
+    )
 }
 
 /// An answer that no API server gives.

@@ -26,6 +26,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// Whether it names itself as its issuer.
     pub self_signed: bool,
+    /// Its public key, as `SubjectPublicKeyInfo` without the header.
+    pub public_key: Vec<u8>,
     /// The certificate itself.
     pub der: Vec<u8>,
 }
@@ -41,7 +43,7 @@ impl Certificate {
         let mut validity = Der(fields.expect(SEQUENCE)?);
         let (not_before, not_after) = (validity.time()?, validity.time()?);
         let subject = fields.expect(SEQUENCE)?;
-        let _key = fields.expect(SEQUENCE)?;
+        let key = fields.expect(SEQUENCE)?;
         let _ids = (fields.optional(ISSUER_ID), fields.optional(SUBJECT_ID));
         let names = match fields.optional(EXTENSIONS) {
             Some(extensions) => names(Der(Der(extensions).expect(SEQUENCE)?))?,
@@ -54,6 +56,7 @@ impl Certificate {
             not_before,
             not_after,
             self_signed: issuer == subject,
+            public_key: key.to_vec(),
             der: der.to_vec(),
         })
     }

@@ -7,7 +7,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -17,6 +16,7 @@ use tower::ServiceExt;
 use super::tls::Trust;
 use super::{Lookup, Trouble, Unconnected};
 use crate::printable;
+use crate::proxy::{Proxies, Proxy};
 
 /// How long an address may take before the next one is tried beside it (RFC 8305).
 const NEXT_AFTER: Duration = Duration::from_millis(250);
@@ -42,7 +42,7 @@ pub(super) struct Route {
 enum By {
     Dns,
     Address(SocketAddr),
-    Proxy(Intercept),
+    Proxy(Proxy),
 }
 
 /// A connection on which the server, or for an `http` URL its proxy, can be spoken to.
@@ -61,7 +61,7 @@ impl Route {
     pub(super) fn to(
         url: &Uri,
         address: Option<SocketAddr>,
-        proxies: &Matcher,
+        proxies: &Proxies,
     ) -> Result<Self, Trouble> {
         let secure = match url.scheme_str() {
             Some("https") => true,
@@ -76,8 +76,7 @@ impl Route {
         let host = bare(url.host().unwrap_or_default());
         let by = match address {
             Some(address) => By::Address(address),
-            None if this_machine(host) => By::Dns,
-            None => proxies.intercept(url).map_or(By::Dns, By::Proxy),
+            None => proxies.for_url(url).cloned().map_or(By::Dns, By::Proxy),
         };
         Ok(Self {
             secure,
@@ -108,14 +107,14 @@ impl Route {
     /// The proxy as `scheme://host:port`, without a password.
     pub(super) fn proxy_name(&self) -> Option<String> {
         match &self.by {
-            By::Proxy(proxy) => Some(proxy.uri().to_string().trim_end_matches('/').to_owned()),
+            By::Proxy(proxy) => Some(proxy.name()),
             _ => None,
         }
     }
 
     /// Whether the request itself is for a proxy, which happens only for `http` URLs.
     fn asks_proxy(&self) -> bool {
-        matches!(&self.by, By::Proxy(proxy) if !self.secure && !socks(proxy))
+        matches!(&self.by, By::Proxy(proxy) if !self.secure && !proxy.is_socks())
     }
 
     pub(super) async fn open(&self, trust: &Trust, deadline: Instant) -> Result<Opened, Trouble> {
@@ -138,7 +137,7 @@ impl Route {
             stream,
             address,
             authorization: match &self.by {
-                By::Proxy(proxy) if self.asks_proxy() => proxy.basic_auth().cloned(),
+                By::Proxy(proxy) if self.asks_proxy() => proxy.authorization(),
                 _ => None,
             },
         })
@@ -147,7 +146,7 @@ impl Route {
     /// Connects to the proxy and, unless it is to fetch the URL itself, from there to the server.
     async fn through(
         &self,
-        proxy: &Intercept,
+        proxy: &Proxy,
         trust: &Trust,
         deadline: Instant,
     ) -> Result<(Stream, SocketAddr), Trouble> {
@@ -175,12 +174,10 @@ impl Route {
             async move { stream.ok_or(std::io::Error::from(std::io::ErrorKind::NotConnected)) }
         });
         let through = async {
-            if socks(proxy) {
+            if proxy.is_socks() {
                 let tunnel = SocksV5::new(uri.clone(), connected);
-                let tunnel = match proxy.raw_auth() {
-                    Some((user, password)) => {
-                        tunnel.with_auth(user.to_owned(), password.to_owned())
-                    }
+                let tunnel = match proxy.login() {
+                    Some((user, password)) => tunnel.with_auth(user, password),
                     None => tunnel,
                 };
                 tunnel
@@ -189,8 +186,8 @@ impl Route {
                     .map_err(|error| error.to_string())
             } else {
                 let tunnel = Tunnel::new(uri.clone(), connected);
-                let tunnel = match proxy.basic_auth() {
-                    Some(value) => tunnel.with_auth(value.clone()),
+                let tunnel = match proxy.authorization() {
+                    Some(value) => tunnel.with_auth(value),
                     None => tunnel,
                 };
                 tunnel
@@ -301,13 +298,6 @@ pub(super) async fn dial(
     })
 }
 
-fn socks(proxy: &Intercept) -> bool {
-    proxy
-        .uri()
-        .scheme_str()
-        .is_some_and(|scheme| scheme.starts_with("socks"))
-}
-
 fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
@@ -318,12 +308,4 @@ fn bracketed(host: &str) -> String {
     } else {
         host.to_owned()
     }
-}
-
-/// Whether a host is this machine, which no proxy can reach; as Go's `ProxyFromEnvironment` has it, and so kubectl.
-fn this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }

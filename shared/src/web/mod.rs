@@ -18,12 +18,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 pub use certificate::Certificate;
 pub use trouble::{Distrust, Lookup, Trouble, Unconnected};
+
+use crate::proxy::Proxies;
 
 use connect::{Route, Stream};
 use tls::Trust;
@@ -37,7 +38,7 @@ pub struct Client {
     timeout: Duration,
     body: usize,
     to: Option<SocketAddr>,
-    proxies: Arc<Matcher>,
+    proxies: Arc<Proxies>,
     trust: Trust,
 }
 
@@ -64,14 +65,13 @@ pub struct Answer {
 
 impl Client {
     /// A client that gives up on a request after `timeout`, from the lookup of the name to the end of the answer. Uses the
-    /// proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name (also in lower case), but never for this
-    /// machine itself.
+    /// proxies that the environment names, see [`Proxies`].
     pub fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             body: BODY,
             to: None,
-            proxies: Arc::new(Matcher::from_env()),
+            proxies: Arc::new(Proxies::from_env()),
             trust: Trust::default(),
         }
     }

@@ -17,7 +17,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Who: me\r\n\r\nhi"
 /// A client that knows no proxy, whatever the environment of the tests says.
 fn client(timeout: Duration) -> Client {
     Client {
-        proxies: Arc::new(Matcher::builder().build()),
+        proxies: Arc::default(),
         ..Client::new(timeout)
     }
 }
@@ -624,13 +624,8 @@ async fn what_does_not_speak_tls_is_told() {
 
 // Proxies.
 
-fn through(proxy: &str, no: &str) -> Arc<Matcher> {
-    Arc::new(
-        Matcher::builder()
-            .all(proxy.to_owned())
-            .no(no.to_owned())
-            .build(),
-    )
+fn through(proxy: &str, no: &str) -> Arc<Proxies> {
+    Arc::new(Proxies::new(proxy, proxy, no))
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! The API server: what it stores, whom it knows, what it allows, and what a test makes of it.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::authority::TRUSTED;
 use crate::controllers::{self, Fate};
 use crate::discovery;
 use crate::http::{Request, Response, Server};
@@ -64,12 +65,19 @@ impl Shared {
 impl ApiServer {
     /// Starts one without TLS.
     pub fn start() -> Self {
-        Self::run(None)
+        static TLS: LazyLock<Arc<rustls::ServerConfig>> =
+            LazyLock::new(|| TRUSTED.server("127.0.0.1"));
+        Self::run(Some(TLS.clone()))
     }
 
-    /// Starts one with TLS.
+    /// Starts one with another certificate.
     pub fn start_tls(tls: Arc<rustls::ServerConfig>) -> Self {
         Self::run(Some(tls))
+    }
+
+    /// Starts one that speaks in the clear, to which nobody sends credentials.
+    pub fn start_in_the_clear() -> Self {
+        Self::run(None)
     }
 
     fn run(tls: Option<Arc<rustls::ServerConfig>>) -> Self {

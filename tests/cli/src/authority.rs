@@ -1,6 +1,6 @@
 //! Certificates: a certificate authority of one's own, and what it signs.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -8,6 +8,9 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+
+/// The authority of every API server here, which the kubeconfigs name.
+pub static TRUSTED: LazyLock<Authority> = LazyLock::new(Authority::default);
 
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);

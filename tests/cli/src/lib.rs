@@ -44,7 +44,7 @@ mod target;
 mod validation;
 
 pub use api::{ApiServer, JobController};
-pub use authority::Authority;
+pub use authority::{Authority, TRUSTED};
 pub use controllers::{Fate, Issuing};
 pub use http::{Request, Response};
 pub use internet::Internet;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::ApiServer;
 use crate::Stopwatch;
+use crate::authority::TRUSTED;
 use crate::internet::{self, Internet};
 
 /// No run takes longer: the longest wait of a plugin is 10 s.
@@ -43,12 +44,15 @@ impl Session {
             .tempdir()
             .unwrap();
         let replaced = vec![(path_text(home.path()), "/home/alice".to_owned())];
-        Self {
+        let mut session = Self {
             home,
             environment: Vec::new(),
             replaced,
             names: None,
-        }
+        };
+        let trusted = session.write(".trusted.pem", TRUSTED.pem());
+        session.env("SSL_CERT_FILE", trusted);
+        session
     }
 
     /// As Alice, with `~/.kube/config` for this server.
@@ -109,8 +113,8 @@ impl Session {
         );
         self.write("names/nsswitch.conf", "hosts: files dns\n");
         let hosts = self.write("names/hosts", "127.0.0.1 localhost\n");
-        let authority = self.write("authority.pem", internet.authority());
-        self.env("SSL_CERT_FILE", authority);
+        let trusted = format!("{}{}", TRUSTED.pem(), internet.authority());
+        self.write(".trusted.pem", trusted);
         self.hide(&address, internet::SHOWN);
         self.names = hosts.parent().map(Path::to_owned);
     }

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use kube::{
     Client, Config,
+    client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::Value;
@@ -119,6 +120,38 @@ impl Api {
                 Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
                 Err(error) => Err(said("DELETE", path, &error)),
             }
+        })
+    }
+
+    /// Sends a request to a server that is no API server, and returns the status and the body of its answer.
+    pub(crate) fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<(u16, String)> {
+        let failed = || format!("no answer to {method} {path}");
+        self.block(async {
+            let mut request = http::Request::builder().method(method).uri(path);
+            for &(name, value) in headers {
+                request = request.header(name, value);
+            }
+            let request = request
+                .body(Body::from(body.into_bytes()))
+                .with_context(failed)?;
+            let answer = self
+                .client
+                .send(request)
+                .await
+                .map_err(|error| Error::new(failed()).because(chain(&error)))?;
+            let status = answer.status().as_u16();
+            let body = answer
+                .into_body()
+                .collect_bytes()
+                .await
+                .with_context(failed)?;
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
         })
     }
 

@@ -45,16 +45,29 @@ impl Identity {
 
 /// The authority that API server, components and users trust.
 pub(crate) struct Authority {
+    name: &'static str,
     certificate: String,
     key: KeyPair,
 }
 
 impl Authority {
-    /// A new authority.
+    /// The authority of the node.
+    const NODE: &str = "kube-commons-node";
+
+    /// A new authority for the node.
     pub(crate) fn create() -> Result<Self> {
+        Self::named(Self::NODE)
+    }
+
+    /// A new authority of another name, for what the node's authority is not trusted for.
+    pub(crate) fn named(name: &'static str) -> Result<Self> {
         let key = new_key()?;
-        let certificate = self_signed_root(&Self::parameters(), &key)?;
-        Ok(Self { certificate, key })
+        let certificate = self_signed_root(&root_parameters(name), &key)?;
+        Ok(Self {
+            name,
+            certificate,
+            key,
+        })
     }
 
     /// The authority written to this directory earlier.
@@ -66,6 +79,7 @@ impl Authority {
         let key = KeyPair::from_pem(&read("ca.key")?)
             .context("the authority's key cannot be understood")?;
         Ok(Self {
+            name: Self::NODE,
             certificate: read("ca.crt")?,
             key,
         })
@@ -82,11 +96,6 @@ impl Authority {
     /// Its certificate in PEM.
     pub(crate) fn certificate(&self) -> &str {
         &self.certificate
-    }
-
-    /// Its name is all that a signature takes from these, so they are the same whenever the authority is read again.
-    fn parameters() -> CertificateParams {
-        root_parameters("kube-commons-node")
     }
 
     /// A certificate for a client: user name and groups as Kubernetes reads them (CN and O).
@@ -116,7 +125,8 @@ impl Authority {
         names: &[SanType],
         usages: &[ExtendedKeyUsagePurpose],
     ) -> Result<Identity> {
-        let parameters = Self::parameters();
+        // Its name is all that a signature takes from these, so they are the same whenever the authority is read again.
+        let parameters = root_parameters(self.name);
         let issuer = Issuer::from_params(&parameters, &self.key);
         let mut parameters = validity(CertificateParams::default());
         parameters.subject_alt_names = names.to_vec();

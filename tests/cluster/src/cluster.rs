@@ -1,20 +1,28 @@
 //! The cluster as tests see it: the node of this checkout, or any cluster where the caller is admin.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
 };
 
 use crate::{
     additions::Addition,
     api::Api,
+    cache,
     error::{Context as _, Error, Result},
     external,
     fault::{self, Fault},
     foreign,
-    layout::{COMMAND, Layout},
+    issuer::{AUTHORITY, Issuer},
+    layout::{self, COMMAND, Layout},
+    login::{self, Login},
     node, programs, users,
+    workstation::{self, Workstation},
 };
 
 /// Set to `current` to use the cluster of `KUBECONFIG` instead of the own node.
@@ -161,6 +169,22 @@ impl Cluster {
         self.layout.path("pki/issuer-ca.crt")
     }
 
+    /// The certificate (PEM) of the authority that signed the own node's issuer's, to trust it by.
+    pub fn login_certificate(&self) -> PathBuf {
+        self.layout.path(AUTHORITY)
+    }
+
+    /// Every certificate to trust on the own node, whether or not it is there.
+    pub(crate) fn certificates(&self) -> [PathBuf; 5] {
+        [
+            self.ingress_certificate(),
+            self.gateway_certificate(),
+            self.second_certificate(),
+            self.issuer_certificate(),
+            self.login_certificate(),
+        ]
+    }
+
     /// The address that the names below [`crate::INGRESS_DOMAIN`] and [`crate::GATEWAY_DOMAIN`] lead to on the own node; DNS answers there too.
     pub fn address(&self) -> Ipv4Addr {
         self.layout.address()
@@ -186,18 +210,39 @@ impl Cluster {
         self.layout.kubeconfig(name)
     }
 
-    /// Makes a user as Onyxia does and returns the path of their kubeconfig. Doing it twice is doing it once.
+    /// Makes a user as Onyxia does, who logs in by a certificate: [`Self::add_user_with`].
+    pub fn add_user(&self, name: &str, role: Option<&str>, groups: &[&str]) -> Result<PathBuf> {
+        self.add_user_with(name, role, groups, Login::Certificate)
+    }
+
+    /// Makes a user as Onyxia does and returns the path of their kubeconfig. Doing it twice is doing it once, with a fresh login.
     ///
     /// The user is `oidc-NAME` with these groups. With a role there is the namespace `user-NAME` and in it the `RoleBinding`
-    /// `full_control_namespace` to this `ClusterRole`; `None` gives neither a namespace nor any right.
-    pub fn add_user(&self, name: &str, role: Option<&str>, groups: &[&str]) -> Result<PathBuf> {
+    /// `full_control_namespace` to this `ClusterRole`; `None` gives neither a namespace nor any right. Groups at the issuer are
+    /// `oidc-GROUP` in the cluster. Logins other than by a certificate are on the own node only.
+    pub fn add_user_with(
+        &self,
+        name: &str,
+        role: Option<&str>,
+        groups: &[&str],
+        login: Login,
+    ) -> Result<PathBuf> {
         users::check_name(name)?;
+        if login.realm().is_some() {
+            self.require(&[Addition::Keycloak])?;
+        }
+        if login == Login::ServiceAccount {
+            self.only_own_node("ServiceAccounts as users are")?;
+            if role.is_none() {
+                return Err(Error::new("a ServiceAccount needs a namespace"));
+            }
+        }
         let api = Api::of(&self.admin)?;
         if self.own {
-            node::add_user(&self.layout, &api, name, role, groups)?;
+            node::add_user(&self.layout, &api, name, role, groups, login)?;
         } else {
             if let Some(role) = role {
-                users::give_namespace(&api, name, role)?;
+                users::give_namespace(&api, name, role, &login.subject(name))?;
             }
             foreign::write_user_kubeconfig(
                 &api,
@@ -214,25 +259,61 @@ impl Cluster {
     /// Deletes the user's namespace, without waiting for its end unless `wait`, and the user's kubeconfig.
     pub fn remove_user(&self, name: &str, wait: bool) -> Result<()> {
         users::check_name(name)?;
-        let kubeconfig = self.layout.kubeconfig(name);
-        match fs::remove_file(&kubeconfig) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(
-                    Error::new(format!("{} cannot be removed", kubeconfig.display()))
-                        .because(error),
-                );
-            }
-            _ => {}
-        }
+        cache::remove_file(&self.layout.kubeconfig(name))?;
+        login::forget(&self.layout, name)?;
         users::take_namespace(&Api::of(&self.admin)?, name, wait)
     }
 
     /// Makes a fault happen on the own node. It has happened when this returns.
     pub fn fault(&self, fault: Fault) -> Result<()> {
-        if !self.own {
-            return Err(Error::new("faults are possible on the own node only")
-                .hint(format!("leave {CHOICE} out and run `make cluster`")));
-        }
+        self.only_own_node("faults are possible")?;
         fault::inject(&self.layout, fault)
+    }
+
+    /// The issuer that users log in at.
+    pub fn issuer(&self) -> Result<Issuer> {
+        self.require(&[Addition::Keycloak])?;
+        Issuer::of(&self.layout)
+    }
+
+    /// Writes a fresh token for a user who is a `ServiceAccount`, valid for at least 10 min. It has a Secret to itself;
+    /// tokens before it end as at [`Self::revoke_token`].
+    pub fn renew_token(&self, name: &str, lifetime: Duration) -> Result<()> {
+        self.only_own_node("ServiceAccounts as users are")?;
+        login::renew_token(&self.layout, &Api::of(&self.admin)?, name, lifetime)
+    }
+
+    /// Makes the token of a user who is a `ServiceAccount` invalid, by deleting the Secret that it is bound to. The API server
+    /// may take it for 10 s more when it has seen it just before.
+    pub fn revoke_token(&self, name: &str) -> Result<()> {
+        self.only_own_node("ServiceAccounts as users are")?;
+        login::revoke_token(&Api::of(&self.admin)?, name)
+    }
+
+    /// A program, about to run at the [`Workstation`] of a user: their kubeconfig, and kubectl and the plugins first in PATH.
+    /// The plugins are those of `COMMONS_BIN_DIR`, or of the checkout's optimised build.
+    pub fn command_as(&self, name: &str, program: impl AsRef<OsStr>) -> Result<Command> {
+        let kubeconfig = self.layout.kubeconfig(name);
+        if !kubeconfig.exists() {
+            return Err(Error::new(format!("no user {name}"))
+                .hint(format!("run `{COMMAND} user add {name}`")));
+        }
+        let plugins = match env::var_os("COMMONS_BIN_DIR") {
+            Some(directory) => PathBuf::from(directory),
+            None => layout::target_directory()?.join("release"),
+        };
+        let mut command = Workstation::of(self)?.command(program);
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("PATH", workstation::path(&self.kubectl, &plugins)?);
+        Ok(command)
+    }
+
+    fn only_own_node(&self, what: &str) -> Result<()> {
+        if self.own {
+            return Ok(());
+        }
+        Err(Error::new(format!("{what} on the own node only"))
+            .hint(format!("leave {CHOICE} out and run `make cluster`")))
     }
 }

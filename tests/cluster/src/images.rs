@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Read as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     time::Instant,
 };
 
@@ -14,9 +14,7 @@ use crate::{
     archive::{self, Image, Layer},
     cache::{Entry, Key, directory},
     error::{Context as _, Error, Result},
-    external,
-    interrupt::{self, LongChild},
-    machine,
+    external, interrupt, machine,
     programs::Program,
     progress::{Progress, readable},
 };
@@ -245,31 +243,9 @@ fn debian_layer(progress: &Progress) -> Result<PathBuf> {
             progress.doing("images: installing Debian packages");
             let mut command = external::command("mmdebstrap");
             command.args(DEBIAN).arg(scratch.join("layer.tar"));
-            command
-                .env("TMPDIR", scratch)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::piped());
-            let mut running = LongChild::spawn(&mut command)?;
-            let said = running
-                .child
-                .stderr
-                .take()
-                .map(std::io::read_to_string)
-                .transpose()
-                .ok()
-                .flatten()
-                .unwrap_or_default();
-            let status = running
-                .child
-                .wait()
-                .map_err(|error| external::not_started(&command, &error))?;
-            interrupt::check()?;
-            if status.success() {
-                return Ok(());
-            }
-            Err(external::failed(&command, status.to_string(), &said)
-                .hint("check that Debian's packages can be reached: `apt-get update`"))
+            interrupt::run(command.env("TMPDIR", scratch)).map_err(|error| {
+                error.hint("check that Debian's packages can be reached: `apt-get update`")
+            })
         },
     )?;
     Ok(made.join("layer.tar"))

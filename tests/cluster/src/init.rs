@@ -30,7 +30,7 @@ use crate::{
     error::{Context as _, Error, Result},
     external, identity,
     identity::ProcessIdentity,
-    layout::{INSIDE, INSIDE_CACHE, Layout, NODE_NAME, POD_GATEWAY, inside},
+    layout::{INSIDE, INSIDE_CACHE, LOGIN_HOST, Layout, NODE_NAME, POD_GATEWAY, inside},
     record::Started,
 };
 
@@ -139,12 +139,25 @@ fn make_mounts(layout: &Layout) -> Result<()> {
                 .with_context(|| format!("{real} cannot be covered"))?;
         }
     }
+    name_the_issuer(layout)?;
     // Volumes that the kubelet mounts must appear in containers; none of it reaches the host, whose mounts were detached before.
     mount_change(
         "/",
         MountPropagationFlags::SHARED | MountPropagationFlags::REC,
     )
     .context("mounts cannot be shared")
+}
+
+/// The API server does not ask the node's DNS for the issuer of tokens. Java looks up its own host, and waits for an answer.
+fn name_the_issuer(layout: &Layout) -> Result<()> {
+    let (real, shown) = ("/etc/hosts", "/run/hosts");
+    let Ok(known) = fs::read_to_string(real) else {
+        return Ok(());
+    };
+    let (known, address) = (known.trim_end(), layout.address());
+    let hosts = format!("{known}\n{address} {LOGIN_HOST} {NODE_NAME}\n");
+    fs::write(shown, hosts).with_context(|| format!("{shown} cannot be written"))?;
+    mount_bind(shown, real).with_context(|| format!("{real} cannot be covered"))
 }
 
 fn make_network(layout: &Layout) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use std::{
     os::unix::process::CommandExt as _,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -78,6 +78,27 @@ impl LongChild {
             .unwrap_or_else(PoisonError::into_inner)
             .push(child.id());
         Ok(Self { child })
+    }
+}
+
+/// Runs a command that may take long to its end; what it says matters only together with its failure.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut running = LongChild::spawn(command)?;
+    let stderr = running.child.stderr.take().map(std::io::read_to_string);
+    let said = stderr.and_then(std::result::Result::ok).unwrap_or_default();
+    let status = running
+        .child
+        .wait()
+        .map_err(|error| crate::external::not_started(command, &error))?;
+    check()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(crate::external::failed(command, status.to_string(), &said))
     }
 }
 

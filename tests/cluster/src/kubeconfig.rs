@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
 use crate::{
+    api::Api,
     certificates::{Identity, write_private},
     error::{Context as _, Result},
 };
@@ -53,16 +55,28 @@ impl Server {
         namespace: &str,
         credentials: &Value,
     ) -> Result<()> {
-        let config = json!({
+        let text = serde_saphyr::to_string(&self.config(user, namespace, credentials))
+            .with_context(|| format!("the kubeconfig of {user} cannot be written"))?;
+        write_private(path, &text)
+    }
+
+    /// A kubeconfig whose only user authenticates as `credentials` says.
+    pub(crate) fn config(&self, user: &str, namespace: &str, credentials: &Value) -> Value {
+        json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": user,
             "contexts": [{"name": user, "context": {"cluster": "kube-commons", "user": user, "namespace": namespace}}],
             "clusters": [{"name": "kube-commons", "cluster": self.cluster}],
             "users": [{"name": user, "user": credentials}],
-        });
-        let text = serde_saphyr::to_string(&config)
-            .with_context(|| format!("the kubeconfig of {user} cannot be written"))?;
-        write_private(path, &text)
+        })
+    }
+
+    /// A client of this server that authenticates as `credentials` says.
+    pub(crate) fn connect(&self, credentials: &Value) -> Result<Api> {
+        let config: Kubeconfig =
+            serde_json::from_value(self.config("client", "default", credentials))
+                .context("the server cannot be named in a kubeconfig")?;
+        Api::connect(config)
     }
 }

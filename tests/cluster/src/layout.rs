@@ -25,6 +25,11 @@ pub const GATEWAY_DOMAIN: &str = "gw.example.test";
 /// The domain whose every name leads to the second ingress controller.
 pub const SECOND_DOMAIN: &str = "haproxy.example.test";
 
+/// The host at which Keycloak issues tokens, on the node's address.
+pub(crate) const LOGIN_HOST: &str = "auth.example.test";
+/// The port at which Keycloak issues tokens.
+pub(crate) const LOGIN_PORT: u16 = 8443;
+
 /// Number, state directory and names of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -124,7 +129,7 @@ pub(crate) fn inside(relative: &str) -> String {
 }
 
 /// `target/` of the workspace around the current directory, as cargo would choose it.
-fn target_directory() -> Result<PathBuf> {
+pub(crate) fn target_directory() -> Result<PathBuf> {
     Ok(workspace()?.join("target"))
 }
 

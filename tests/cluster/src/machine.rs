@@ -3,13 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::{
     error::{Error, Result},
-    external,
-    interrupt::LongChild,
+    external, interrupt,
     progress::Progress,
 };
 
@@ -79,6 +78,24 @@ const IMAGES: &[Package] = &[Package {
     shows: "mmdebstrap",
 }];
 
+/// What running Keycloak needs. Not a version: Debian's releases have different ones, each recent enough.
+const JAVA: &[Package] = &[Package {
+    name: "default-jre-headless",
+    shows: "java",
+}];
+
+/// What fetching Keycloak needs.
+const MAVEN: &[Package] = &[
+    Package {
+        name: "maven",
+        shows: "mvn",
+    },
+    Package {
+        name: "unzip",
+        shows: "unzip",
+    },
+];
+
 impl Package {
     fn is_there(self) -> bool {
         if self.shows.starts_with('/') {
@@ -118,6 +135,16 @@ pub(crate) fn ensure_node_packages(progress: &Progress) -> Result<()> {
 /// Installs what making the images needs, if anything is missing.
 pub(crate) fn ensure_image_packages(progress: &Progress) -> Result<()> {
     ensure_packages(IMAGES, progress)
+}
+
+/// Installs what running Keycloak needs, if anything is missing.
+pub(crate) fn ensure_java(progress: &Progress) -> Result<()> {
+    ensure_packages(JAVA, progress)
+}
+
+/// Installs what fetching Keycloak needs, if anything is missing.
+pub(crate) fn ensure_maven(progress: &Progress) -> Result<()> {
+    ensure_packages(MAVEN, progress)
 }
 
 /// Installs those of `packages` that are missing, as root; otherwise names the command.
@@ -180,27 +207,8 @@ fn apt(arguments: &[&str]) -> Result<()> {
     let mut command = external::command("apt-get");
     command
         .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut running = LongChild::spawn(&mut command)?;
-    let mut said = String::new();
-    if let Some(mut stderr) = running.child.stderr.take() {
-        use std::io::Read as _;
-        // What apt-get says matters only together with its failure.
-        let _ = stderr.read_to_string(&mut said);
-    }
-    let status = running
-        .child
-        .wait()
-        .map_err(|error| external::not_started(&command, &error))?;
-    crate::interrupt::check()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(external::failed(&command, status.to_string(), &said))
-    }
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    interrupt::run(&mut command)
 }
 
 /// The Go command and its version, if it is new enough.

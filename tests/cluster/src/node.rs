@@ -21,10 +21,12 @@ use crate::{
     components::{self, Component, Setup},
     control::{self, Components, Health, Request},
     error::{Context as _, Error, Result},
-    external, images, interrupt,
+    external, images, interrupt, keycloak,
     kubeconfig::Server,
     layout::{Layout, NODE_NAME, POD_GATEWAY},
-    link, machine,
+    link,
+    login::{self, Login},
+    machine,
     programs::Program,
     progress::Progress,
     record::{Ready, Started},
@@ -141,19 +143,32 @@ fn build(with: &[Addition], progress: &Progress) -> Result<()> {
     {
         program.ensure(progress)?;
     }
+    if with.contains(&Addition::Keycloak) {
+        keycloak::ensure(progress)?;
+    }
     Ok(())
+}
+
+/// The processes that these additions bring.
+fn components_of(with: &[Addition]) -> impl Iterator<Item = Component> {
+    with.iter()
+        .flat_map(|addition| addition.components())
+        .copied()
 }
 
 fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress) -> Result<()> {
     progress.doing("starting the node");
     let setup = Setup { layout, progress };
     prepare_state(&setup, content)?;
-    for &component in Component::STOCK {
+    for component in Component::STOCK.iter().copied().chain(components_of(with)) {
         component.prepare(&setup)?.record(layout, component)?;
     }
     start_init(layout)?;
     progress.doing("starting the API server");
     for component in [Component::Etcd, Component::Apiserver, Component::Containerd] {
+        start(layout, component)?;
+    }
+    for component in components_of(with) {
         start(layout, component)?;
     }
     let api = Api::of(&layout.kubeconfig("admin"))?;
@@ -174,7 +189,7 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
     }
     storage::offer(&api)?;
     for &name in users::DEFAULT {
-        add_user(layout, &api, name, Some("admin"), &[])?;
+        add_user(layout, &api, name, Some("admin"), &[], Login::default())?;
     }
     announce_policy_engine(layout, &api)?;
     start(layout, Component::Felix)?;
@@ -202,6 +217,11 @@ fn extend(
     progress: &Progress,
 ) -> Result<()> {
     build(missing, progress)?;
+    let setup = Setup { layout, progress };
+    for component in components_of(missing) {
+        component.prepare(&setup)?.record(layout, component)?;
+        start(layout, component)?;
+    }
     let api = Api::of(&layout.kubeconfig("admin"))?;
     let with = Addition::complete(present.iter().chain(missing).copied());
     for addition in missing {
@@ -451,6 +471,12 @@ fn announce_policy_engine(layout: &Layout, api: &Api) -> Result<()> {
     .map(drop)
 }
 
+/// The node's API server, as a kubeconfig names it.
+pub(crate) fn server(layout: &Layout) -> Result<Server> {
+    let authority = Authority::read(&layout.path("pki"))?;
+    Ok(Server::new(&layout.server(), authority.certificate()))
+}
+
 /// Makes a user of this node and their kubeconfig.
 pub(crate) fn add_user(
     layout: &Layout,
@@ -458,23 +484,15 @@ pub(crate) fn add_user(
     name: &str,
     role: Option<&str>,
     groups: &[&str],
+    login: Login,
 ) -> Result<()> {
-    let authority = Authority::read(&layout.path("pki"))?;
-    let identity = authority.client(&users::user_name(name), groups)?;
-    let namespace = if role.is_some() {
+    let namespace = if let Some(role) = role {
+        users::give_namespace(api, name, role, &login.subject(name))?;
         users::namespace(name)
     } else {
         "default".to_owned()
     };
-    if let Some(role) = role {
-        users::give_namespace(api, name, role)?;
-    }
-    Server::new(&layout.server(), authority.certificate()).write(
-        &layout.kubeconfig(name),
-        name,
-        &namespace,
-        &identity,
-    )
+    login::write_kubeconfig(layout, api, name, &namespace, groups, login)
 }
 
 /// Waits until everything that tests rely on works, each by its own sign.
@@ -650,7 +668,9 @@ fn complaints(
     }
     for component in Component::STOCK
         .iter()
-        .filter(|&wanted| !components.iter().any(|(component, _)| component == wanted))
+        .copied()
+        .chain(components_of(with))
+        .filter(|wanted| !components.iter().any(|(component, _)| component == wanted))
     {
         complaints.push(format!("{component} was not started"));
     }

@@ -45,6 +45,7 @@ static KREW: Module = module!("krew": "go.mod", "go.sum");
 static CNPG: Module = module!("cnpg": "go.mod", "go.sum");
 static CERT_MANAGER: Module = module!("cert-manager": "go.mod", "go.sum", "main.go");
 static HAPROXY_INGRESS: Module = module!("haproxy-ingress": "go.mod", "go.sum");
+static KUBELOGIN: Module = module!("kubelogin": "go.mod", "go.sum");
 static WEB: Module = module!("web": "go.mod", "main.go", "app.go", "registry.go");
 
 /// A program that can be built.
@@ -64,6 +65,8 @@ pub enum Program {
     HaproxyIngress,
     /// The `CloudNativePG` operator.
     CnpgManager,
+    /// The credential plugin `kubectl oidc-login`.
+    Kubelogin,
     /// An app to deploy, and an image registry: what the image `web:1` runs.
     Web,
     /// The client of the same release as the node.
@@ -108,6 +111,7 @@ impl Program {
         Self::CertManager,
         Self::HaproxyIngress,
         Self::CnpgManager,
+        Self::Kubelogin,
         Self::Web,
         Self::Kubectl,
         Self::Krew,
@@ -124,6 +128,7 @@ impl Program {
             Self::CertManager => "cert-manager",
             Self::HaproxyIngress => "haproxy-ingress",
             Self::CnpgManager => "cnpg-manager",
+            Self::Kubelogin => "kubelogin",
             Self::Web => "web",
             Self::Kubectl => "kubectl",
             Self::Krew => "krew",
@@ -154,6 +159,7 @@ impl Program {
                 ..recipe(&NETPOL, ".", "5 min")
             },
             Self::Coredns => recipe(&COREDNS, ".", "1 min"),
+            Self::Kubelogin => recipe(&KUBELOGIN, "github.com/int128/kubelogin", "1 min"),
             Self::Web => recipe(&WEB, ".", "20 s"),
             Self::Traefik => Recipe {
                 objects: Some(("sigs.k8s.io/gateway-api", "config/crd/standard")),

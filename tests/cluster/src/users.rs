@@ -13,9 +13,12 @@ use crate::{
 /// The users every node starts with.
 pub const DEFAULT: &[&str] = &["alice", "bob", "eve"];
 
+/// What the cluster puts before the names of users and groups.
+pub(crate) const PREFIX: &str = "oidc-";
+
 /// The cluster's name for a user.
 pub fn user_name(name: &str) -> String {
-    format!("oidc-{name}")
+    format!("{PREFIX}{name}")
 }
 
 /// The namespace of a user.
@@ -38,8 +41,13 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         .hint("use lower-case letters, digits and dashes, and not `admin`"))
 }
 
-/// Makes the user's namespace and gives it to them with this `ClusterRole`; waits for the end of an earlier namespace of that name.
-pub(crate) fn give_namespace(api: &Api, name: &str, role: &str) -> Result<()> {
+/// The user as a `RoleBinding` names them.
+pub(crate) fn subject(name: &str) -> Value {
+    json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user_name(name)})
+}
+
+/// Makes the user's namespace and gives it to `subject` with this `ClusterRole`; waits for the end of an earlier namespace of that name.
+pub(crate) fn give_namespace(api: &Api, name: &str, role: &str, subject: &Value) -> Result<()> {
     let namespace = namespace(name);
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     let path = format!("/api/v1/namespaces/{namespace}");
@@ -58,15 +66,14 @@ pub(crate) fn give_namespace(api: &Api, name: &str, role: &str) -> Result<()> {
     )?;
     let bindings =
         format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
-    let binding = binding(name, role);
+    let binding = binding(role, subject);
     if api.create(&bindings, &binding)?.is_some() {
         return Ok(());
     }
     let path = format!("{bindings}/full_control_namespace");
-    if api
-        .get(&path)?
-        .is_some_and(|existing| existing["roleRef"]["name"] != role)
-    {
+    if api.get(&path)?.is_some_and(|existing| {
+        existing["roleRef"]["name"] != role || existing["subjects"] != binding["subjects"]
+    }) {
         // A binding's role cannot be changed.
         api.delete(&path)?;
         api.create(&bindings, &binding)?;
@@ -74,13 +81,13 @@ pub(crate) fn give_namespace(api: &Api, name: &str, role: &str) -> Result<()> {
     Ok(())
 }
 
-fn binding(name: &str, role: &str) -> Value {
+fn binding(role: &str, subject: &Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {"name": "full_control_namespace"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user_name(name)}],
+        "subjects": [subject],
     })
 }
 

@@ -11,7 +11,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use test_cluster::{Addition, Cluster, Component, Fault, Layout};
+use test_cluster::{
+    Addition, Cluster, Component, Fault, Layout, Lifetimes, Login, Realm, Refreshes,
+};
 
 /// One test at a time: each says how fast things are, and memory holds two nodes, not six.
 static MACHINE: Mutex<()> = Mutex::new(());
@@ -522,6 +524,119 @@ fn additions_come_to_a_node_and_come_back_with_it() {
     node.up();
     assert_ne!(node.init_pid(), first);
     assert!(node.ok(&["status"]).contains("ingress, gateway"));
+}
+
+#[test]
+fn users_log_in_in_every_way() {
+    let node = Node::new();
+    node.up();
+    let first = node.init_pid();
+    let error = node
+        .cluster()
+        .add_user_with("alice", Some("admin"), &[], Login::Onyxia(Realm::Short))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("up --with keycloak`"), "{error}");
+    assert!(
+        node.ok(&["up", "--with", "keycloak"])
+            .contains("has what was missing")
+    );
+    assert_eq!(node.init_pid(), first);
+    let cluster = node.cluster();
+    let types = |name: &str, arguments: &[&str]| {
+        let kubectl = cluster.kubectl();
+        let mut command = cluster.command_as(name, kubectl).unwrap();
+        command.args(arguments).output().unwrap()
+    };
+    let whoami = ["auth", "whoami"];
+    for (name, login, user) in [
+        ("ann", Login::Certificate, "oidc-ann"),
+        ("ben", Login::Onyxia(Realm::Sspcloud), "oidc-ben"),
+        ("cat", Login::Kubelogin(Realm::SingleUse), "oidc-cat"),
+        (
+            "dan",
+            Login::ServiceAccount,
+            "system:serviceaccount:user-dan:dan",
+        ),
+    ] {
+        // Twice is once.
+        for _ in 0..2 {
+            cluster
+                .add_user_with(name, Some("admin"), &["one"], login)
+                .unwrap();
+        }
+        let said = good(&types(name, &whoami), &whoami);
+        assert!(said.contains(user), "{said}");
+        let group = if name == "ann" { "[one" } else { "[oidc-one" };
+        assert_eq!(said.contains(group), name != "dan", "{said}");
+        let create = ["create", "configmap", "mine"];
+        good(&types(name, &create), &create);
+        let other = ["get", "pods", "-n", "user-alice"];
+        assert!(!types(name, &other).status.success());
+    }
+    tokens_are_refreshed(&cluster, &types);
+    good(&types("dan", &whoami), &whoami);
+    let old = cluster.state().join("dan.token");
+    let before = fs::read_to_string(&old).unwrap();
+    cluster.revoke_token("dan").unwrap();
+    until("the deleted Secret's token is refused", || {
+        !types("dan", &whoami).status.success()
+    });
+    cluster.renew_token("dan", Duration::from_mins(10)).unwrap();
+    assert_ne!(before, fs::read_to_string(&old).unwrap());
+    good(&types("dan", &whoami), &whoami);
+
+    cluster.fault(Fault::Kill(Component::Keycloak)).unwrap();
+    assert!(!node.run(&["status"]).status.success());
+    let namespace = pid_namespace(node.init_pid());
+    node.ok(&["down"]);
+    node.assert_nothing_left(Some(namespace));
+}
+
+/// An id-token that is over is refreshed, by a refresh token that is good once, until the session is ended.
+fn tokens_are_refreshed(cluster: &Cluster, types: &dyn Fn(&str, &[&str]) -> Output) {
+    let realm = Realm::SingleUse;
+    let whoami = ["auth", "whoami"];
+    let issuer = cluster.issuer().unwrap();
+    let refreshes = || issuer.refreshes(realm, "fay").unwrap();
+    cluster
+        .add_user_with("fay", Some("admin"), &[], Login::Onyxia(realm))
+        .unwrap();
+    let kubeconfig = cluster.kubeconfig("fay");
+    let first = fs::read(&kubeconfig).unwrap();
+    assert_eq!(refreshes(), Refreshes::default());
+    until("kubectl refreshes the id-token", || {
+        good(&types("fay", &whoami), &whoami);
+        refreshes().succeeded == 1
+    });
+    let second = fs::read(&kubeconfig).unwrap();
+    assert_ne!(first, second);
+    fs::write(&kubeconfig, first).unwrap();
+    assert!(!types("fay", &whoami).status.success());
+    assert_eq!(refreshes().succeeded, 1);
+    assert!(refreshes().failed > 0);
+
+    cluster
+        .add_user_with("fay", Some("admin"), &[], Login::Onyxia(realm))
+        .unwrap();
+    issuer.end_sessions(realm, "fay").unwrap();
+    until("a session that was ended gives no more tokens", || {
+        !types("fay", &whoami).status.success()
+    });
+    assert_eq!(refreshes().succeeded, 0);
+    assert_eq!(
+        (
+            Realm::Sspcloud.lifetimes().id_token,
+            realm.lifetimes().single_use
+        ),
+        (Duration::from_mins(5), true)
+    );
+    let brief = Lifetimes {
+        id_token: Duration::from_mins(2),
+        ..Realm::Short.lifetimes()
+    };
+    issuer.set_lifetimes(Realm::Short, brief).unwrap();
+    issuer.log_in(Realm::Short, "alice").unwrap();
 }
 
 #[test]

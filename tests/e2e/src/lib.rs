@@ -19,6 +19,7 @@ mod proxy;
 mod soak;
 mod stage;
 mod stopwatch;
+mod terminal;
 mod web;
 
 pub use outcome::{Outcome, eventually, run};
@@ -28,4 +29,5 @@ pub use proxy::{Proxy, free_port};
 pub use soak::rounds;
 pub use stage::{Alone, Stage};
 pub use stopwatch::Stopwatch;
+pub use terminal::Terminal;
 pub use web::Answer;

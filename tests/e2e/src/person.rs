@@ -16,6 +16,8 @@ pub struct Person {
     pub kubeconfig: PathBuf,
     pub(crate) kubectl: PathBuf,
     pub(crate) machine: Machine,
+    /// Whether everything that they type needs the cluster's names and certificates, as a login at its issuer does.
+    pub(crate) at_workstation: bool,
 }
 
 impl Person {
@@ -29,7 +31,16 @@ impl Person {
     /// # Panics
     /// When it was not built.
     pub fn plugin(&self, plugin: &str) -> Command {
-        self.environment(Command::new(program(plugin)))
+        self.command(program(plugin))
+    }
+
+    /// Any program, about to run as this person.
+    pub fn command(&self, program: impl AsRef<Path>) -> Command {
+        self.environment(if self.at_workstation {
+            self.machine.command(program)
+        } else {
+            Command::new(program.as_ref())
+        })
     }
 
     /// The same on a machine that finds the cluster's web addresses.
@@ -91,13 +102,13 @@ impl Person {
     /// When it is refused.
     #[track_caller]
     pub fn applies(&self, manifest: &str) {
-        let mut kubectl = self.environment(Command::new(&self.kubectl));
+        let mut kubectl = self.command(&self.kubectl);
         run_with(kubectl.args(["apply", "-f", "-"]), Some(manifest)).ok();
     }
 
     /// Types `kubectl ARGS`.
     pub fn kubectl(&self, args: &[&str]) -> Outcome {
-        run(self.environment(Command::new(&self.kubectl)).args(args))
+        run(self.command(&self.kubectl).args(args))
     }
 
     /// Types this line into a shell, as from a hint.
@@ -115,7 +126,7 @@ impl Person {
 
     /// Starts `kubectl ARGS`.
     pub fn start_kubectl(&self, args: &[&str]) -> Child {
-        self.environment(Command::new(&self.kubectl))
+        self.command(&self.kubectl)
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

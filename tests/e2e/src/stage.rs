@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use test_cluster::machine::{Package, ensure_packages};
-use test_cluster::{Cluster, INGRESS_DOMAIN, Progress};
+use test_cluster::{Cluster, INGRESS_DOMAIN, Login, Progress};
 
 use crate::machine::Machine;
 use crate::outcome::{PATIENCE, eventually};
@@ -99,6 +99,7 @@ impl Stage {
             kubeconfig,
             kubectl: self.cluster.kubectl().to_owned(),
             machine: Machine::of(&self.cluster),
+            at_workstation: false,
         }
     }
 
@@ -116,12 +117,32 @@ impl Stage {
             .unwrap_or_else(|error| panic!("{error}"));
         self.names.push(name.clone());
         let person = self.somebody(&name, kubeconfig);
+        Self::may_look(&person);
+        person
+    }
+
+    /// Somebody with a namespace of their own, of which they are admin, who logs in this way.
+    pub fn person_by(&mut self, name: &str, login: Login) -> Person {
+        let name = format!("{name}-{}", self.tag);
+        let kubeconfig = self
+            .cluster
+            .add_user_with(&name, Some("admin"), &[], login)
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.names.push(name.clone());
+        let person = Person {
+            at_workstation: true,
+            ..self.somebody(&name, kubeconfig)
+        };
+        Self::may_look(&person);
+        person
+    }
+
+    fn may_look(person: &Person) {
         // The API server learns of new rights a moment after it has stored them.
         let may_look = ["auth", "can-i", "list", "pods", "-q"];
         eventually("the rights are there", PATIENCE, || {
             person.kubectl(&may_look).code == 0
         });
-        person
     }
 
     /// The cluster's administrator.

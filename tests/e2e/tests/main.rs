@@ -14,6 +14,8 @@ mod host_conflicts;
 mod idempotence;
 mod image_to_url;
 mod isolated_pods;
+mod logins;
+mod parity;
 mod plain_kubectl;
 mod pod_restart;
 mod quota;

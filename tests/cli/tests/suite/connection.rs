@@ -129,7 +129,7 @@ fn tls_where_http_is_expected() {
 
 #[test]
 fn http_where_tls_is_expected() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     let session = Session::at(&format!("https://{}", server.authority()), SHOWN);
     snapshot!(session.share_db(["list"]));
 }
@@ -199,26 +199,28 @@ fn the_authority_of_a_flag() {
     snapshot!(run("ca.crt").success(), run("not.crt"), run("nowhere.crt"));
 }
 
+/// Far away, and to be reached through this proxy only.
+fn behind(proxy: &str) -> Session {
+    let mut session = Session::at("https://192.0.2.1:6443", "192.0.2.1:6443");
+    session.env("HTTPS_PROXY", proxy);
+    session
+}
+
 #[test]
 fn a_proxy_that_is_away() {
     let closed = odd::closed();
-    let server = ApiServer::start_tls(Authority::default().server("127.0.0.1"));
-    let mut session = Session::alice(&server);
     let proxy = closed.address.to_string();
+    let mut session = behind(&format!("http://{proxy}"));
     session.hide(&proxy, "127.0.0.1:3128");
-    session.env("HTTPS_PROXY", format!("http://{proxy}"));
     snapshot!(session.share_db(["list"]));
 }
 
-/// Addresses that are not to go through the proxy.
 #[test]
-fn no_proxy() {
+fn this_machine_is_never_reached_through_a_proxy() {
     let closed = odd::closed();
-    let authority = Authority::default();
-    let server = ApiServer::start_tls(authority.server("127.0.0.1"));
-    let mut session = trusting(&server, &authority);
+    let server = ApiServer::start();
+    let mut session = Session::alice(&server);
     session.env("HTTPS_PROXY", format!("http://{}", closed.address));
-    session.env("NO_PROXY", "localhost,127.0.0.1");
     let _ = session.share_db(["list"]).success();
 }
 
@@ -226,19 +228,31 @@ fn no_proxy() {
 fn a_proxy_that_refuses() {
     let proxy =
         odd::saying(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n");
-    let server = ApiServer::start_tls(Authority::default().server("127.0.0.1"));
-    let mut session = Session::alice(&server);
+    let mut session = behind(&format!("http://{}", proxy.address));
     session.hide(&proxy.address.to_string(), "127.0.0.1:3128");
-    session.env("HTTPS_PROXY", format!("http://{}", proxy.address));
     snapshot!(session.share_db(["list"]));
 }
 
 #[test]
 fn a_proxy_that_is_no_address() {
-    let server = ApiServer::start_tls(Authority::default().server("127.0.0.1"));
-    let mut session = Session::alice(&server);
-    session.env("HTTPS_PROXY", "ftp://proxy.example.test");
+    let session = Session::new();
+    let url = "https://192.0.2.1:6443";
+    let named = format!("server: '{url}', proxy-url: 'ftp://me:s3cr3t@proxy.example.test'");
+    let text = cli_tests::run::kubeconfig(url, "alice-token");
+    session.kubeconfig(&text.replace(&format!("server: '{url}'"), &named));
     snapshot!(session.share_db(["list"]));
+}
+
+/// In the clear, everybody on the way would have them; kubectl sends none either.
+#[test]
+fn credentials_are_not_sent_in_the_clear() {
+    let server = ApiServer::start_in_the_clear();
+    let session = Session::at(&server.url(), SHOWN);
+    let run = session.share_db(["list"]);
+    for request in server.requests() {
+        assert_eq!(request.header("authorization"), None);
+    }
+    snapshot!(run);
 }
 
 /// The authority in the kubeconfig is no certificate.

@@ -238,7 +238,7 @@ fn credential_plugin_is_missing() {
 fn credential_plugin_fails() {
     snapshot!(
         plugin(
-            "echo 'opening the browser' >&2; echo 'error: your \x1b[31msession has expired' >&2; exit 3"
+            "echo 'opening the browser' >&2; echo 'error: your session has expired' >&2; exit 3"
         ),
         plugin("exit 1"),
         plugin("kill -9 $$")

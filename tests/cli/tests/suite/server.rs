@@ -55,7 +55,7 @@ const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/user-alice/ingres
 
 #[test]
 fn what_is_served_is_what_discovery_says() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     let (_, groups) = get(&server, "/apis");
     assert!(!groups.to_string().contains("gateway.networking.k8s.io"));
     assert_eq!(get(&server, "/apis/gateway.networking.k8s.io/v1").0, 404);
@@ -81,7 +81,7 @@ fn what_is_served_is_what_discovery_says() {
 
 #[test]
 fn dry_runs_store_nothing_and_tell_what_would_be() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     server.default_ingress_class("traefik");
     let ingress = fixtures::ingress("web", "web.kub.example.test", "web");
     let before = server.versions();
@@ -105,7 +105,7 @@ fn dry_runs_store_nothing_and_tell_what_would_be() {
 
 #[test]
 fn applying_twice_changes_nothing_and_others_fields_conflict() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     let [deployment, _] = fixtures::app("web", 80);
     let path = |manager: &str| format!("{DEPLOYMENTS}/web?fieldManager={manager}");
     assert_eq!(apply(&server, &path("us"), &deployment).0, 201);
@@ -130,7 +130,7 @@ fn applying_twice_changes_nothing_and_others_fields_conflict() {
 
 #[test]
 fn the_webhook_of_ingress_nginx_speaks_as_itself() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     server.nginx_webhook();
     let mut theirs = fixtures::ingress("shop", "shop.kub.example.test", "shop");
     theirs["metadata"]["namespace"] = json!("user-bob");
@@ -154,7 +154,7 @@ fn events(server: &ApiServer, reason: &str) -> Vec<String> {
 
 #[test]
 fn quotas_and_pod_security_stop_pods_and_not_deployments() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     server.put(json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": "user-alice", "name": "onyxia-quota"},
         "spec": {"hard": {"requests.cpu": "1", "count/deployments.apps": "2"}}, "status": {"used": {"requests.cpu": "800m", "count/deployments.apps": "0"}},
@@ -182,7 +182,7 @@ fn quotas_and_pod_security_stop_pods_and_not_deployments() {
         ),
         "{said:?}"
     );
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     server.label_namespace("pod-security.kubernetes.io/enforce", "restricted");
     let [deployment, _] = fixtures::app("web", 80);
     let (code, answer) = create(&server, DEPLOYMENTS, &deployment);
@@ -194,7 +194,7 @@ fn quotas_and_pod_security_stop_pods_and_not_deployments() {
 
 #[test]
 fn deployments_become_pods_and_roll() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     for object in fixtures::app("web", 80) {
         server.submit(object);
     }
@@ -228,7 +228,7 @@ fn deployments_become_pods_and_roll() {
 
 #[test]
 fn what_is_invalid_is_refused_in_kubernetes_words() {
-    let server = ApiServer::start();
+    let server = ApiServer::start_in_the_clear();
     let message = |path: &str, object: &Value| {
         let (code, refusal) = create(&server, path, object);
         assert_eq!(code, 422, "{refusal}");

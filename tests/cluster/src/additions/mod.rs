@@ -5,6 +5,7 @@ mod cnpg;
 mod gateway;
 mod haproxy;
 mod ingress;
+mod keycloak;
 mod manifest;
 
 use std::{fmt, time::Duration};
@@ -14,8 +15,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    api::Api, certificates::Identity, components::Setup, error::Result, layout::Layout,
-    programs::Program, progress::Progress, wait,
+    api::Api,
+    certificates::Identity,
+    components::{Component, Setup},
+    error::Result,
+    layout::Layout,
+    programs::Program,
+    progress::Progress,
+    wait,
 };
 
 /// How long a controller may take until it is available. Generous: the machine may be building something beside it.
@@ -41,6 +48,8 @@ pub enum Addition {
     Haproxy,
     /// The `CloudNativePG` operator and volumes for its databases.
     Cnpg,
+    /// Keycloak as the issuer of tokens to log in with, and `kubectl oidc-login`.
+    Keycloak,
 }
 
 /// The node that additions are put on.
@@ -61,6 +70,7 @@ impl Addition {
             Self::CertManager => "cert-manager",
             Self::Haproxy => "haproxy",
             Self::Cnpg => "cnpg",
+            Self::Keycloak => "keycloak",
         }
     }
 
@@ -85,6 +95,15 @@ impl Addition {
             Self::CertManager => &[Program::CertManager],
             Self::Haproxy => &[Program::HaproxyIngress],
             Self::Cnpg => &[Program::CnpgManager],
+            Self::Keycloak => &[Program::Kubelogin],
+        }
+    }
+
+    /// The processes of the node that it consists of.
+    pub(crate) fn components(self) -> &'static [Component] {
+        match self {
+            Self::Keycloak => &[Component::Keycloak],
+            _ => &[],
         }
     }
 
@@ -92,7 +111,7 @@ impl Addition {
     pub(crate) fn deployments(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Ingress => &[(ingress::NAMESPACE, "traefik")],
-            Self::Gateway => &[],
+            Self::Gateway | Self::Keycloak => &[],
             Self::CertManager => &[("cert-manager", "cert-manager")],
             Self::Haproxy => &[("haproxy-controller", "haproxy-ingress")],
             Self::Cnpg => &[("cnpg-system", "cnpg-controller-manager")],
@@ -104,7 +123,7 @@ impl Addition {
         match self {
             Self::Gateway => gateway::define(api, progress),
             Self::CertManager => cert_manager::define(api, progress),
-            Self::Ingress | Self::Haproxy | Self::Cnpg => Ok(()),
+            Self::Ingress | Self::Haproxy | Self::Cnpg | Self::Keycloak => Ok(()),
         }
     }
 
@@ -116,6 +135,7 @@ impl Addition {
             Self::CertManager => cert_manager::install(site),
             Self::Haproxy => haproxy::install(site),
             Self::Cnpg => cnpg::install(site),
+            Self::Keycloak => Ok(()),
         }
     }
 
@@ -132,6 +152,7 @@ impl Addition {
             Self::CertManager => cert_manager::prove(site),
             Self::Haproxy => haproxy::prove(site),
             Self::Cnpg => cnpg::prove(site),
+            Self::Keycloak => keycloak::prove(site),
         }
     }
 

@@ -57,7 +57,8 @@ pub(super) fn run(layout: &Layout, action: &Action) -> Result<()> {
     Ok(())
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// A time as Go writes it.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(
         text.find(|c: char| c.is_ascii_alphabetic())
             .unwrap_or(text.len()),
@@ -65,7 +66,9 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     let scale = match unit {
         "ms" => 0.001,
         "s" => 1.0,
-        _ => return Err("give a time such as 300ms or 1.5s".to_owned()),
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("give a time such as 300ms, 1.5s or 30m".to_owned()),
     };
     let number: f64 = number
         .parse()
@@ -82,7 +85,8 @@ mod tests {
         assert_eq!(parse_duration("300ms"), Ok(Duration::from_millis(300)));
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
-        for wrong in ["", "5", "s", "-1s", "1h"] {
+        assert_eq!(parse_duration("30m"), Ok(Duration::from_mins(30)));
+        for wrong in ["", "5", "s", "-1s", "1d"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,8 +1,10 @@
 //! The command line: one file per verb.
 
+mod as_user;
 mod down;
 mod fault;
 mod image;
+mod login;
 mod program;
 mod status;
 mod up;
@@ -41,6 +43,9 @@ enum Command {
     Status,
     #[command(subcommand)]
     User(user::Action),
+    As(as_user::Arguments),
+    #[command(subcommand)]
+    Login(login::Action),
     #[command(subcommand)]
     Image(image::Action),
     #[command(subcommand)]
@@ -84,6 +89,8 @@ fn run(cli: Cli) -> Result<()> {
         Command::Down => down::run(&layout),
         Command::Status => status::run(&layout),
         Command::User(action) => user::run(&layout, action),
+        Command::As(arguments) => as_user::run(&layout, &arguments),
+        Command::Login(action) => login::run(&layout, &action),
         Command::Image(action) => image::run(&layout, &action),
         Command::Fault(action) => fault::run(&layout, &action),
         Command::Launch => launch::run(&layout),

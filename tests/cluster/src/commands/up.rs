@@ -7,6 +7,7 @@ use crate::{
     additions::Addition,
     error::Result,
     images,
+    issuer::Realm,
     layout::{GATEWAY_DOMAIN, INGRESS_DOMAIN, Layout, SECOND_DOMAIN},
     node::{self, Outcome},
     progress::{Progress, readable},
@@ -79,6 +80,10 @@ fn usage(layout: &Layout) -> String {
     }
     if with.contains(&Addition::Haproxy) {
         lines.push(leads("haproxy", SECOND_DOMAIN, layout.second_address()));
+    }
+    if with.contains(&Addition::Keycloak) {
+        let realms: Vec<_> = Realm::ALL.iter().map(|realm| realm.url()).collect();
+        lines.push(format!("login       {}", realms.join(", ")));
     }
     lines.push(format!("down        {down}"));
     lines.join("\n")

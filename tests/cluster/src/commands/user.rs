@@ -2,13 +2,15 @@
 
 use std::env;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::{say, short};
 use crate::{
     cluster::{CHOICE, Cluster},
     error::Result,
+    issuer::Realm,
     layout::Layout,
+    login::Login,
 };
 
 /// Make and remove users, as Onyxia does
@@ -26,6 +28,12 @@ pub(super) enum Action {
         /// Give neither a namespace nor any right
         #[arg(long, conflicts_with = "role")]
         no_namespace: bool,
+        /// How the user logs in
+        #[arg(long, value_enum, default_value_t)]
+        login: LoginName,
+        /// The realm of the issuer, for the logins `onyxia` and `kubelogin`
+        #[arg(long, value_enum, default_value_t)]
+        realm: Realm,
     },
     /// Delete the user's namespace and kubeconfig
     Remove {
@@ -34,6 +42,28 @@ pub(super) enum Action {
         #[arg(long)]
         wait: bool,
     },
+}
+
+/// The name of a login.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(super) enum LoginName {
+    #[default]
+    Certificate,
+    Onyxia,
+    Kubelogin,
+    #[value(name = "serviceaccount")]
+    ServiceAccount,
+}
+
+impl LoginName {
+    fn at(self, realm: Realm) -> Login {
+        match self {
+            Self::Certificate => Login::Certificate,
+            Self::Onyxia => Login::Onyxia(realm),
+            Self::Kubelogin => Login::Kubelogin(realm),
+            Self::ServiceAccount => Login::ServiceAccount,
+        }
+    }
 }
 
 pub(super) fn run(layout: &Layout, action: Action) -> Result<()> {
@@ -50,10 +80,12 @@ pub(super) fn run(layout: &Layout, action: Action) -> Result<()> {
             groups,
             role,
             no_namespace,
+            login,
+            realm,
         } => {
             let groups: Vec<_> = groups.iter().map(String::as_str).collect();
-            let kubeconfig =
-                cluster.add_user(&name, (!no_namespace).then_some(role.as_str()), &groups)?;
+            let role = (!no_namespace).then_some(role.as_str());
+            let kubeconfig = cluster.add_user_with(&name, role, &groups, login.at(realm))?;
             say(&short(&kubeconfig));
         }
         Action::Remove { name, wait } => {

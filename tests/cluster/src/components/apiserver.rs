@@ -1,11 +1,41 @@
 //! The API server. It announces itself to pods at the pod gateway: an address that is never cut off with the link to the host.
 
+use serde_json::{Value, json};
+
 use super::{CommandLine, Setup};
 use crate::{
     error::Result,
+    issuer::{CLIENT, Realm},
     layout::{POD_GATEWAY, inside},
     programs::Program,
+    users::PREFIX,
 };
+
+/// Trusts these realms of the issuer whose certificate `authority` (PEM) signed. The API server reads the file again when it changes.
+pub(super) fn trust(setup: &Setup, realms: &[Realm], authority: &str) -> Result<String> {
+    let configuration = authentication(realms, authority);
+    setup.configuration("authentication.yaml", &configuration.to_string())
+}
+
+fn authentication(realms: &[Realm], authority: &str) -> Value {
+    let issuers: Vec<_> = realms
+        .iter()
+        .map(|realm| {
+            json!({
+                "issuer": {"url": realm.url(), "audiences": [CLIENT], "certificateAuthority": authority},
+                "claimMappings": {
+                    "username": {"claim": "preferred_username", "prefix": PREFIX},
+                    "groups": {"claim": "groups", "prefix": PREFIX},
+                },
+            })
+        })
+        .collect();
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "jwt": issuers,
+    })
+}
 
 pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
     let pki = |name: &str| inside(&format!("pki/{name}"));
@@ -27,6 +57,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
             &pki("apiserver.key"),
             "--client-ca-file",
             &pki("ca.crt"),
+            "--authentication-config",
+            &trust(setup, &[], "")?,
             "--authorization-mode",
             "Node,RBAC",
             "--enable-admission-plugins",
@@ -48,4 +80,28 @@ pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
             "InternalIP",
         ],
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_issuer_names_users_and_groups_with_the_same_prefix() {
+        let configuration = authentication(&[Realm::Sspcloud, Realm::Short], "authority");
+        let issuers = configuration["jwt"].as_array().unwrap();
+        assert_eq!(issuers.len(), 2);
+        for issuer in issuers {
+            assert_eq!(issuer["claimMappings"]["username"]["prefix"], "oidc-");
+            assert_eq!(issuer["claimMappings"]["groups"]["prefix"], "oidc-");
+            assert_eq!(
+                issuer["issuer"]["audiences"],
+                json!(["onyxia-k8s-apiserver"])
+            );
+        }
+        assert_eq!(
+            issuers[0]["issuer"]["url"],
+            "https://auth.example.test:8443/realms/sspcloud"
+        );
+    }
 }

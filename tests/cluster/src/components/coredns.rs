@@ -3,7 +3,7 @@
 use super::{CommandLine, Setup, component_kubeconfig};
 use crate::{
     error::Result,
-    layout::{GATEWAY_DOMAIN, INGRESS_DOMAIN, POD_GATEWAY, SECOND_DOMAIN},
+    layout::{GATEWAY_DOMAIN, INGRESS_DOMAIN, LOGIN_HOST, POD_GATEWAY, SECOND_DOMAIN},
     programs::Program,
 };
 
@@ -11,10 +11,10 @@ pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
     let address = setup.layout.address();
     let second = setup.layout.second_address();
     let configuration = format!(
-        "cluster.local:53 {INGRESS_DOMAIN}:53 {GATEWAY_DOMAIN}:53 {SECOND_DOMAIN}:53 {{
+        "cluster.local:53 {INGRESS_DOMAIN}:53 {GATEWAY_DOMAIN}:53 {SECOND_DOMAIN}:53 {LOGIN_HOST}:53 {{
   bind {POD_GATEWAY} {address}
   errors
-  template IN A {INGRESS_DOMAIN} {GATEWAY_DOMAIN} {{
+  template IN A {INGRESS_DOMAIN} {GATEWAY_DOMAIN} {LOGIN_HOST} {{
     answer \"{{{{ .Name }}}} 5 IN A {address}\"
   }}
   template IN A {SECOND_DOMAIN} {{

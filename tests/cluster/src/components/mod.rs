@@ -6,6 +6,7 @@ mod controller_manager;
 mod coredns;
 mod etcd;
 mod felix;
+mod keycloak;
 mod kubelet;
 mod proxy;
 mod scheduler;
@@ -52,6 +53,8 @@ pub enum Component {
     Felix,
     /// DNS for pods.
     Coredns,
+    /// The issuer of tokens to log in with.
+    Keycloak,
 }
 
 impl Component {
@@ -80,6 +83,7 @@ impl Component {
             Self::Proxy => "proxy",
             Self::Felix => "felix",
             Self::Coredns => "coredns",
+            Self::Keycloak => "keycloak",
         }
     }
 
@@ -95,6 +99,7 @@ impl Component {
             Self::Proxy => proxy::prepare(setup),
             Self::Felix => felix::prepare(setup),
             Self::Coredns => coredns::prepare(setup),
+            Self::Keycloak => keycloak::prepare(setup),
         }
     }
 }
@@ -163,7 +168,11 @@ pub(crate) struct Setup<'a> {
 impl Setup<'_> {
     /// A program of the cache as the node's own processes see it.
     pub(crate) fn program(&self, program: Program) -> Result<String> {
-        let path = program.path(self.progress)?;
+        Self::cached(&program.path(self.progress)?)
+    }
+
+    /// A file or directory of the cache as the node's own processes see it.
+    fn cached(path: &Path) -> Result<String> {
         let below = path
             .strip_prefix(cache::directory()?)
             .with_context(|| format!("{} is not in the cache", path.display()))?;

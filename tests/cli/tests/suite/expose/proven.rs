@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
-use cli_tests::{Authority, Fate, Issuing, Request, Response, Run, fixtures};
+use cli_tests::{Fate, Issuing, Request, Response, Run, TRUSTED, fixtures};
 use serde_json::json;
 
 use crate::platform::{Platform, page};
@@ -150,11 +150,9 @@ fn broken_for_good() {
         platform.expose(&["web"])
     };
     let distrusted = || {
-        let mut platform = Platform::with_web();
-        let nothing = platform
-            .alice
-            .write("empty.pem", Authority::default().pem());
-        platform.alice.env("SSL_CERT_FILE", nothing);
+        let platform = Platform::with_web();
+        // The API server's authority, and not that of the addresses.
+        platform.alice.write(".trusted.pem", TRUSTED.pem());
         platform.expose(&["web"])
     };
     let nameless = || Platform::with_web().expose(&["web", "--host", "web.elsewhere.example.test"]);
