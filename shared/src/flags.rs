@@ -68,13 +68,13 @@ pub struct ConnectionFlags {
     /// Name to expect in the API server's certificate
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub tls_server_name: Option<String>,
-    /// Ask for answers without compression (they always are)
+    /// Do not compress responses (they never are)
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = truth, hide_short_help = true)]
     pub disable_compression: Option<bool>,
-    /// Directory of kubectl's cache (there is none here)
+    /// kubectl's cache directory (not used)
     #[arg(long, global = true, value_name = "DIRECTORY", hide_short_help = true)]
     pub cache_dir: Option<String>,
-    /// File of kubectl's preferences, for its policy on credential plugins
+    /// kubectl's preferences file, for its credential plugin policy
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub kuberc: Option<String>,
     /// Give up a request after this time, such as `10s`; `0` waits for ever
