@@ -15,6 +15,9 @@ dist: build ## what a user installs: an archive and a krew manifest per plugin
 test: dist ## every test, on the real node (installs and builds what it needs)
 	@CARGO="$(CARGO)" tests/run
 
+soak: build ## the scenarios, more of each, ten times beside a load on every core (hours)
+	@CARGO="$(CARGO)" tests/soak
+
 demo: build ## the main job on the real node, command by command (three minutes)
 	@$(CLUSTER) up --with ingress
 	@$(CARGO) run --quiet --locked --package e2e --bin demo
@@ -29,4 +32,4 @@ cluster: ## a real Kubernetes node on this machine, and how to use it
 cluster-down: ## take the node down
 	@$(CLUSTER) down
 
-.PHONY: help build dist test demo bench cluster cluster-down
+.PHONY: help build dist test soak demo bench cluster cluster-down

@@ -11,6 +11,7 @@ pub mod database;
 pub mod duration;
 pub mod error;
 pub mod exposure;
+pub mod flags;
 pub mod grant;
 pub mod json;
 pub mod listener;

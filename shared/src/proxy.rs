@@ -19,7 +19,7 @@ pub struct Proxies {
 }
 
 /// A proxy and the login that its URL holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     uri: Uri,
     login: Option<(String, String)>,
@@ -87,6 +87,13 @@ impl Proxies {
             .iter()
             .any(|item| item.matches(&host, address, port));
         (!direct).then_some(proxy)
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    /// Without its password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
     }
 }
 

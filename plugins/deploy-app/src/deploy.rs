@@ -204,6 +204,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
                 cluster,
                 Some(host.as_str()).filter(|host| !host.is_empty()),
                 &backend(namespace, &plan)?,
+                by_name.way.wait && plan.settings.replicas != 0,
             )
             .await?,
         ),

@@ -1,15 +1,12 @@
 //! `--expose`: the app's HTTPS address, checked before anything is written, made with the app, proven when it runs.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
-use commons::exposure::{self, Applied, Backend, MANAGER, Options, Outcome, Resolved};
+use commons::exposure::{self, Applied, Backend, MANAGER, Options, Outcome, Resolved, Tries};
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 
 use crate::words;
 
@@ -19,13 +16,19 @@ pub struct Exposure {
     applied: Applied,
 }
 
-/// Chooses and checks the address of an app, before anything is written.
+/// Chooses and checks the address of an app, before anything is written. `is_proven` tells whether it will be, when the app runs.
 ///
 /// # Errors
 /// A host that is taken; a cluster that cannot be learned from.
-pub async fn resolve(cluster: &Cluster, host: Option<&str>, backend: &Backend) -> Result<Exposure> {
+pub async fn resolve(
+    cluster: &Cluster,
+    host: Option<&str>,
+    backend: &Backend,
+    is_proven: bool,
+) -> Result<Exposure> {
     let options = Options {
         host: host.map(str::to_owned),
+        unproven: !is_proven,
         ..Options::default()
     };
     let resolved = exposure::resolve(cluster, backend, &options)
@@ -51,7 +54,7 @@ impl Exposure {
     /// # Errors
     /// The API server's refusals; then [`Exposure::take_back`] removes what was made.
     pub async fn write(&self, cluster: &Cluster, dry_run: DryRun) -> Result<()> {
-        exposure::write(cluster, &self.resolved, &self.applied, dry_run).await
+        exposure::write(cluster, &self.resolved, &self.applied, None, dry_run).await
     }
 
     /// Puts an address that was there before back to what it was; see [`exposure::back_to_before`].
@@ -122,73 +125,102 @@ impl Exposure {
         self.resolved.plan.url()
     }
 
-    /// The URL, proven to answer with the app, whose pods are ready.
+    /// Waits for the app, and looks meanwhile whether somebody else gets the host.
+    pub async fn watched<T>(&self, cluster: &Cluster, work: impl Future<Output = T>) -> T {
+        exposure::watched(cluster, &self.resolved, &self.applied, work).await
+    }
+
+    /// The URL, proven to answer with the app, whose pods are ready. Who has to give way to somebody else tries again.
     ///
     /// # Errors
     /// Which step of the way does not work; [`Kind::Signal`], after which all stays.
     pub async fn prove(&self, cluster: &Cluster, ui: &Ui, interrupt: &Interrupt) -> Result<String> {
-        let plan = &self.resolved.plan;
-        let app = self.app();
         let here = cluster.here();
-        let failed = async |error: Error| {
-            let error = words::of_app(error, app, &here);
-            self.back_to_before(cluster, error).await.unwrap_or_else(|error| {
-                error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
-            })
-        };
-        let mut resolved = self.resolved.clone();
-        let pods = pods(cluster, &resolved).await?;
-        let answering = match exposure::ask_app(cluster, &mut resolved, &pods).await {
-            Ok(answering) => answering,
-            Err(error) => return Err(failed(error).await),
-        };
-        self.warn_of_danger(cluster, ui, Some(answering.answer()));
         let shield = interrupt.shield();
-        let outcome = shield
-            .race(async {
-                Ok(exposure::prove(cluster, ui, &resolved, &self.applied, &answering).await)
-            })
-            .await;
-        match outcome {
-            Err(error) if matches!(error.kind(), Kind::Signal(_)) => Err(Error::of(
-                error.kind(),
-                format!("interrupted: {app} runs, its address is there, but not proven"),
-            )),
-            Err(error) => Err(error),
-            Ok(Outcome::Proven(proof)) => {
-                self.warn(cluster, ui, &proof.warnings);
-                self.finish(cluster, ui).await?;
-                Ok(plan.url())
+        let mut tries = Tries::default();
+        let mut again: Option<Self> = None;
+        loop {
+            let exposure = again.as_ref().unwrap_or(self);
+            let app = exposure.app().to_owned();
+            let mut resolved = exposure.resolved.clone();
+            let pods = exposure::pods_of(cluster, &resolved).await?;
+            let answering = match exposure::ask_app(cluster, &mut resolved, &pods).await {
+                Ok(answering) => answering,
+                Err(error) => return Err(exposure.failed(cluster, error).await),
+            };
+            if again.is_none() {
+                exposure.warn_of_danger(cluster, ui, Some(answering.answer()));
             }
-            Ok(Outcome::Failed(error)) => Err(failed(error).await),
-            Ok(Outcome::Lost(error)) => {
-                let left = self.take_back(cluster).await;
-                let error = error
-                    .context(format!("{app} runs, but its address was taken back"))
-                    .hint(format!(
-                        "take another host: `kubectl deploy-app {app} --expose NAME{here}`"
-                    ));
-                Err(match left {
-                    Some(left) => error.hint(left),
-                    None => error,
+            let outcome = shield
+                .race(async {
+                    Ok(
+                        exposure::prove(cluster, ui, &resolved, &exposure.applied, &answering)
+                            .await,
+                    )
                 })
+                .await;
+            let lost = match outcome {
+                Err(error) if matches!(error.kind(), Kind::Signal(_)) => {
+                    return Err(Error::of(
+                        error.kind(),
+                        format!("interrupted: {app} runs, its address is there, but not proven"),
+                    ));
+                }
+                Err(error) => return Err(error),
+                Ok(Outcome::Proven(proof)) => {
+                    exposure.warn(cluster, ui, &proof.warnings);
+                    exposure.finish(cluster, ui).await?;
+                    return Ok(exposure.url());
+                }
+                Ok(Outcome::Failed(error)) => return Err(exposure.failed(cluster, error).await),
+                Ok(Outcome::Lost(error)) => error,
+            };
+            let without = format!("{app} runs, but its address was taken back");
+            if let Some(left) = exposure.take_back(cluster).await {
+                return Err(lost.context(without).hint(left));
             }
+            let progress = ui.progress(format!(
+                "Somebody else wants {} too: trying again",
+                resolved.plan.host
+            ));
+            let next = shield
+                .race(async {
+                    let resolved = exposure::again(cluster, &resolved, &mut tries, lost).await?;
+                    let applied = Applied::default();
+                    Ok(Self { resolved, applied })
+                })
+                .await;
+            drop(progress);
+            let next = next.map_err(|error| match error.kind() {
+                Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: {without}")),
+                _ => error.context(without).without_hints().hint(format!(
+                    "take another host: `kubectl deploy-app {app} --expose NAME{here}`"
+                )),
+            })?;
+            let written = shield
+                .race(exposure::write(
+                    cluster,
+                    &next.resolved,
+                    &next.applied,
+                    Some(&answering),
+                    DryRun::None,
+                ))
+                .await;
+            if let Err(error) = written {
+                return Err(error.hints_from(next.take_back(cluster).await));
+            }
+            again = Some(next);
         }
     }
-}
 
-/// The app's pods, newest first.
-async fn pods(cluster: &Cluster, resolved: &Resolved) -> Result<Vec<Pod>> {
-    let labels: Vec<String> = resolved
-        .selector()
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let mut pods: Vec<Pod> = cluster
-        .list(&resolved.plan.namespace, &labels.join(","))
-        .await?;
-    pods.sort_by_key(|pod| Reverse(pod.creation_timestamp()));
-    Ok(pods)
+    /// A failed proof, in the words of this command.
+    async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
+        let (app, here) = (self.app(), cluster.here());
+        let error = words::of_app(error, app, &here);
+        self.back_to_before(cluster, error).await.unwrap_or_else(|error| {
+            error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
+        })
+    }
 }
 
 /// The addresses there are, by namespace and app.

@@ -52,8 +52,11 @@ pub async fn report(
             selector: &selector,
             has_host: settings.env.contains_key("HOST"),
         };
-        let ready =
-            wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout).await;
+        let ready = wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout);
+        let ready = match &resolved.exposure {
+            Some(exposure) => exposure.watched(cluster, ready).await,
+            None => ready.await,
+        };
         let ready = match ready {
             Ok(ready) => ready,
             Err(error) => return Err(stays(error, cluster, resolved).await),

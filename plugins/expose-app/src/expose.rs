@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags};
-use commons::cli::Interrupt;
+use commons::cli::{Interrupt, Shield};
 use commons::error::close_names;
 use commons::exposure::{
-    self, Applied, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, TypedPort,
+    self, Applied, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries, TypedPort,
 };
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
@@ -136,7 +136,14 @@ pub async fn run(
     };
     drop(progress);
     let shield = interrupt.shield();
-    let applied = exposure::apply(cluster, &resolved, &shield, args.dry_run.dry_run).await?;
+    let applied = exposure::apply(
+        cluster,
+        &resolved,
+        answering.as_ref(),
+        &shield,
+        args.dry_run.dry_run,
+    )
+    .await?;
     if args.dry_run.dry_run == DryRun::Server {
         return print_plan(ui, &args, &resolved, Some(&applied));
     }
@@ -162,38 +169,105 @@ pub async fn run(
         finish(cluster, ui, &resolved, &applied).await?;
         return report(cluster, ui, &args, &resolved, None).await;
     };
-    let proven = shield
-        .race(async { Ok(exposure::prove(cluster, ui, &resolved, &applied, &answering).await) })
-        .await;
-    match proven {
-        Err(error) => Err(match error.kind() {
-            Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {}{here}`", backend.name)),
-            _ => error,
-        }),
-        Ok(exposure::Outcome::Proven(proof)) => {
-            finish(cluster, ui, &resolved, &applied).await?;
-            report(cluster, ui, &args, &resolved, Some(&proof)).await
-        }
-        Ok(exposure::Outcome::Lost(error)) => {
-            let left = exposure::take_back(cluster, &resolved, &applied).await;
-            let error = if args.take {
-                error.caused_by("the ingress controller obeys them, and `--take` cannot change that")
-            } else {
-                error.context(format!("{} is not yours: it was taken at the same moment", resolved.plan.host))
+    let attempt = Attempt {
+        resolved,
+        applied,
+        answering,
+    };
+    attempt.prove(cluster, ui, &shield, &args, &app).await
+}
+
+/// An address that was written, and is to be proven.
+struct Attempt {
+    resolved: Resolved,
+    applied: Applied,
+    answering: exposure::App,
+}
+
+impl Attempt {
+    /// Proves it, and says so; who has to give way to somebody else tries again.
+    async fn prove(
+        mut self,
+        cluster: &Cluster,
+        ui: &Ui,
+        shield: &Shield,
+        args: &ExposeArgs,
+        app: &App,
+    ) -> Result<()> {
+        let (name, here) = (&app.name, cluster.here());
+        let mut tries = Tries::default();
+        loop {
+            let Self {
+                resolved,
+                applied,
+                answering,
+            } = &self;
+            let proven = shield
+                .race(async {
+                    Ok(exposure::prove(cluster, ui, resolved, applied, answering).await)
+                })
+                .await;
+            let lost = match proven {
+                Err(error) => return Err(match error.kind() {
+                    Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {name}{here}`")),
+                    _ => error,
+                }),
+                Ok(exposure::Outcome::Proven(proof)) => {
+                    finish(cluster, ui, resolved, applied).await?;
+                    return report(cluster, ui, args, resolved, Some(&proof)).await;
+                }
+                Ok(exposure::Outcome::Failed(error)) => return Err(exposure::back_to_before(cluster, resolved, applied, error)
+                    .await
+                    .unwrap_or_else(|error| error.hint(format!(
+                        "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {name}{here}`"
+                    )))),
+                Ok(exposure::Outcome::Lost(error)) => error,
             };
-            Err(match left {
-                Some(left) => error.hint(left),
-                None => error
+            if let Some(left) = exposure::take_back(cluster, resolved, applied).await {
+                return Err(lost.hint(left));
+            }
+            if args.take {
+                return Err(lost
+                    .caused_by("the ingress controller obeys them, and `--take` cannot change that")
                     .caused_by("what this command made is removed again")
-                    .hint(exposure::another_host("NAME")),
-            })
+                    .hint(exposure::another_host("NAME")));
+            }
+            let progress = ui.progress(format!(
+                "Somebody else wants {} too: trying again",
+                resolved.plan.host
+            ));
+            self = self.again(cluster, shield, app, &mut tries, lost).await?;
+            drop(progress);
         }
-        Ok(exposure::Outcome::Failed(error)) => Err(exposure::back_to_before(cluster, &resolved, &applied, error)
-            .await
-            .unwrap_or_else(|error| error.hint(format!(
-                "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {}{here}`",
-                backend.name
-            )))),
+    }
+
+    /// Writes it once more.
+    async fn again(
+        self,
+        cluster: &Cluster,
+        shield: &Shield,
+        app: &App,
+        tries: &mut Tries,
+        lost: Error,
+    ) -> Result<Self> {
+        let answering = shield
+            .race(async {
+                let mut resolved = exposure::again(cluster, &self.resolved, tries, lost).await?;
+                let answering = exposure::ask_app(cluster, &mut resolved, &app.pods).await?;
+                Ok((resolved, answering))
+            })
+            .await;
+        let (resolved, answering) = answering.map_err(|error| match error.kind() {
+            Kind::Signal(_) => Error::of(error.kind(), "interrupted: nothing new is exposed"),
+            _ => error.caused_by("what this command made is removed again"),
+        })?;
+        let applied =
+            exposure::apply(cluster, &resolved, Some(&answering), shield, DryRun::None).await?;
+        Ok(Self {
+            resolved,
+            applied,
+            answering,
+        })
     }
 }
 
@@ -226,6 +300,7 @@ fn options(args: &ExposeArgs) -> Result<Options> {
         take: args.take,
         term,
         path: Some(args.path.clone()),
+        unproven: args.no_wait,
     })
 }
 

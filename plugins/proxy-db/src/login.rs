@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 /// What ends later than this is not worth a word.
-const SOON: Duration = Duration::from_secs(24 * 3600);
+const SOON: Duration = Duration::from_hours(24);
 
 /// How long before the end it is said again.
-const REMINDER: Duration = Duration::from_secs(120);
+const REMINDER: Duration = Duration::from_mins(2);
 
 /// A laptop's clock for waiting stands still while it sleeps, so the wall clock is looked at this often.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(20);
@@ -22,7 +22,7 @@ pub async fn announce(cluster: &Cluster, ui: &Ui) {
         && left(end, cluster.now()) < SOON
     {
         ui.status(format!(
-            "Your login ends at {}: no new connection opens after that, open ones stay",
+            "Your login ends at {}: no new connections after that, open ones stay open",
             moment(end, cluster.now())
         ));
     }
@@ -38,12 +38,16 @@ pub async fn remind(cluster: &Cluster, ui: &Ui) {
             if left.is_zero() || said == Some(end) {
                 said = Some(end);
             } else if left > REMINDER {
-                sleep((left - REMINDER).min(LOOK_AT_CLOCK)).await;
+                sleep(left.saturating_sub(REMINDER).min(LOOK_AT_CLOCK)).await;
                 continue;
             } else {
                 said = Some(end);
                 ui.warning(format!("your login ends at {}", moment(end, cluster.now())));
-                ui.hint("log in again (on Onyxia: My account, Kubernetes): this tunnel goes on with the new login");
+                ui.hint(if cluster.reads_new_logins() {
+                    "log in again (on Onyxia: My account, Kubernetes): this tunnel goes on with the new login"
+                } else {
+                    "start this command again with a new token"
+                });
             }
         }
         sleep(LOOK_AT_CLOCK).await;

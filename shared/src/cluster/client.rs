@@ -14,8 +14,8 @@ use kube::client::{Body, ClientBuilder, ConfigExt};
 use rustls::sign::CertifiedKey;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
-use crate::error::{Error, Result};
-use crate::login::{Credential, Failed, Login, Transport, same_identity, transport};
+use crate::error::{Error, Failed, Result};
+use crate::login::{Credential, Login, Transport, WithoutLogin, same_identity, transport};
 use crate::printable;
 
 /// A client of a cluster; `clock` receives how many seconds the server's clock is ahead.
@@ -89,6 +89,15 @@ impl Authorized {
     }
 
     async fn authorized(self, request: Request<Body>) -> Result<Response<Incoming>, BoxError> {
+        if request.extensions().get::<WithoutLogin>().is_some() {
+            let connections = self
+                .connections
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .1
+                .clone();
+            return connections.oneshot(request).await;
+        }
         let again = copy(&request);
         let credential = self.login.credentials.current().await.map_err(Failed)?;
         let response = self.send(request, &credential).await?;

@@ -24,8 +24,8 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::ConnectionFlags;
 use crate::error::{Connection, Error, Kind, Request, Result, explain};
+use crate::flags::ConnectionFlags;
 use crate::login::Login;
 
 pub use rights::Right;
@@ -120,6 +120,11 @@ impl Cluster {
         self.login.credentials.leave_stdin_alone();
     }
 
+    /// Whether a new login in the kubeconfig takes the place of one that has ended.
+    pub fn reads_new_logins(&self) -> bool {
+        self.login.credentials.is_read_again()
+    }
+
     /// When the login ends, if it cannot be renewed without its owner.
     ///
     /// # Errors
@@ -184,6 +189,8 @@ impl Cluster {
         request: Request<'_>,
         work: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T> {
+        // Logging in takes the time that it takes.
+        self.login.credentials.current().await?;
         let start = std::time::Instant::now();
         let outcome = match self.timeout {
             Some(timeout) => match self.login.credentials.within(timeout, work).await {

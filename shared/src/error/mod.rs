@@ -4,12 +4,14 @@
 //! kubeconfig or the network can answer is put into words here and nowhere else, so that no raw client error is ever shown.
 
 mod hint;
+mod login;
 mod refusal;
 mod transport;
 
 use crate::printable;
 
 pub use hint::{Amount, Change, Hint};
+pub(crate) use login::{Failed, over};
 pub use refusal::{explain, rights_hints};
 pub(crate) use transport::why as why_unreachable;
 

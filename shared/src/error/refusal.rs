@@ -2,15 +2,17 @@
 
 use kube::core::Status;
 
-use super::{Connection, Error, Kind, Request, transport};
-use crate::login::{Failed, over};
+use super::{Connection, Error, Failed, Kind, Request, over, transport};
 use crate::printable;
 
 /// Puts a failed request into words.
 pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connection) -> Error {
     match error {
         kube::Error::Api(status) => explain_status(status, request, connection),
-        kube::Error::Service(error) if error.is::<Failed>() => error.downcast_ref().map_or_else(|| transport::explain(&**error, connection), |failed: &Failed| failed.0.clone()),
+        kube::Error::Service(error) => match error.downcast_ref() {
+            Some(Failed(error)) => error.clone(),
+            None => transport::explain(&**error, connection),
+        },
         kube::Error::SerdeError(_) => transport::unintelligible(connection).caused_by("it is not JSON of the form that was asked for"),
         kube::Error::FromUtf8(_) => transport::unintelligible(connection).caused_by("it is not text"),
         kube::Error::UpgradeConnection(error) => Error::new(format!("the API server at {} does not open a tunnel{}", connection.server, request.place()))

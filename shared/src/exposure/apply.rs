@@ -1,6 +1,7 @@
 //! Writing an exposure: the timer first, what leads to the app last; what a failed run has made is taken back.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,7 +11,9 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 
+use super::claim::Claim;
 use super::gateway::{HttpRoute, ListenerSet};
+use super::prove::App;
 use super::resolve::Resolved;
 use super::tls::{CLUSTER_ISSUER, ISSUER};
 use crate::apply::{self, DryRun, Outcome, PlannedObject, change_line};
@@ -21,7 +24,7 @@ use crate::grant::{self, Term};
 use crate::json;
 
 /// What became of an exposure's objects, as far as writing them has come.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Applied {
     lines: RefCell<Vec<String>>,
     at: Cell<Option<tokio::time::Instant>>,
@@ -29,6 +32,10 @@ pub struct Applied {
     replaced: RefCell<Vec<Made>>,
     dropped: RefCell<Vec<Made>>,
     changed: Cell<bool>,
+    /// To the host, where others may want it too.
+    claim: Cell<Option<Claim>>,
+    /// What could not be taken back so far.
+    left: Cell<Option<String>>,
 }
 
 impl Applied {
@@ -48,6 +55,11 @@ impl Applied {
     /// When it was written.
     pub(super) fn at(&self) -> Option<tokio::time::Instant> {
         self.at.get()
+    }
+
+    /// The claim to a host that was free; whoever takes it goes on with it.
+    pub(super) fn take_claim(&self) -> Option<Claim> {
+        self.claim.take()
     }
 
     /// Whether anything was made or changed.
@@ -170,20 +182,21 @@ pub fn objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject
 }
 
 /// Writes what the plan says, or, sent dry, lets the API server check it. What this run has made is taken back when it fails
-/// or is interrupted.
+/// or is interrupted. `app` is what the app answers, if it was asked already.
 ///
 /// # Errors
 /// What is not ours; the API server's refusals; [`Kind::Signal`].
 pub async fn apply(
     cluster: &Cluster,
     resolved: &Resolved,
+    app: Option<&App>,
     shield: &Shield,
     dry_run: DryRun,
 ) -> Result<Applied> {
     let applied = Applied::default();
     let outcome = shield
         .race(async {
-            write(cluster, resolved, &applied, dry_run).await?;
+            write(cluster, resolved, &applied, app, dry_run).await?;
             if dry_run == DryRun::Server {
                 finish(cluster, resolved, &applied, dry_run).await?;
             }
@@ -204,7 +217,8 @@ pub async fn apply(
     })
 }
 
-/// Writes what the plan says and remembers in `applied` what was made, so that it can be taken back at any moment.
+/// Writes what the plan says and remembers in `applied` what was made, so that it can be taken back at any moment. A host that
+/// others may want too is looked at meanwhile; what came of that is told by [`super::prove`].
 ///
 /// # Errors
 /// What is not ours; the API server's refusals.
@@ -212,6 +226,7 @@ pub async fn write(
     cluster: &Cluster,
     resolved: &Resolved,
     applied: &Applied,
+    app: Option<&App>,
     dry_run: DryRun,
 ) -> Result<()> {
     let cluster = &cluster.under(super::MANAGER);
@@ -240,18 +255,60 @@ pub async fn write(
     );
     first.0.and(first.1).and(first.2)?;
     let (ingress, route) = (plan.ingress(owner), plan.route(owner));
-    writing
-        .put(ingress.as_ref(), found.ingress.as_ref(), Made::Ingress)
-        .await?;
-    writing
-        .put(route.as_ref(), found.route.as_ref(), Made::Route)
-        .await?;
+    let mut way = pin!(async {
+        writing
+            .put(ingress.as_ref(), found.ingress.as_ref(), Made::Ingress)
+            .await?;
+        writing
+            .put(route.as_ref(), found.route.as_ref(), Made::Route)
+            .await
+    });
+    if resolved.is_contested() && !writing.is_dry() {
+        let mut claim = Claim::open(resolved, app).await;
+        if claim.lost().is_some() {
+            applied.claim.set(Some(claim));
+            return Ok(());
+        }
+        match claim.beside(cluster, resolved, way.as_mut()).await {
+            Some(written) => written?,
+            None => way.await?,
+        }
+        applied.claim.set(Some(claim));
+    } else {
+        way.await?;
+    }
     applied.at.set(Some(tokio::time::Instant::now()));
     if resolved.moves() {
         // The address of before answers until the new one is proven.
         return Ok(());
     }
     writing.drop_rest(resolved).await
+}
+
+/// Does `work`, such as waiting for an app, and looks meanwhile at its host, where others may want that too. If they have it, what
+/// was made is taken back at once, and [`super::prove`] says so.
+pub async fn watched<T>(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    applied: &Applied,
+    work: impl Future<Output = T>,
+) -> T {
+    let Some(mut claim) = applied.claim.take() else {
+        return work.await;
+    };
+    let mut work = pin!(work);
+    let done = tokio::select! {
+        biased;
+        done = work.as_mut() => Some(done),
+        () = claim.until_lost(cluster, resolved) => None,
+    };
+    applied.claim.set(Some(claim));
+    if let Some(done) = done {
+        return done;
+    }
+    let (left, done) = futures::join!(take_back(cluster, resolved, applied), work);
+    applied.left.set(left);
+    done
 }
 
 /// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
@@ -508,6 +565,9 @@ pub async fn take_back(
     let cluster = &cluster.under(super::MANAGER);
     let Resolved { plan, found, .. } = resolved;
     let (namespace, name) = (plan.namespace.as_str(), plan.name.as_str());
+    if let Some(left) = applied.left.take() {
+        return Some(left);
+    }
     let created = applied.created.take();
     let mut before = applied.replaced.take();
     before.extend(applied.dropped.take());

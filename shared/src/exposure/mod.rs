@@ -2,6 +2,8 @@
 
 mod apply;
 mod certificate;
+mod claim;
+mod contest;
 mod danger;
 pub mod gateway;
 mod host;
@@ -25,7 +27,9 @@ use k8s_openapi::api::core::v1::{Container, Service};
 use crate::grant::Term;
 use crate::workload;
 
-pub use apply::{Applied, apply, back_to_before, finish, objects, take_back, write};
+pub use apply::{Applied, apply, back_to_before, finish, objects, take_back, watched, write};
+pub use claim::{again, pods_of};
+pub use contest::Tries;
 pub use danger::reason as reason_against;
 pub use gateway::ParentRef;
 pub use host::parse as parse_host;
@@ -107,4 +111,6 @@ pub struct Options {
     pub term: Option<Term>,
     /// The path by which the address is proven; `/`.
     pub path: Option<String>,
+    /// Made without proof: `--no-wait`.
+    pub unproven: bool,
 }

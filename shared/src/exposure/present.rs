@@ -132,7 +132,7 @@ impl Place {
             &mut Vec::new(),
         );
         let visitor = Visitor::new(scheme(address), &path);
-        let nobody = visitor.nobody(&address.host, two_randoms()).await.ok();
+        let nobody = visitor.nobody(&address.host, two_randoms()).await;
         Ok(Some(Present {
             resolved: Resolved::of_present(
                 plan(address, ingress, &backend, &port),

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::apply::Applied;
 use super::certificate::{self, Progress};
+use super::claim::{Claim, Look, sight};
 use super::gateway::{HttpRoute, ListenerSet};
 use super::judge::{Facts, Standing, Verdict, describe, judge};
 use super::neighbours::Way;
@@ -45,8 +46,8 @@ const COMPLAINT: Duration = Duration::from_secs(7);
 /// How long a controller may go on with what an address was before: they gather changes for two seconds.
 const CHANGE: Duration = Duration::from_secs(3);
 
-/// For how long after it was written somebody else may still write the same host, having seen it free before.
-const RACE: Duration = Duration::from_millis(1300);
+/// How often the app is asked again before somebody else is blamed.
+pub(super) const DOUBTS: usize = 3;
 
 /// What the app answers by itself, and which pod said so.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ pub struct App {
 
 impl App {
     /// Keeps of its likeness only what its answer has now too.
-    async fn ask_again(&mut self, cluster: &Cluster, resolved: &Resolved) {
+    pub(super) async fn ask_again(&mut self, cluster: &Cluster, resolved: &Resolved) {
         let plan = &resolved.plan;
         let again = pods::ask(
             cluster,
@@ -228,7 +229,8 @@ pub enum Outcome {
     Proven(Proof),
     /// It does not, for this reason.
     Failed(Error),
-    /// Somebody else answers there: they were quicker, or were overlooked.
+    /// Somebody else answers there, or may have got the host unseen: what was made is to be taken back ([`super::take_back`]),
+    /// and may be tried again ([`super::again`]).
     Lost(Error),
 }
 
@@ -242,10 +244,22 @@ pub async fn prove(
 ) -> Outcome {
     let plan = &resolved.plan;
     let progress = ui.progress(format!("Waiting for {}", plan.url()));
+    let mut claim = applied.take_claim();
+    if let Some(lost) = claim.as_ref().and_then(Claim::lost) {
+        return Outcome::Lost(lost.clone());
+    }
     let mut new_certificate = None;
     if let Tls::Issuer { .. } = plan.tls {
         progress.say(format!("Waiting for the certificate of {}", plan.host));
-        match issued(cluster, resolved).await {
+        let issued = issued(cluster, resolved);
+        let issued = match &mut claim {
+            Some(claim) => match claim.beside(cluster, resolved, issued).await {
+                Some(issued) => issued,
+                None => return lost(claim),
+            },
+            None => issued.await,
+        };
+        match issued {
             Ok(der) => new_certificate = der,
             Err(error) => return Outcome::Failed(error),
         }
@@ -256,22 +270,48 @@ pub async fn prove(
     let written = applied.at().unwrap_or(started);
     let mut pause = Duration::from_millis(40);
     let (mut in_a_row, mut others_in_a_row) = (0, 0);
+    let mut others_since = None;
     let mut standing = Standing::default();
     let mut complaint: Option<(String, Instant)> = None;
     let object = resolved.object();
     loop {
-        let visit = resolved.visitor.visit(&plan.host).await;
-        let mut verdict = judge(&facts(resolved, &app, &object, &standing), &visit);
-        if matches!(verdict, Verdict::SomebodyElse(_)) {
-            // What an app answers may change with the time: it is asked again before somebody else is blamed.
-            app.ask_again(cluster, resolved).await;
-            verdict = judge(&facts(resolved, &app, &object, &standing), &visit);
-        }
-        others_in_a_row = if matches!(verdict, Verdict::SomebodyElse(_)) {
-            others_in_a_row + 1
-        } else {
-            0
+        let look = match &mut claim {
+            Some(claim) => claim.look().await,
+            None => Look {
+                asked: Instant::now(),
+                visit: resolved.visitor.visit(&plan.host).await,
+            },
         };
+        let visit = &look.visit;
+        let is_open = claim.as_ref().is_some_and(|claim| !claim.is_won());
+        let mut verdict = judge(&facts(resolved, &app, &object, &standing), visit);
+        // What an app answers may change with the time: it is asked again before somebody else is blamed.
+        for _ in 0..if is_open { DOUBTS } else { 1 } {
+            if matches!(verdict, Verdict::SomebodyElse(_)) {
+                app.ask_again(cluster, resolved).await;
+                verdict = judge(&facts(resolved, &app, &object, &standing), visit);
+            }
+        }
+        if let Some(claim) = &mut claim {
+            claim.see(
+                resolved,
+                &look,
+                sight(resolved, visit, std::slice::from_ref(&app)),
+            );
+            if claim.lost().is_some() {
+                return match verdict {
+                    Verdict::SomebodyElse(error) => Outcome::Lost(error),
+                    _ => lost(claim),
+                };
+            }
+        }
+        if matches!(verdict, Verdict::SomebodyElse(_)) {
+            others_in_a_row += 1;
+            others_since.get_or_insert_with(Instant::now);
+        } else {
+            others_in_a_row = 0;
+            others_since = None;
+        }
         if !matches!(verdict, Verdict::Ours) {
             in_a_row = 0;
         }
@@ -279,6 +319,9 @@ pub async fn prove(
             Verdict::Ours => {
                 // After an update a controller may still take turns between new pods and old ones.
                 in_a_row += 1;
+                if claim.as_ref().is_some_and(|claim| !claim.is_won()) {
+                    continue;
+                }
                 if in_a_row < 3 {
                     sleep(Duration::from_millis(30)).await;
                     continue;
@@ -297,33 +340,28 @@ pub async fn prove(
                     sleep(pause).await;
                     continue;
                 }
-                let settled = if applied.has_changed() {
-                    CHANGE
-                } else if resolved.fresh {
-                    RACE
-                } else {
-                    Duration::ZERO
-                };
-                if written.elapsed() < settled {
-                    sleep(settled.saturating_sub(written.elapsed())).await;
+                if applied.has_changed() && written.elapsed() < CHANGE {
+                    sleep(CHANGE.saturating_sub(written.elapsed())).await;
                     in_a_row = 0;
                     continue;
                 }
-                return Outcome::Proven(proof(resolved, &app, visit.ok()));
+                return Outcome::Proven(proof(resolved, &app, look.visit.ok()));
             }
             Verdict::Wrong(error) => return Outcome::Failed(error),
-            // It was free a moment ago: they were quicker. At a host that was ours before, or was taken on purpose, an older
-            // configuration of the controller may still answer for a while.
+            // At a host that is ours, or was taken on purpose, an older configuration of the controller may still answer for a
+            // while: of what was there before, or of somebody who has given way.
             Verdict::SomebodyElse(error)
                 if others_in_a_row >= 3
-                    && (resolved.was_free() || written.elapsed() > TAKING_OVER) =>
+                    && written.elapsed() > TAKING_OVER
+                    && (claim.is_none()
+                        || others_since.is_some_and(|since| since.elapsed() > TAKING_OVER)) =>
             {
                 return Outcome::Lost(error);
             }
             Verdict::NotYet(error) | Verdict::SomebodyElse(error) => {
                 // Silence is what policies make; otherwise a controller may still ask a pod that has just gone.
                 let kept_out = !resolved.isolated_by.is_empty() && plan.policy.is_none();
-                let standstill = if kept_out && matches!(visit, Err(Trouble::Timeout)) {
+                let standstill = if kept_out && matches!(look.visit, Err(Trouble::Timeout)) {
                     Duration::ZERO
                 } else if resolved.is_present() {
                     PRESENT
@@ -344,8 +382,17 @@ pub async fn prove(
             }
         }
         standing = read_standing(cluster, plan).await;
-        sleep(pause).await;
-        pause = (pause * 3 / 2).min(Duration::from_millis(400));
+        if !is_open {
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_millis(400));
+        }
+    }
+}
+
+fn lost(claim: &Claim) -> Outcome {
+    match claim.lost() {
+        Some(error) => Outcome::Lost(error.clone()),
+        None => Outcome::Lost(Error::new("the host is not yours")),
     }
 }
 
@@ -366,7 +413,7 @@ fn facts<'a>(
         service: (&plan.service, plan.service_port),
         target: plan.target,
         own: Some(&app.own),
-        nobody: resolved.nobody.as_ref().map(|nobody| &nobody.likeness),
+        nobody: resolved.nobody.as_ref().ok().map(|nobody| &nobody.likeness),
         isolated_by: &resolved.isolated_by,
         let_in: plan.policy.is_some(),
         gateway: match &plan.way {
@@ -395,7 +442,7 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
     } else if resolved
         .nobody
         .as_ref()
-        .is_some_and(|nobody| own.likeness.fits(&nobody.answer))
+        .is_ok_and(|nobody| own.likeness.fits(&nobody.answer))
     {
         warnings.push(
             Error::new(format!(

@@ -28,6 +28,9 @@ use crate::{network, printable};
 /// How long a controller may serve what is gone already: Traefik gathers changes for two seconds.
 const LETTING_GO: Duration = Duration::from_millis(2500);
 
+/// The same after somebody else wanted the host too: they may have given way a moment later than we.
+const LETTING_BOTH_GO: Duration = Duration::from_millis(4500);
+
 /// The objects that there are under an exposure's name.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
@@ -81,7 +84,8 @@ pub struct Resolved {
     /// Whether a policy of ours would let in nobody who is not let in anyway.
     pub(super) policy_unneeded: bool,
     pub(super) visitor: Visitor,
-    pub(super) nobody: Option<Nobody>,
+    /// What is answered for hosts that nobody has, or why there is no such answer.
+    pub(super) nobody: Result<Nobody, Trouble>,
     /// The port that nothing declares: to be looked for in the pods.
     pub unknown_ports: Vec<u16>,
     /// The Service's field that says where its port arrives.
@@ -89,8 +93,7 @@ pub struct Resolved {
     /// Whether the host is new, so that somebody else may want it at the same moment.
     pub(super) fresh: bool,
     backend: Backend,
-    take: bool,
-    answers: Option<String>,
+    options: Options,
 }
 
 /// Reads what is needed, all that is independent at once, and decides. Nothing is written.
@@ -98,6 +101,16 @@ pub struct Resolved {
 /// # Errors
 /// Missing rights; what is not ours; a host that cannot be completed; a port that there is not; a host that is taken.
 pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) -> Result<Resolved> {
+    resolve_within(cluster, backend, options, LETTING_GO).await
+}
+
+/// The same; `patience` is how long a host that seems taken is looked at.
+async fn resolve_within(
+    cluster: &Cluster,
+    backend: &Backend,
+    options: &Options,
+    patience: Duration,
+) -> Result<Resolved> {
     let cluster = &cluster.under(super::MANAGER);
     let namespace = backend.namespace.as_str();
     let name = object_name(&backend.name);
@@ -309,16 +322,18 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
     while present
         .as_ref()
         .is_some_and(|present| is_taken(present, &nobody))
-        && looked.elapsed() < LETTING_GO
+        && looked.elapsed() < patience
         && !options.take
     {
         tokio::time::sleep(Duration::from_millis(300)).await;
         present = Some(visitor.answer(&plan.host).await);
     }
-    let answers = present
-        .filter(|present| is_taken(present, &nobody))
-        .map(|present| phrase(&present));
-    let resolved = Resolved {
+    if let Some(present) = present.filter(|present| is_taken(present, &nobody))
+        && !options.take
+    {
+        return Err(is_taken_by(&plan.host, &phrase(&present)));
+    }
+    Ok(Resolved {
         plan,
         learned,
         warnings,
@@ -326,16 +341,13 @@ pub async fn resolve(cluster: &Cluster, backend: &Backend, options: &Options) ->
         isolated_by,
         policy_unneeded,
         visitor,
-        nobody: nobody.ok(),
+        nobody,
         unknown_ports,
         target_field,
         fresh,
         backend: backend.clone(),
-        take: options.take,
-        answers,
-    };
-    refuse_if_taken(&resolved)?;
-    Ok(resolved)
+        options: options.clone(),
+    })
 }
 
 /// The hint to take another host: its name.
@@ -343,23 +355,17 @@ pub fn another_host(name: &str) -> Hint {
     Hint::flags("take another host", &[&format!("--host {name}")])
 }
 
-/// Refuses a host at which somebody else answers.
-///
-/// # Errors
-/// Who answers there, as far as it tells.
-fn refuse_if_taken(resolved: &Resolved) -> Result<()> {
-    match &resolved.answers {
-        Some(answer) if !resolved.take => Err(taken(&resolved.plan.host, answer)
-            .hint(another_host(&format!(
-                "{}-2",
-                resolved.plan.host.split('.').next().unwrap_or_default()
-            )))
-            .hint(Hint::flags(
-                "if it is yours in another namespace, and this address is to win",
-                &["--take"],
-            ))),
-        _ => Ok(()),
-    }
+/// The refusal of a host at which somebody else answers: `how`, a phrase.
+fn is_taken_by(host: &str, how: &str) -> Error {
+    taken(host, how)
+        .hint(another_host(&format!(
+            "{}-2",
+            host.split('.').next().unwrap_or_default()
+        )))
+        .hint(Hint::flags(
+            "if it is yours in another namespace, and this address is to win",
+            &["--take"],
+        ))
 }
 
 impl Resolved {
@@ -369,7 +375,7 @@ impl Resolved {
         found: Found,
         isolated_by: Vec<String>,
         visitor: Visitor,
-        nobody: Option<Nobody>,
+        nobody: Result<Nobody, Trouble>,
         target_field: String,
         backend: Backend,
     ) -> Self {
@@ -386,9 +392,16 @@ impl Resolved {
             target_field: Some(target_field),
             fresh: false,
             backend,
-            take: false,
-            answers: None,
+            options: Options::default(),
         }
+    }
+
+    /// The same, read and decided anew, once nobody answers at the host any more.
+    ///
+    /// # Errors
+    /// As [`resolve`]'s.
+    pub(super) async fn again(&self, cluster: &Cluster) -> Result<Self> {
+        resolve_within(cluster, &self.backend, &self.options, LETTING_BOTH_GO).await
     }
 
     /// The same with a port of the pods that was found by looking.
@@ -444,9 +457,10 @@ impl Resolved {
             .map(|_| self.backend.name.as_str())
     }
 
-    /// Whether nobody answered at the host before anything was written.
-    pub(super) fn was_free(&self) -> bool {
-        self.fresh && self.answers.is_none()
+    /// Whether the host was free and others may want it at the same moment, so that it has to be won; see
+    /// [`super::contest`].
+    pub(super) fn is_contested(&self) -> bool {
+        self.fresh && !self.options.take && !self.options.unproven
     }
 
     /// The timer that it has already.

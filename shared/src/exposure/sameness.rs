@@ -130,6 +130,7 @@ pub fn title(answer: &Answer) -> Option<String> {
 #[cfg(test)]
 pub(super) fn answered(status: u16, headers: HeaderMap, body: &str) -> Answer {
     Answer {
+        asked: tokio::time::Instant::now(),
         status,
         headers,
         body: bytes::Bytes::copy_from_slice(body.as_bytes()),

@@ -16,29 +16,28 @@ use tokio::time::sleep;
 use super::policy::Policy;
 use super::settings::Origin;
 use super::user::{Bearer, Pem, User};
-use super::{has_ended, identity, jwt, oidc};
-use crate::error::{Error, Kind, Result};
+use super::{has_ended, hints, identity, jwt, oidc};
+use crate::error::{Error, Kind, Result, over};
 use crate::printable;
 use crate::proxy::basic;
 use crate::web::Certificate;
 
 /// Where a process gets its credentials from. Shared by all clients in it.
-#[derive(Debug)]
 pub(crate) struct Credentials {
     state: Mutex<State>,
     origin: Option<Origin>,
-    policy: Policy,
+    /// The file of kubectl's preferences, if one was named.
+    kuberc: Option<String>,
     stdin_is_ours: AtomicBool,
 }
 
-#[derive(Debug)]
 struct State {
     user: User,
     held: Option<Arc<Credential>>,
 }
 
 /// What is shown to the API server.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Credential {
     /// The `Authorization` header, kept out of logs.
     pub(crate) header: Option<HeaderValue>,
@@ -53,9 +52,12 @@ pub(crate) struct Credential {
 type Stamp = (SystemTime, u64);
 
 impl Credential {
+    fn has_ended(&self) -> bool {
+        self.ends.is_some_and(has_ended)
+    }
+
     fn is_fresh(&self) -> bool {
-        self.ends.is_none_or(|ends| !has_ended(ends))
-            && self.files.iter().all(|(path, then)| stamp(path) == *then)
+        !self.has_ended() && self.files.iter().all(|(path, then)| stamp(path) == *then)
     }
 
     fn says_the_same(&self, other: &Self) -> bool {
@@ -78,11 +80,11 @@ fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 impl Credentials {
-    pub(super) fn new(user: User, origin: Option<Origin>, policy: Policy) -> Self {
+    pub(super) fn new(user: User, origin: Option<Origin>, kuberc: Option<String>) -> Self {
         Self {
             state: Mutex::new(State { user, held: None }),
             origin,
-            policy,
+            kuberc,
             stdin_is_ours: AtomicBool::new(true),
         }
     }
@@ -95,6 +97,11 @@ impl Credentials {
         let mut state = self.state.lock().await;
         match &state.held {
             Some(held) if held.is_fresh() => Ok(held.clone()),
+            // A file that is just being replaced is no reason to give up what still holds.
+            Some(held) if !held.has_ended() => {
+                let held = held.clone();
+                Ok(self.fetch(&mut state, None).await.unwrap_or(held))
+            }
             _ => self.fetch(&mut state, None).await,
         }
     }
@@ -116,6 +123,11 @@ impl Credentials {
                 Ok((!other.says_the_same(refused)).then_some(other))
             }
         }
+    }
+
+    /// Whether a new login in the kubeconfig takes the place of one that has ended.
+    pub(crate) fn is_read_again(&self) -> bool {
+        self.origin.as_ref().is_some_and(Origin::is_read_again)
     }
 
     /// From now on standard input belongs to another program, and a plugin must not read it.
@@ -212,15 +224,16 @@ impl Credentials {
             }),
             Bearer::File { path, otherwise } => of_file(path, otherwise.as_ref()),
             Bearer::Plugin(plugin) => {
-                let printed = plugin
-                    .run(&self.policy, self.stdin_is_ours.load(Ordering::Relaxed))
-                    .await?;
+                let policy = Policy::read(self.kuberc.as_deref())?;
+                let stdin_is_ours = self.stdin_is_ours.load(Ordering::Relaxed);
+                let printed = plugin.run(&policy, stdin_is_ours).await?;
                 let mut credential = match &printed.token {
                     Some(token) => of_token(token)?,
                     None => Credential::default(),
                 };
-                // It says itself how long, or does not want to be asked again.
-                credential.ends = printed.ends;
+                // It says itself how long, or does not want to be asked again. Where this machine's clock is ahead, what it
+                // printed seems to have ended: the API server will tell.
+                credential.ends = printed.ends.filter(|ends| !has_ended(*ends));
                 if let Some((certificate, key)) = &printed.certificate {
                     credential.identity = Some(identity::read(
                         certificate.as_bytes(),
@@ -238,7 +251,7 @@ impl Credentials {
                 let token = match (held, &self.origin) {
                     (Some(token), _) => token.clone(),
                     (None, Some(origin)) => oidc::id_token(origin, refused).await?,
-                    (None, None) => return Err(super::over("its id-token has expired")),
+                    (None, None) => return Err(over("its id-token has expired")),
                 };
                 login.id_token = Some(token.clone());
                 let mut credential = of_token(&token)?;
@@ -253,11 +266,8 @@ impl Credentials {
 fn of_token(token: &SecretString) -> Result<Credential> {
     let token = token.expose_secret();
     let mut header = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-        Error::of(
-            Kind::Unauthorized,
-            "the token has characters that no token has",
-        )
-        .hint("copy the token anew, on one line")
+        Error::of(Kind::Unauthorized, "the token contains invalid characters")
+            .hint("copy the token anew, on one line")
     })?;
     header.set_sensitive(true);
     Ok(Credential {
@@ -280,7 +290,7 @@ fn of_file(path: &Path, otherwise: Option<&SecretString>) -> Result<Credential> 
             return Err(
                 Error::of(Kind::Unauthorized, "cannot get credentials for the cluster")
                     .caused_by(format!("cannot read the token file {path}: {why}"))
-                    .hint("see where it should be: `kubectl config view`"),
+                    .hint(hints::FILES),
             );
         }
     };

@@ -6,7 +6,7 @@ use rustls::Error as TlsError;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::pem;
+use super::{hints, pem};
 use crate::error::{Error, Kind, Result};
 use crate::printable;
 use crate::web::Certificate;
@@ -35,7 +35,7 @@ pub(super) fn read(certificate: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>> 
     if let (Some(certificate), Some(public)) = (of_certificate, key.public_key())
         && !public.ends_with(&certificate.public_key)
     {
-        return Err(unusable("its key is for another certificate"));
+        return Err(unusable("its key does not match the certificate"));
     }
     Ok(Arc::new(CertifiedKey::new(chain, key)))
 }
@@ -50,5 +50,5 @@ fn first_key(text: &[u8]) -> Option<PrivateKeyDer<'static>> {
 fn unusable(why: &str) -> Error {
     Error::of(Kind::Unauthorized, "the client certificate cannot be used")
         .caused_by(printable::short(why, 200))
-        .hint("get a new kubeconfig (on Onyxia: My account, Kubernetes)")
+        .hint(hints::RENEW)
 }

@@ -11,21 +11,20 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::hints;
 use crate::error::{Error, Result};
 use crate::printable;
-
-const RENEW: &str = "get a new one (on Onyxia: My account, Kubernetes)";
 
 /// kubectl truncates a kubeconfig and then writes it; who reads in between sees a part of it.
 const HALF_WRITTEN: Duration = Duration::from_secs(2);
 
 /// The kubeconfig files that exist, in order of precedence.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Kubeconfig {
     files: Vec<File>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct File {
     path: PathBuf,
     document: Value,
@@ -51,7 +50,7 @@ impl Kind {
 }
 
 /// An entry of a kubeconfig, or a map in one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry<'a> {
     fields: Option<&'a Map<String, Value>>,
     /// What it is called in messages.
@@ -291,9 +290,10 @@ impl<'a> Entry<'a> {
         Ok(self.text(key)?.map(|path| self.beside(&path)))
     }
 
-    /// A path as seen from the kubeconfig.
+    /// A path as seen from the kubeconfig, absolute.
     pub(super) fn beside(&self, path: &str) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
+        let path = self.file.parent().unwrap_or(Path::new("")).join(path);
+        std::path::absolute(&path).unwrap_or(path)
     }
 
     /// Base64, over several lines or one.
@@ -394,8 +394,7 @@ fn wrong(title: &str, key: &str, wanted: &str) -> Error {
     } else {
         format!("`{key}` of ")
     };
-    Error::new(format!("{what}{title} in the kubeconfig is not {wanted}"))
-        .hint("see what it has: `kubectl config view`")
+    Error::new(format!("{what}{title} in the kubeconfig is not {wanted}")).hint(hints::VIEW)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
@@ -409,7 +408,7 @@ fn no_kubeconfig(path: &Path, why: &str) -> Error {
     let path = printable::short(&path.display().to_string(), 200);
     Error::new(format!("{path} is not a kubeconfig"))
         .caused_by(why)
-        .hint(RENEW)
+        .hint(hints::RENEW)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! comes out of it. What kubectl and ours do with more than a hundred kubeconfigs is compared in `tests/e2e/tests/parity`.
 
 mod credentials;
+mod hints;
 mod identity;
 mod jwt;
 mod kubeconfig;
@@ -24,15 +25,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::cli::ConnectionFlags;
-use crate::error::{Connection, Error, Kind, Result};
+use crate::error::{Connection, Result};
+use crate::flags::ConnectionFlags;
 use crate::printable;
 use crate::proxy::Proxy;
 
 pub(crate) use credentials::{Credential, Credentials, same_identity};
 pub(crate) use transport::{Transport, transport};
 
-use policy::Policy;
 use settings::Settings;
 use user::Bearer;
 
@@ -53,10 +53,6 @@ impl Login {
     /// A kubeconfig that is absent, unreadable or names what it does not hold.
     pub(crate) fn find(flags: &ConnectionFlags) -> Result<Self> {
         let settings = Settings::find(flags)?;
-        let policy = match settings.user.bearer {
-            Bearer::Plugin(_) => Policy::read(flags.kuberc.as_deref())?,
-            _ => Policy::AllowAll,
-        };
         let mut config = kube::Config::new(settings.server);
         config.default_namespace = settings.namespace;
         config.root_cert = settings.tls.authority;
@@ -70,11 +66,15 @@ impl Login {
         let connection = Connection {
             server: printable::short(config.cluster_url.to_string().trim_end_matches('/'), 200),
             context: printable::short(&settings.context, 200),
-            credential: match (user.name.as_str(), is_anonymous) {
-                (_, true) => String::new(),
-                ("", false) if origin.is_none() && flags.server.is_none() => settings.context,
-                ("", false) => "this token".into(),
-                (name, false) => format!("user `{}`", printable::short(name, 200)),
+            credential: match &user.bearer {
+                _ if is_anonymous => String::new(),
+                _ if settings.context == pod::POD => pod::POD.to_owned(),
+                _ if !user.name.is_empty() => {
+                    format!("user `{}`", printable::short(&user.name, 200))
+                }
+                Bearer::Password { user, .. } => format!("user `{}`", printable::short(user, 200)),
+                Bearer::Token(_) => "this token".into(),
+                _ => "these credentials".into(),
             },
             proxy: settings
                 .proxy
@@ -89,11 +89,15 @@ impl Login {
         Ok(Self {
             config,
             proxy: settings.proxy,
-            credentials: Arc::new(Credentials::new(user, origin, policy)),
+            credentials: Arc::new(Credentials::new(user, origin, flags.kuberc.clone())),
             connection,
         })
     }
 }
+
+/// Marks a request that is sent without credentials: what matters is that there is an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WithoutLogin;
 
 /// Waits until a login that is being renewed has been kept: to be called before the process ends.
 pub(crate) fn settle() {
@@ -104,22 +108,3 @@ pub(crate) fn settle() {
 fn has_ended(ends: Timestamp) -> bool {
     Timestamp::now() + SignedDuration::from_secs(1) >= ends
 }
-
-/// The login has ended for good, and only its owner can log in again.
-pub(crate) fn over(why: &str) -> Error {
-    Error::of(Kind::Unauthorized, "your login has ended")
-        .caused_by(why)
-        .hint("log in again (on Onyxia: My account, Kubernetes, and run its script), then retry")
-}
-
-/// A failure to log in, on its way through kube's client.
-#[derive(Debug)]
-pub(crate) struct Failed(pub(crate) Error);
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.message())
-    }
-}
-
-impl std::error::Error for Failed {}

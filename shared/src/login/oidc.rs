@@ -2,11 +2,10 @@
 //! kubeconfig, where kubectl finds them (client-go's `plugin/pkg/client/auth/oidc`, as of v0.35).
 
 use std::sync::{Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,28 +15,25 @@ use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 use super::settings::Origin;
-use super::transport::{Transport, transport};
+use super::transport::transport;
 use super::user::{Bearer, Oidc};
-use super::{jwt, over, pem, store};
-use crate::error::{Error, Kind, Result};
+use super::{hints, jwt, pem, store};
+use crate::error::{Error, Kind, Result, over, why_unreachable};
 use crate::printable;
 use crate::proxy::{Proxies, basic};
 
 /// How long the issuer may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The renewal that is under way: between the issuer's answer and the write, ending the process would lose the login.
-static RENEWAL: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
+/// How long a kubectl that was faster may take to write what it got.
+const OTHERS_WRITE: Duration = Duration::from_secs(1);
 
-/// Waits until a renewal that is under way has been kept. To be called before the process ends.
+/// Held from the question to the issuer until the answer is kept: to end the process in between would lose the login.
+static SPENDING: Mutex<()> = Mutex::new(());
+
+/// Waits until a renewal that is under way has been kept, and lets none begin. To be called before the process ends.
 pub(super) fn settle() {
-    let renewal = RENEWAL
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take();
-    if let Some(renewal) = renewal {
-        let _ = renewal.join();
-    }
+    std::mem::forget(SPENDING.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// A valid id-token that is not the one `refused`. The renewal has a thread of its own, so that an interrupted command finishes
@@ -51,28 +47,24 @@ pub(super) async fn id_token(
 ) -> Result<SecretString> {
     let (sender, receiver) = oneshot::channel();
     let origin = origin.clone();
-    let renewal = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        let outcome = match runtime {
-            Ok(runtime) => runtime.block_on(renew(&origin, refused.as_ref())),
-            Err(error) => Err(Error::new("cannot renew the login").caused_by(error.to_string())),
-        };
+    std::thread::spawn(move || {
+        let outcome = renew(&origin, refused.as_ref(), || !sender.is_closed());
         let _ = sender.send(outcome);
     });
-    RENEWAL
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .replace(renewal);
-    receiver
-        .await
-        .unwrap_or_else(|_| Err(Error::new("cannot renew the login")))
+    let outcome = receiver.await;
+    outcome.unwrap_or_else(|_| Err(Error::new("cannot renew the login")))
 }
 
-async fn renew(origin: &Origin, refused: Option<&SecretString>) -> Result<SecretString> {
-    let _place = store::queue(&current(origin)?.file)?;
-    let mut spent: Option<SecretString> = None;
+fn renew(
+    origin: &Origin,
+    refused: Option<&SecretString>,
+    wants: impl Fn() -> bool,
+) -> Result<SecretString> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new("cannot renew the login").caused_by(error.to_string()))?;
+    let _place = store::queue(&current(origin)?.file, &wants)?;
     loop {
         // Others may have renewed it while this one waited.
         let login = current(origin)?;
@@ -89,41 +81,43 @@ async fn renew(origin: &Origin, refused: Option<&SecretString>) -> Result<Secret
             ));
         };
         store::check(&login.file)?;
-        match refresh(&login, refresh_token.expose_secret()).await? {
+        let issuer = Issuer::of(&login)?;
+        let endpoint = runtime.block_on(issuer.token_endpoint())?;
+        let spending = SPENDING.lock().unwrap_or_else(PoisonError::into_inner);
+        if !wants() {
+            return Err(Error::new("the command was interrupted"));
+        }
+        match runtime.block_on(issuer.refresh(&endpoint, &login, refresh_token.expose_secret()))? {
             Answer::Tokens(tokens) => {
-                let kept = |(key, value): (&'static str, &Option<SecretString>)| {
-                    value
-                        .as_ref()
-                        .map(|value| (key, value.expose_secret().to_owned()))
-                };
-                let new = [
-                    ("id-token", &Some(tokens.id_token.clone())),
-                    ("refresh-token", &tokens.refresh_token),
-                ];
-                let new: Vec<(&str, String)> = new.into_iter().filter_map(kept).collect();
-                let new: Vec<(&str, &str)> = new
-                    .iter()
-                    .map(|(key, value)| (*key, value.as_str()))
-                    .collect();
+                let mut new = vec![("id-token", tokens.id_token.expose_secret())];
+                if let Some(token) = &tokens.refresh_token {
+                    new.push(("refresh-token", token.expose_secret()));
+                }
                 store::keep(&login.file, origin.user_name(), &new)?;
                 return Ok(tokens.id_token);
             }
             Answer::Refused(why) => {
-                let same =
-                    |spent: &SecretString| spent.expose_secret() == refresh_token.expose_secret();
-                let now = current(origin)?.refresh_token;
-                // A kubectl beside us was faster, and has kept the next one.
-                if spent.is_none() && !now.as_ref().is_some_and(same) {
-                    spent = Some(refresh_token);
-                    continue;
+                drop(spending);
+                if !was_replaced(origin, &refresh_token)? {
+                    return Err(ended(&login.issuer, refresh_token.expose_secret(), &why));
                 }
-                return Err(over(&ended(
-                    &login.issuer,
-                    refresh_token.expose_secret(),
-                    &why,
-                )));
             }
         }
+    }
+}
+
+/// Whether a kubectl beside us was faster, and has kept the next refresh token.
+fn was_replaced(origin: &Origin, spent: &SecretString) -> Result<bool> {
+    let start = Instant::now();
+    loop {
+        let now = current(origin)?.refresh_token;
+        if now.is_some_and(|now| now.expose_secret() != spent.expose_secret()) {
+            return Ok(true);
+        }
+        if start.elapsed() > OTHERS_WRITE {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -142,12 +136,19 @@ pub(super) fn is_valid(token: &SecretString, refused: Option<&SecretString>) -> 
         && jwt::ends(token).is_some_and(|ends| !super::has_ended(ends))
 }
 
-fn ended(issuer: &str, refresh_token: &str, why: &str) -> String {
+/// That a refresh token is not accepted any more, in the issuer's words.
+fn ended(issuer: &str, refresh_token: &str, why: &str) -> Error {
     if jwt::is_bound(refresh_token) {
-        return "its refresh token is bound to the browser in which it was made (DPoP), and no other program can use it".into();
+        return over("its refresh token only works in the browser that it was made for (DPoP)")
+            .without_hints()
+            .hint("run the script of My account, Kubernetes, again: it works for some minutes each time")
+            .hint("for longer, ask who runs the platform for a kubeconfig with a credential plugin (kubelogin)");
     }
     let issuer = printable::short(issuer, 200);
-    format!("{issuer} does not renew it: {}", printable::short(why, 200))
+    over(&format!(
+        "{issuer} does not renew it: {}",
+        printable::short(why, 200)
+    ))
 }
 
 struct Tokens {
@@ -161,66 +162,6 @@ enum Answer {
     Refused(String),
 }
 
-/// Asks the issuer for new tokens (RFC 6749, section 6).
-async fn refresh(login: &Oidc, refresh_token: &str) -> Result<Answer> {
-    let issuer = Issuer::of(login)?;
-    let endpoint = issuer.token_endpoint().await?;
-    let secret = login
-        .secret
-        .as_ref()
-        .map(|secret| secret.expose_secret().to_owned());
-    let plain = [
-        ("grant_type", "refresh_token"),
-        ("refresh_token", refresh_token),
-    ];
-    let mut with_client = plain.to_vec();
-    with_client.push(("client_id", &login.client));
-    let (status, body) = match &secret {
-        // A public client says who it is, and that is all.
-        None => issuer.post(&endpoint, &with_client, None).await?,
-        Some(secret) => {
-            let header = basic(&encoded(&login.client), &encoded(secret));
-            let (status, body) = issuer.post(&endpoint, &plain, header).await?;
-            // As Go's oauth2: some issuers want the secret in the form.
-            if status.is_success() || body["error"] == "invalid_grant" {
-                (status, body)
-            } else {
-                with_client.push(("client_secret", secret));
-                issuer.post(&endpoint, &with_client, None).await?
-            }
-        }
-    };
-    let text = |key: &str| {
-        body[key]
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
-    };
-    if !status.is_success() {
-        let code = text("error").unwrap_or_default();
-        let why = text("error_description").unwrap_or_else(|| code.clone());
-        return if code == "invalid_grant"
-            || (status.is_client_error() && jwt::is_bound(refresh_token))
-        {
-            Ok(Answer::Refused(why))
-        } else {
-            Err(issuer.failed(&format!(
-                "answered {status} {}",
-                printable::short(&why, 200)
-            )))
-        };
-    }
-    let id_token = text("id_token").ok_or_else(|| {
-        issuer.failed("gave no id-token (was the scope `openid` asked for at the login?)")
-    })?;
-    Ok(Answer::Tokens(Tokens {
-        id_token: id_token.into(),
-        refresh_token: text("refresh_token")
-            .filter(|new| new != refresh_token)
-            .map(SecretString::from),
-    }))
-}
-
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
@@ -228,32 +169,29 @@ fn encoded(text: &str) -> String {
 /// Who makes the tokens.
 struct Issuer {
     url: String,
-    transport: Transport,
+    authority: Option<Vec<Vec<u8>>>,
 }
 
 impl Issuer {
     fn of(login: &Oidc) -> Result<Self> {
         let url = login.issuer.trim_end_matches('/').to_owned();
-        let unusable = |why: &str| {
-            Error::new("the login cannot be renewed")
-                .caused_by(why.to_owned())
-                .hint("see `auth-provider` in the kubeconfig: `kubectl config view`")
+        let authority = match &login.authority {
+            Some(pem) => Some(pem::certificates(
+                &pem.read("issuer's certificate authority")?,
+                "issuer",
+            )?),
+            None => None,
         };
-        let uri: Uri = url
-            .parse()
-            .map_err(|_| unusable("`idp-issuer-url` is not a URL"))?;
-        if !matches!(uri.scheme_str(), Some("https" | "http")) {
-            return Err(unusable("`idp-issuer-url` is not a URL"));
+        match url
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| uri.scheme().cloned())
+        {
+            Some(scheme) if scheme == *"https" || scheme == *"http" => Ok(Self { url, authority }),
+            _ => Err(Error::new("the login cannot be renewed")
+                .caused_by("`idp-issuer-url` of the kubeconfig is not a URL")
+                .hint(hints::VIEW)),
         }
-        let mut config = kube::Config::new(uri.clone());
-        if let Some(authority) = &login.authority {
-            config.root_cert = Some(pem::certificates(
-                &authority.read("issuer's certificate authority")?,
-            )?);
-        }
-        let proxies = Proxies::from_env();
-        let transport = transport(&config, proxies.for_url(&uri), None)?;
-        Ok(Self { url, transport })
     }
 
     /// Where tokens are to be asked for (`OpenID` Connect Discovery 1.0).
@@ -261,51 +199,105 @@ impl Issuer {
         let address = format!("{}/.well-known/openid-configuration", self.url);
         let request = Request::get(address).body(Body::empty());
         let (status, body) = self
-            .send(request.map_err(|error| self.failed(&error.to_string()))?)
+            .send(request.map_err(|error| self.refused(&error.to_string()))?)
             .await?;
         let endpoint: Option<Uri> = body["token_endpoint"]
             .as_str()
             .and_then(|url| url.parse().ok());
-        match endpoint {
-            // The refresh token goes there.
-            Some(endpoint)
-                if status.is_success()
-                    && (endpoint.scheme_str() == Some("https")
-                        || self.url.starts_with("http:")) =>
-            {
-                Ok(endpoint)
-            }
-            _ => Err(self.failed(&format!("does not say where to ask for tokens ({status})"))),
-        }
+        // The refresh token goes there.
+        let is_safe =
+            |uri: &Uri| uri.scheme_str() == Some("https") || self.url.starts_with("http:");
+        endpoint
+            .filter(|endpoint| status.is_success() && is_safe(endpoint))
+            .ok_or_else(|| {
+                self.refused(&format!("does not say where to ask for tokens ({status})"))
+            })
     }
 
-    async fn post(
-        &self,
-        to: &Uri,
-        form: &[(&str, &str)],
-        authorization: Option<HeaderValue>,
-    ) -> Result<(StatusCode, Value)> {
-        let form: Vec<String> = form
+    /// Asks for new tokens (RFC 6749, section 6).
+    async fn refresh(&self, endpoint: &Uri, login: &Oidc, refresh_token: &str) -> Result<Answer> {
+        let plain = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh_token),
+        ];
+        let with = |more: &[(&'static str, &str)]| self.form(endpoint, &[&plain, more].concat());
+        let (status, body) = match &login.secret {
+            // A public client says who it is, and that is all.
+            None => self.send(with(&[("client_id", &login.client)])?).await?,
+            Some(secret) => {
+                let secret = secret.expose_secret();
+                let mut request = with(&[])?;
+                if let Some(value) = basic(&encoded(&login.client), &encoded(secret)) {
+                    request.headers_mut().insert(AUTHORIZATION, value);
+                }
+                let (status, body) = self.send(request).await?;
+                // As Go's oauth2: some issuers want the secret in the form.
+                if status.is_success() || body["error"] == "invalid_grant" {
+                    (status, body)
+                } else {
+                    self.send(with(&[
+                        ("client_id", &login.client),
+                        ("client_secret", secret),
+                    ])?)
+                    .await?
+                }
+            }
+        };
+        self.read(status, &body, refresh_token)
+    }
+
+    fn read(&self, status: StatusCode, body: &Value, refresh_token: &str) -> Result<Answer> {
+        let text = |key: &str| {
+            body[key]
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        if status.is_success() {
+            let id_token = text("id_token").ok_or_else(|| {
+                self.refused("gave no id-token (was the scope `openid` asked for at the login?)")
+            })?;
+            return Ok(Answer::Tokens(Tokens {
+                id_token: id_token.into(),
+                refresh_token: text("refresh_token").map(SecretString::from),
+            }));
+        }
+        let code = text("error").unwrap_or_default();
+        let why = text("error_description").unwrap_or_else(|| code.clone());
+        let is_over =
+            code == "invalid_grant" || (status.is_client_error() && jwt::is_bound(refresh_token));
+        if is_over {
+            return Ok(Answer::Refused(why));
+        }
+        let answered = format!("answered {status} {}", printable::short(&why, 200));
+        let answered = answered.trim_end();
+        if status.is_server_error() {
+            return Err(self.unreachable(answered));
+        }
+        Err(self.refused(answered))
+    }
+
+    fn form(&self, to: &Uri, fields: &[(&str, &str)]) -> Result<Request<Body>> {
+        let fields: Vec<String> = fields
             .iter()
             .map(|(key, value)| format!("{key}={}", encoded(value)))
             .collect();
-        let mut request = Request::builder()
+        Request::builder()
             .method(Method::POST)
             .uri(to.clone())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(ACCEPT, "application/json");
-        if let Some(value) = authorization {
-            request = request.header(AUTHORIZATION, value);
-        }
-        let request = request.body(Body::from(form.join("&").into_bytes()));
-        self.send(request.map_err(|error| self.failed(&error.to_string()))?)
-            .await
+            .header(ACCEPT, "application/json")
+            .body(Body::from(fields.join("&").into_bytes()))
+            .map_err(|error| self.refused(&error.to_string()))
     }
 
     /// Sends a request; the answer as JSON, null where it is none.
     async fn send(&self, request: Request<Body>) -> Result<(StatusCode, Value)> {
+        let mut config = kube::Config::new(request.uri().clone());
+        config.root_cert.clone_from(&self.authority);
+        let transport = transport(&config, Proxies::from_env().for_url(request.uri()), None)?;
         let work = async {
-            let response = self.transport.clone().oneshot(request).await?;
+            let response = transport.oneshot(request).await?;
             let status = response.status();
             let body = Limited::new(response.into_body(), 1 << 20)
                 .collect()
@@ -315,15 +307,35 @@ impl Issuer {
         };
         match tokio::time::timeout(TIMEOUT, work).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.failed(&crate::error::why_unreachable(&*error))),
-            Err(_) => Err(self.failed("did not answer in time")),
+            Ok(Err(error)) => Err(self.unanswered(&why_unreachable(&*error))),
+            Err(_) => Err(self.unreachable("did not answer in time")),
         }
+    }
+
+    fn unanswered(&self, why: &str) -> Error {
+        if why.contains("is not signed by the authority") {
+            return self
+                .failed("its certificate is not signed by an authority that this machine trusts")
+                .hint("name its authority in the kubeconfig: `idp-certificate-authority` of `auth-provider`");
+        }
+        self.unreachable(why)
+    }
+
+    /// No answer, or none that says anything about the login.
+    fn unreachable(&self, why: &str) -> Error {
+        self.failed(why)
+            .hint("check the network or VPN, then retry: your login may still be valid")
+    }
+
+    /// An answer to a wrong question.
+    fn refused(&self, why: &str) -> Error {
+        self.failed(why)
+            .hint("check `client-id` and `idp-issuer-url` in the kubeconfig, or get a new one (on Onyxia: My account, Kubernetes)")
     }
 
     fn failed(&self, why: &str) -> Error {
         let issuer = printable::short(&self.url, 200);
         Error::of(Kind::Unreachable, "the login cannot be renewed")
             .caused_by(format!("{issuer}: {why}"))
-            .hint("check the network or VPN, then retry; the login itself may be well")
     }
 }

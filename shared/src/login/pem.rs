@@ -1,5 +1,6 @@
 //! Certificates and keys in PEM.
 
+use super::hints;
 use crate::error::{Error, Result};
 use crate::web::Certificate;
 
@@ -22,17 +23,17 @@ pub(super) fn chain(text: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The certificates of an authority, in DER.
+/// The certificates of somebody's authority, in DER.
 ///
 /// # Errors
 /// There is none that can be used.
-pub(super) fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub(super) fn certificates(text: &[u8], whose: &str) -> Result<Vec<Vec<u8>>> {
     let found = chain(text);
     if found.is_empty() {
-        return Err(
-            Error::new("the certificate authority is not a certificate in PEM")
-                .hint("see where it comes from: `kubectl config view`"),
-        );
+        return Err(Error::new(format!(
+            "the certificate authority of the {whose} is not a certificate in PEM"
+        ))
+        .hint(hints::VIEW));
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Credential plugins: programs that print credentials (`exec` in a kubeconfig), run as kubectl runs them.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::hints;
 use super::policy::Policy;
 use crate::error::{Error, Kind, Result};
 use crate::printable;
@@ -19,7 +20,7 @@ use crate::printable;
 const SIGNAL: Duration = Duration::from_millis(100);
 
 /// A program that prints credentials, and how to run it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Plugin {
     /// A bare name, which is looked for in PATH, or a path.
     pub(super) program: PathBuf,
@@ -58,7 +59,10 @@ impl Plugin {
     /// # Errors
     /// It may not be run, is not there, fails, or prints something else.
     pub(super) async fn run(&self, policy: &Policy, stdin_is_ours: bool) -> Result<Printed> {
-        let program = policy.admit(&self.program)?;
+        // Looked for in our PATH, as kubectl does; what is judged is what runs.
+        let program = found(&self.program)
+            .ok_or_else(|| self.not_started(&io::ErrorKind::NotFound.into()))?;
+        policy.admit(&self.program, &program)?;
         let interactive = self.reads_stdin(stdin_is_ours)?;
         let mut command = Command::new(&program);
         command
@@ -95,9 +99,9 @@ impl Plugin {
             Interactive::IfAvailable => Ok(available),
             Interactive::Always if available => Ok(true),
             Interactive::Always => Err(self.failed(if stdin_is_ours {
-                "wants to ask, and standard input is not a terminal"
+                "needs to ask a question, but standard input is not a terminal"
             } else {
-                "wants to ask, and the terminal belongs to the command that runs"
+                "needs to ask a question, but the terminal belongs to the command that runs"
             })),
         }
     }
@@ -117,7 +121,10 @@ impl Plugin {
                 .failed(&format!("ended with {}", output.status))
                 .hint("log in again, then retry"));
         }
-        let unusable = |why: &str| self.failed(why).hint("run it alone to see what it prints");
+        let unusable = |why: &str| {
+            self.failed(why)
+                .hint("update the plugin, or log in again with it")
+        };
         let text = String::from_utf8_lossy(&output.stdout);
         let answer: Answer = serde_saphyr::from_str(&text)
             .map_err(|_| unusable("did not print an ExecCredential"))?;
@@ -126,7 +133,7 @@ impl Plugin {
         }
         if answer.api_version != self.api_version {
             let printed = match answer.api_version.as_str() {
-                "" => "nothing of its `apiVersion`".to_owned(),
+                "" => "no `apiVersion`".to_owned(),
                 other => format!("`{}`", printable::short(other, 80)),
             };
             return Err(unusable(&format!(
@@ -170,11 +177,11 @@ impl Plugin {
             .caused_by(format!("the credential plugin `{program}` {why}"))
     }
 
-    fn not_started(&self, error: &std::io::Error) -> Error {
-        if error.kind() != std::io::ErrorKind::NotFound {
+    fn not_started(&self, error: &io::Error) -> Error {
+        if error.kind() != io::ErrorKind::NotFound {
             return self
                 .failed(&format!("cannot be started: {error}"))
-                .hint("see what the kubeconfig runs: `kubectl config view --minify`");
+                .hint(hints::VIEW);
         }
         let failed = self.failed("is not on this machine");
         match &self.install_hint {
@@ -207,15 +214,26 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// A program as a shell would find it: a bare name in PATH, a path as it is.
+/// A program as a shell would find it, by its absolute path: a bare name in PATH, a path as it is. What PATH has of the present
+/// folder does not count, as in Go.
 pub(super) fn found(program: &Path) -> Option<PathBuf> {
-    if program.components().count() > 1 || program.is_absolute() {
-        return program.is_file().then(|| program.to_owned());
+    if program.components().count() > 1 {
+        let program = std::path::absolute(program).ok()?;
+        return program.exists().then_some(program);
     }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(format!("{}{}", program.display(), extension(program))))
         .find(|candidate| is_program(candidate))
+}
+
+/// What programs' names end in on this system, unless the name has it.
+fn extension(program: &Path) -> &'static str {
+    match program.extension() {
+        Some(_) => "",
+        None => std::env::consts::EXE_SUFFIX,
+    }
 }
 
 #[cfg(unix)]

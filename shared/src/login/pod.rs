@@ -1,4 +1,4 @@
-//! In a pod without a kubeconfig, as in Onyxia's editors: the pod's ServiceAccount.
+//! In a pod without a kubeconfig, as in Onyxia's IDEs: the pod's ServiceAccount.
 
 use std::path::Path;
 
@@ -8,9 +8,12 @@ use super::pem;
 use super::settings::{Settings, address, namespace};
 use super::trust::Tls;
 use super::user::{Bearer, User};
-use crate::cli::ConnectionFlags;
 use crate::error::{Kind, Result};
+use crate::flags::ConnectionFlags;
 use crate::proxy::Proxies;
+
+/// What stands for the context, and for the user.
+pub(super) const POD: &str = "the pod's ServiceAccount";
 
 /// Where Kubernetes puts what a pod needs to reach the API server.
 const FILES: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -57,7 +60,7 @@ pub(super) fn settings(
             && let Ok(text) = std::fs::read(&authority)
         {
             // As kubectl, which then trusts what the machine trusts.
-            tls.authority = pem::certificates(&text).ok();
+            tls.authority = pem::certificates(&text, "API server").ok();
             tls.authority_file = tls.authority.is_some().then_some(authority);
         }
         let mut user = User::of("", None, flags, &Value::Null)?;
@@ -68,7 +71,7 @@ pub(super) fn settings(
             };
         }
         Ok(Settings {
-            context: "the pod's ServiceAccount".into(),
+            context: POD.into(),
             namespace: namespace(named.clone())?,
             proxy: Proxies::from_env().for_url(&server).cloned(),
             server,

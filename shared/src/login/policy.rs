@@ -1,7 +1,7 @@
 //! Which credential plugins may run, as kubectl's preferences say (`kuberc`, KEP-3104): a kubeconfig from somebody else must not
 //! start programs that its reader has forbidden.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -26,6 +26,11 @@ impl Policy {
     /// A file that was named and cannot be read; a policy that is set wrongly, in any file: it guards something.
     pub(super) fn read(named: Option<&str>) -> Result<Self> {
         let variable = std::env::var("KUBERC").unwrap_or_default();
+        if variable == "off" && named.is_some() {
+            return Err(Error::usage(
+                "`--kuberc` cannot be combined with KUBERC=off",
+            ));
+        }
         if variable == "off" || std::env::var("KUBECTL_KUBERC").is_ok_and(|on| on == "false") {
             return Ok(Self::AllowAll);
         }
@@ -38,32 +43,31 @@ impl Policy {
             return Ok(Self::AllowAll);
         };
         let shown = printable::short(&path.display().to_string(), 200);
-        match std::fs::read(&path) {
-            Ok(bytes) => {
-                let preferences = text(&bytes)
-                    .and_then(|text| document(&text))
-                    .map_err(|why| {
-                        Error::new(format!("{shown} is not a file of kubectl's preferences"))
-                            .caused_by(why)
-                    })?;
-                Self::of(&preferences).map_err(|why| {
-                    Error::new("kubectl's preferences for credential plugins cannot be used")
-                        .caused_by(format!("{shown}: {why}"))
-                })
-            }
-            Err(error) if named.is_some() => {
-                Err(Error::new(format!("cannot read {shown}")).caused_by(error.to_string()))
-            }
-            Err(_) => Ok(Self::AllowAll),
+        let failed = |why: &str| {
+            Error::new("cannot read kubectl's preferences").caused_by(format!("{shown}: {why}"))
+        };
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if named.is_some() => return Err(failed(&error.to_string())),
+            Err(_) => return Ok(Self::AllowAll),
+        };
+        match preferences(&text(&bytes).map_err(|why| failed(&why))?) {
+            Some(preferences) => Self::of(&preferences).map_err(|why| failed(&why)),
+            None if named.is_some() => Err(failed("there are no preferences in it")),
+            None => Ok(Self::AllowAll),
         }
     }
 
     fn of(preferences: &Value) -> Result<Self, String> {
-        let list = preferences["credentialPluginAllowlist"].as_array();
-        match preferences["credentialPluginPolicy"]
-            .as_str()
-            .unwrap_or_default()
-        {
+        let (list, policy) = (
+            &preferences["credentialPluginAllowlist"],
+            &preferences["credentialPluginPolicy"],
+        );
+        if !(list.is_null() || list.is_array()) || !(policy.is_null() || policy.is_string()) {
+            return Err("the policy for credential plugins is not of the right form".into());
+        }
+        let list = list.as_array();
+        match policy.as_str().unwrap_or_default() {
             "" | "AllowAll" | "DenyAll" if list.is_some() => Err(
                 "there is a `credentialPluginAllowlist`, and the policy is not `Allowlist`".into(),
             ),
@@ -86,39 +90,41 @@ impl Policy {
         }
     }
 
-    /// The program to run for `program`, if it may be run.
+    /// Whether a program may be run that the kubeconfig names so and that is found there.
     ///
     /// # Errors
     /// The policy forbids it.
-    pub(super) fn admit(&self, program: &Path) -> Result<PathBuf> {
-        let allowed = match self {
-            Self::AllowAll => return Ok(program.to_owned()),
-            Self::DenyAll => None,
-            Self::Allow(list) => {
-                let clean: PathBuf = program
-                    .components()
-                    .filter(|part| *part != Component::CurDir)
-                    .collect();
-                let there = found(program);
-                // What is checked is what is run.
-                let run = there.clone().unwrap_or_else(|| program.to_owned());
-                list.iter()
-                    .any(|item| *item == clean || there.is_some() && found(item) == there)
-                    .then_some(run)
-            }
+    pub(super) fn admit(&self, named: &Path, there: &Path) -> Result<()> {
+        let is_allowed = match self {
+            Self::AllowAll => true,
+            Self::DenyAll => false,
+            Self::Allow(list) => list.iter().any(|item| {
+                item == named || item == there || found(item).as_deref() == Some(there)
+            }),
         };
-        allowed.ok_or_else(|| {
-            let program = printable::short(&program.display().to_string(), 200);
-            Error::of(
-                Kind::Unauthorized,
-                format!("the credential plugin `{program}` may not run"),
-            )
-            .caused_by(
-                "kubectl's preferences forbid it (`credentialPluginPolicy` in ~/.kube/kuberc)",
-            )
-            .hint("if you trust it, add it there to `credentialPluginAllowlist`")
-        })
+        if is_allowed {
+            return Ok(());
+        }
+        let program = printable::short(&named.display().to_string(), 200);
+        Err(Error::of(
+            Kind::Unauthorized,
+            format!("the credential plugin `{program}` may not run"),
+        )
+        .caused_by("kubectl's preferences forbid it (`credentialPluginPolicy` in ~/.kube/kuberc)")
+        .hint("if you trust it, add it there to `credentialPluginAllowlist`"))
     }
+}
+
+/// The first of a file's documents that kubectl would take for preferences.
+fn preferences(text: &str) -> Option<Value> {
+    let documents = text.split("\n---").map(document);
+    documents.filter_map(Result::ok).find(|found| {
+        found["kind"] == "Preference"
+            && matches!(
+                found["apiVersion"].as_str(),
+                Some("kubectl.config.k8s.io/v1beta1" | "kubectl.config.k8s.io/v1alpha1")
+            )
+    })
 }
 
 #[cfg(test)]
@@ -148,17 +154,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_first_preferences_of_a_file_count() {
+        let of =
+            |text: &str| preferences(text).map(|found| found["credentialPluginPolicy"].clone());
+        let known = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\ncredentialPluginPolicy: DenyAll\n";
+        let unknown = "apiVersion: kubectl.config.k8s.io/v9\nkind: Preference\n";
+        assert_eq!(of(known), Some(json!("DenyAll")));
+        assert_eq!(
+            of(&format!("{unknown}---\n{known}")),
+            Some(json!("DenyAll"))
+        );
+        assert_eq!(of(&format!("a: [\n---\n{known}")), Some(json!("DenyAll")));
+        assert_eq!(of(unknown), None);
+    }
+
     #[cfg(unix)]
     #[test]
     fn what_is_admitted() {
         let sh = Path::new("sh");
-        assert!(Policy::DenyAll.admit(sh).is_err());
-        assert_eq!(Policy::AllowAll.admit(sh).expect("admitted"), sh);
-        let by_name = Policy::Allow(vec!["sh".into()]);
-        assert!(by_name.admit(sh).expect("admitted").is_absolute());
-        assert!(by_name.admit(Path::new("env")).is_err());
-        assert!(by_name.admit(Path::new("/nowhere/sh")).is_err());
-        let by_path = Policy::Allow(vec![found(sh).expect("a shell")]);
-        assert!(by_path.admit(sh).is_ok());
+        let there = found(sh).expect("a shell");
+        let admits = |policy: Policy, named: &str, there: &Path| {
+            policy.admit(Path::new(named), there).is_ok()
+        };
+        assert!(!admits(Policy::DenyAll, "sh", &there));
+        assert!(admits(Policy::AllowAll, "sh", &there));
+        assert!(admits(Policy::Allow(vec!["sh".into()]), "sh", &there));
+        assert!(admits(Policy::Allow(vec![there.clone()]), "sh", &there));
+        assert!(admits(
+            Policy::Allow(vec!["sh".into()]),
+            &there.display().to_string(),
+            &there
+        ));
+        assert!(!admits(Policy::Allow(vec!["env".into()]), "sh", &there));
+        // Beside the kubeconfig there may be a program of that name.
+        let other = Path::new("/nowhere/sh");
+        assert!(!admits(
+            Policy::Allow(vec!["sh".into()]),
+            "/nowhere/sh",
+            other
+        ));
     }
 }

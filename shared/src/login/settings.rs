@@ -5,19 +5,17 @@ use base64::Engine;
 use http::Uri;
 use serde_json::{Value, json};
 
+use super::hints::VIEW;
 use super::kubeconfig::{Entry, Kind as Section, Kubeconfig};
 use super::pod;
 use super::trust::Tls;
-use super::user::User;
-use crate::cli::ConnectionFlags;
+use super::user::{Impersonated, User};
 use crate::error::{Error, Kind, Result, name_hint};
+use crate::flags::ConnectionFlags;
 use crate::printable;
 use crate::proxy::{Proxies, Proxy};
 
-const VIEW: &str = "see what it has: `kubectl config view`";
-
 /// The cluster and the user that are meant.
-#[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// The context's name, empty if none was used.
     pub(super) context: String,
@@ -31,12 +29,22 @@ pub(super) struct Settings {
 }
 
 /// Which entries of the kubeconfig were used.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Origin {
     flags: ConnectionFlags,
     cluster: String,
-    server: String,
     user: String,
+    /// What went with the credentials when the command began.
+    then: Surroundings,
+}
+
+/// Where credentials are sent, how that is checked, and for whom.
+#[derive(Clone, PartialEq, Eq)]
+struct Surroundings {
+    server: Option<String>,
+    proxy: Option<String>,
+    tls: Tls,
+    impersonated: Impersonated,
 }
 
 impl Origin {
@@ -45,23 +53,40 @@ impl Origin {
         &self.user
     }
 
-    /// The user as the kubeconfig has it now; `None` where the entry has gone, or where the cluster of that name is another one
-    /// by now, which must not see this user's new credentials.
+    /// Whether the kubeconfig's user counts, and not a flag.
+    pub(super) fn is_read_again(&self) -> bool {
+        self.flags.token.is_none()
+    }
+
+    /// The user as the kubeconfig has it now; `None` where the entry has gone, or where anything around it is different by now:
+    /// another server must not see this user's new credentials, nor the same one with other checks.
     pub(super) fn user(&self) -> Result<Option<User>> {
         let kubeconfig = Kubeconfig::read(self.flags.kubeconfig.as_deref())?;
         let Some(entry) = kubeconfig.entry(Section::User, &self.user)? else {
             return Ok(None);
         };
         let cluster = kubeconfig.entry(Section::Cluster, &self.cluster)?;
-        let server = cluster
-            .as_ref()
-            .map_or(Ok(None), |cluster| cluster.text("server"))?;
-        if self.flags.server.is_none() && server.as_deref() != Some(&self.server) {
-            return Ok(None);
-        }
         let tls = Tls::of(cluster.as_ref(), &self.flags)?;
-        let described = describe(&self.server, cluster.as_ref(), &tls);
-        User::of(&self.user, Some(&entry), &self.flags, &described).map(Some)
+        let text = |key: &str| {
+            cluster
+                .as_ref()
+                .map_or(Ok(None), |cluster| cluster.text(key))
+        };
+        let server = self
+            .flags
+            .server
+            .clone()
+            .or(text("server")?)
+            .unwrap_or_default();
+        let described = describe(&server, cluster.as_ref(), &tls);
+        let user = User::of(&self.user, Some(&entry), &self.flags, &described)?;
+        let now = Surroundings {
+            server: text("server")?,
+            proxy: text("proxy-url")?,
+            tls,
+            impersonated: user.impersonated.clone(),
+        };
+        Ok((now == self.then).then_some(user))
     }
 }
 
@@ -182,12 +207,19 @@ impl<'a> Chosen<'a> {
         settings.tls = Tls::of(self.cluster.entry.as_ref(), flags)?;
         let described = describe(server, self.cluster.entry.as_ref(), &settings.tls);
         settings.user = User::of(&self.user.name, self.user.entry.as_ref(), flags, &described)?;
-        settings.origin = self.user.entry.as_ref().map(|_| Origin {
-            flags: flags.clone(),
-            cluster: self.cluster.name.clone(),
-            server: server.to_owned(),
-            user: self.user.name.clone(),
-        });
+        if self.user.entry.is_some() {
+            settings.origin = Some(Origin {
+                flags: flags.clone(),
+                cluster: self.cluster.name.clone(),
+                user: self.user.name.clone(),
+                then: Surroundings {
+                    server: self.cluster.text("server")?,
+                    proxy: self.cluster.text("proxy-url")?,
+                    tls: settings.tls.clone(),
+                    impersonated: settings.user.impersonated.clone(),
+                },
+            });
+        }
         Ok(settings)
     }
 
@@ -259,7 +291,7 @@ fn none_found(flags: &ConnectionFlags) -> Error {
     let error = match (&flags.kubeconfig, std::env::var("KUBECONFIG"), usual()) {
         (Some(file), ..) => error.caused_by(nothing(file)),
         (None, Ok(named), _) if !named.is_empty() => error.caused_by(format!(
-            "KUBECONFIG names {}, which does not exist or says nothing",
+            "KUBECONFIG names {}, which does not exist or is empty",
             printable::short(&named, 200)
         )),
         (.., Some(file)) => error.caused_by(nothing(&file.display().to_string())),

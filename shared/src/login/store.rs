@@ -3,9 +3,9 @@
 //! kubectl refreshes first and then locks, by making `FILE.lock`, which it neither waits for nor removes when it is killed; it
 //! truncates the file and writes it again. A refresh token that counts once is lost if the answer cannot be kept. So ours queue
 //! on a lock of their own from reading to writing, find out that the file can be written before they ask, hold kubectl's lock
-//! only for the write, and write in place: links, owner and mode stay, and a reader finds the old text or the new one.
+//! only for the write, and write in place: links, owner and mode stay.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,6 +19,9 @@ use crate::printable;
 /// kubectl holds its lock for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Each of those before us takes a second or, where the issuer does not answer, twenty.
+const QUEUE: Duration = Duration::from_mins(1);
+
 /// The file by which kubectl says that it is writing.
 pub(super) fn lock_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -26,16 +29,26 @@ pub(super) fn lock_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Waits until no other command of ours refreshes the login of this file; the next one waits until this is dropped.
+/// Waits until no other command of ours refreshes the login of this file; the next one waits until this is dropped. Goes on for
+/// as long as somebody `wants` it.
 ///
 /// # Errors
-/// A file that has gone.
-pub(super) fn queue(path: &Path) -> Result<File> {
+/// A file that has gone; another command that does not come to an end.
+pub(super) fn queue(path: &Path, wants: impl Fn() -> bool) -> Result<File> {
+    let start = Instant::now();
     loop {
         let file = open_to_lock(path).map_err(|error| unsaved(path, &error.to_string()))?;
-        // A file system without locks is used without: as kubectl uses all of them.
-        if file.lock().is_err() || is_same(&file, path) {
-            return Ok(file);
+        match file.try_lock() {
+            Ok(()) if is_same(&file, path) => return Ok(file),
+            Err(TryLockError::WouldBlock) if start.elapsed() > QUEUE || !wants() => {
+                return Err(Error::of(Kind::Unauthorized, "the login cannot be renewed")
+                    .caused_by("another command is renewing it and does not come to an end")
+                    .hint("end that command, then retry"));
+            }
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            // A file system without locks is used without: as kubectl uses all of them.
+            Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
 }
@@ -83,16 +96,17 @@ impl Drop for Lock {
     }
 }
 
-/// Takes kubectl's lock; `None` where the folder lets nobody make files, so that no kubectl writes there either.
-fn take_lock(path: &Path, patience: Duration) -> Result<Option<Lock>> {
+/// Takes kubectl's lock; `None` where it is left over, or where the folder lets nobody make files, so that no kubectl writes
+/// there either.
+fn take_lock(path: &Path) -> Option<Lock> {
     let lock = lock_of(path);
     let start = Instant::now();
     loop {
         match OpenOptions::new().write(true).create_new(true).open(&lock) {
-            Ok(_) => return Ok(Some(Lock(lock))),
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Ok(None),
-            Err(_) if start.elapsed() < patience => std::thread::sleep(Duration::from_millis(10)),
-            Err(_) => return Err(stale(&lock)),
+            Ok(_) => return Some(Lock(lock)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
+            Err(_) if start.elapsed() > PATIENCE => return None,
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
     }
 }
@@ -106,7 +120,7 @@ fn stale(lock: &Path) -> Error {
     let path = lock.display().to_string();
     Error::of(Kind::Unauthorized, "the login cannot be renewed")
         .caused_by(format!(
-            "the kubeconfig is locked by {}, which is there since {age}",
+            "the kubeconfig is locked by {}, which is {age} old",
             printable::short(&path, 200)
         ))
         .hint(format!(
@@ -120,10 +134,17 @@ fn stale(lock: &Path) -> Error {
 /// # Errors
 /// The file cannot be written, or kubectl's lock is left over.
 pub(super) fn check(path: &Path) -> Result<()> {
-    drop(take_lock(path, PATIENCE)?);
+    let (start, lock) = (Instant::now(), lock_of(path));
+    while lock.exists() {
+        if start.elapsed() > PATIENCE {
+            return Err(stale(&lock));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
-        Err(error) => Err(unsaved(path, &error.to_string())),
+        Err(error) => Err(unsaved(path, &error.to_string())
+            .hint("make that file writable, or set KUBECONFIG to a writable copy")),
     }
 }
 
@@ -133,38 +154,46 @@ pub(super) fn check(path: &Path) -> Result<()> {
 /// The file cannot be written; then it is as it was.
 pub(super) fn keep(path: &Path, user: &str, values: &[(&str, &str)]) -> Result<()> {
     // By now the tokens must be kept, also where a lock was left over meanwhile.
-    let _lock = take_lock(path, PATIENCE).ok().flatten();
-    let write = || -> Result<(), String> {
+    let lock = take_lock(path);
+    let write = || -> Result<File, String> {
         let before = fs::read(path).map_err(|error| error.to_string())?;
         let after = with(&text(&before)?, user, values)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .map_err(|error| error.to_string())?;
-        overwrite(&mut file, after.as_bytes()).map_err(|error| {
-            let _ = overwrite(&mut file, &before);
-            error.to_string()
-        })
+        let open = OpenOptions::new().write(true).open(path);
+        let mut file = open.map_err(|error| error.to_string())?;
+        let written = overwrite(&mut file, after.as_bytes(), before.len());
+        match written {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                let _ = overwrite(&mut file, &before, before.len());
+                Err(error.to_string())
+            }
+        }
     };
-    write().map_err(|why| unsaved(path, &why))
+    let file = write().map_err(|why| {
+        unsaved(path, &why)
+            .hint("log in again (on Onyxia: My account, Kubernetes): the old tokens are spent")
+    })?;
+    // Others need not wait for the disk.
+    drop(lock);
+    let _ = file.sync_data();
+    Ok(())
 }
 
-/// Not truncated first: who reads meanwhile does not find an empty file.
-fn overwrite(file: &mut File, content: &[u8]) -> io::Result<()> {
+/// Not truncated first, and of the old length until all is there: who reads meanwhile finds no half of it.
+fn overwrite(file: &mut File, content: &[u8], before: usize) -> io::Result<()> {
+    let mut padded = content.to_vec();
+    padded.resize(before.max(content.len()), b'\n');
     file.rewind()?;
-    file.write_all(content)?;
-    file.set_len(content.len() as u64)?;
-    file.sync_data()
+    file.write_all(&padded)?;
+    file.set_len(content.len() as u64)
 }
 
 fn unsaved(path: &Path, why: &str) -> Error {
     let path = printable::short(&path.display().to_string(), 200);
-    Error::of(Kind::Unauthorized, "the login cannot be renewed")
-        .caused_by(format!(
-            "new tokens cannot be kept in {path}: {}",
-            printable::short(why, 200)
-        ))
-        .hint("make that file writable, or copy the kubeconfig and name the copy by KUBECONFIG")
+    Error::of(Kind::Unauthorized, "the login cannot be renewed").caused_by(format!(
+        "cannot save new tokens to {path}: {}",
+        printable::short(why, 200)
+    ))
 }
 
 /// A kubeconfig's text with new values. Where the old ones can be replaced letter by letter, comments and form stay; else it
@@ -300,10 +329,16 @@ users:
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config");
         fs::write(&path, FILE).expect("written");
-        let first = queue(&path).expect("a place");
+        let nobody_waits = queue(&path, || true).expect("a place");
+        assert!(
+            queue(&path, || false).is_err(),
+            "nobody waits for it any more"
+        );
+        drop(nobody_waits);
+        let first = queue(&path, || true).expect("a place");
         let there = path.clone();
         let second = std::thread::spawn(move || {
-            let _place = queue(&there).expect("a place");
+            let _place = queue(&there, || true).expect("a place");
             fs::read_to_string(&there).expect("text")
         });
         fs::write(&path, "changed").expect("written");

@@ -19,7 +19,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tower::util::BoxCloneService;
 use tower::{BoxError, ServiceExt};
 
-use super::trust;
+use super::{hints, trust};
 use crate::error::{Error, Kind, Result};
 use crate::printable;
 use crate::proxy::Proxy;
@@ -98,9 +98,9 @@ where
 
 fn tls(config: &Config, identity: Option<&Arc<CertifiedKey>>) -> Result<ClientConfig> {
     let unusable = |why: &str| {
-        Error::new("the certificate authority of the API server cannot be used")
+        Error::new("the certificate authority cannot be used")
             .caused_by(printable::short(why, 200))
-            .hint("get a new kubeconfig (on Onyxia: My account, Kubernetes)")
+            .hint(hints::RENEW)
     };
     let mut tls = config
         .rustls_client_config()

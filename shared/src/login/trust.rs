@@ -13,12 +13,12 @@ use rustls::{
 use super::kubeconfig::Entry;
 use super::pem;
 use super::user::Pem;
-use crate::cli::ConnectionFlags;
 use crate::error::{Error, Result};
+use crate::flags::ConnectionFlags;
 use crate::web::Certificate;
 
 /// What is expected of the API server's certificate.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tls {
     /// The certificate authorities; `None` for those that the machine trusts.
     pub(super) authority: Option<Vec<Vec<u8>>>,
@@ -52,10 +52,12 @@ impl Tls {
             _ => false,
         };
         if insecure && authority.is_some() {
-            return Err(Error::new("a certificate authority is given, and that certificates are not to be checked")
-                .hint("remove `insecure-skip-tls-verify` from the kubeconfig, or the certificate authority"));
+            return Err(Error::new(
+                "`insecure-skip-tls-verify` cannot be combined with a certificate authority",
+            )
+            .hint("remove one of the two from the kubeconfig, or leave out the flag"));
         }
-        let read = |pem: Pem| pem::certificates(&pem.read("certificate authority")?);
+        let read = |pem: Pem| pem::certificates(&pem.read("certificate authority")?, "API server");
         Ok(Self {
             authority: authority.map(read).transpose()?,
             authority_file: None,

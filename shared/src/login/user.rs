@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::kubeconfig::Entry;
 use super::plugin::{Interactive, Plugin};
-use crate::cli::ConnectionFlags;
+use super::{hints, jwt};
 use crate::error::{Error, Kind, Result};
+use crate::flags::ConnectionFlags;
 use crate::printable;
 
 /// A user's ways to log in. A certificate may stand beside a way to get a header.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct User {
     /// Its name in the kubeconfig, empty if it stands in none.
     pub(super) name: String,
@@ -22,7 +23,7 @@ pub(super) struct User {
 }
 
 /// Where the `Authorization` header comes from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) enum Bearer {
     #[default]
     Nothing,
@@ -41,7 +42,7 @@ pub(super) enum Bearer {
 }
 
 /// `auth-provider: oidc`, as Onyxia's account page writes it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Oidc {
     pub(super) issuer: String,
     pub(super) client: String,
@@ -55,7 +56,7 @@ pub(super) struct Oidc {
 }
 
 /// Something in PEM.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Pem {
     Data(Vec<u8>),
     File(PathBuf),
@@ -70,7 +71,7 @@ impl Pem {
                 let path = printable::short(&path.display().to_string(), 200);
                 Error::of(Kind::Unauthorized, format!("cannot read the {what} {path}"))
                     .caused_by(error.to_string())
-                    .hint("see where it should be: `kubectl config view`")
+                    .hint(hints::FILES)
             }),
         }
     }
@@ -90,7 +91,10 @@ impl User {
     pub(super) fn renews(&self) -> bool {
         let bearer = match &self.bearer {
             Bearer::Plugin(_) | Bearer::File { .. } => true,
-            Bearer::Oidc(login) => login.refresh_token.is_some(),
+            Bearer::Oidc(login) => {
+                let token = login.refresh_token.as_ref();
+                token.is_some_and(|token| !jwt::is_bound(token.expose_secret()))
+            }
             Bearer::Nothing | Bearer::Token(_) | Bearer::Password { .. } => false,
         };
         bearer || matches!(self.certificate, Some((Pem::File(_), _)))
@@ -218,7 +222,7 @@ fn plugin(title: &str, exec: &Entry<'_>, cluster: &serde_json::Value) -> Result<
         let found = printable::short(&api_version, 80);
         return Err(refused(
             title,
-            &format!("runs a credential plugin by `{found}`, which kubectl no longer knows"),
+            &format!("has `apiVersion: {found}` in its `exec`, which kubectl no longer supports"),
         )
         .without_hints()
         .hint("update the plugin and write `apiVersion: client.authentication.k8s.io/v1`"));
@@ -273,7 +277,7 @@ fn oidc(title: &str, provider: &Entry<'_>) -> Result<Oidc> {
             let other = printable::short(other.unwrap_or_default(), 40);
             return Err(refused(
                 title,
-                &format!("logs in by the provider `{other}`, which kubectl no longer has"),
+                &format!("logs in by the provider `{other}`, which kubectl no longer supports"),
             )
             .without_hints()
             .hint("get a new kubeconfig, with a credential plugin (`exec`)"));

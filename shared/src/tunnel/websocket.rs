@@ -13,6 +13,7 @@ use super::pump::pump;
 use super::{Endpoint, Engine, Failure};
 use crate::Cluster;
 use crate::error::{Error, Request};
+use crate::login::WithoutLogin;
 use crate::printable;
 
 /// How long the API server may take to give a sign of life when a tunnel is silent.
@@ -30,9 +31,13 @@ impl WebSocketPerConnection {
         Self { cluster }
     }
 
-    /// Any answer will do, a refusal too: it was an API server that gave it.
+    /// Any answer will do, a refusal too: it was an API server that gave it. No login is needed for that, and one that has
+    /// ended must not end a tunnel that is open.
     async fn reachable(&self) -> bool {
-        let Ok(request) = http::Request::get("/version").body(Vec::new()) else {
+        let request = http::Request::get("/version")
+            .extension(WithoutLogin)
+            .body(Vec::new());
+        let Ok(request) = request else {
             return false;
         };
         let answer =

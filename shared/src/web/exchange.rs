@@ -63,6 +63,7 @@ pub(super) async fn exchange(
     // The connection does the work, and ends with the answer; nothing of it stays when the answer is read or given up.
     let mut connection = pin!(connection.fuse());
     let mut talk = pin!(async {
+        let asked = Instant::now();
         let response = timeout_at(deadline, sender.send_request(request))
             .await
             .map_err(|_| Trouble::Timeout)?
@@ -70,6 +71,7 @@ pub(super) async fn exchange(
         let (head, body) = response.into_parts();
         let (body, truncated) = read(body, keep, deadline).await;
         Ok(Answer {
+            asked,
             status: head.status.as_u16(),
             headers: head.headers,
             body,

@@ -45,6 +45,8 @@ pub struct Client {
 /// What was answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// When the request was sent, on a connection that was open by then.
+    pub asked: Instant,
     /// The status code.
     pub status: u16,
     /// The headers of the answer.

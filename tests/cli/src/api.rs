@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use crate::controllers::{self, Fate};
 use crate::discovery;
 use crate::http::{Request, Response, Server};
 use crate::rbac::User;
+use crate::stopwatch::Stopwatch;
 use crate::store::{Answer, State};
 use crate::target::{Addon, REVIEWS, Target, not_served};
 
@@ -351,12 +352,13 @@ impl ApiServer {
 
     /// Waits until a request of this sort has come.
     pub fn wait_for(&self, what: &str, wanted: impl Fn(&Request) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let stopwatch = Stopwatch::start();
         let mut inner = self.shared.inner();
         while !inner.requests.iter().any(&wanted) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no request came: {what}");
-            inner = self.shared.asked.wait_timeout(inner, left).unwrap().0;
+            let is_over = stopwatch.is_over(Duration::from_secs(10));
+            assert!(!is_over, "no request came: {what}");
+            let a_while = Duration::from_millis(100);
+            inner = self.shared.asked.wait_timeout(inner, a_while).unwrap().0;
         }
     }
 }

@@ -36,6 +36,9 @@ mod quantity;
 mod rbac;
 pub mod run;
 mod selector;
+/// As the scenarios on the real node measure.
+#[path = "../../e2e/src/stopwatch.rs"]
+mod stopwatch;
 mod store;
 mod target;
 mod validation;
@@ -46,4 +49,5 @@ pub use controllers::{Fate, Issuing};
 pub use http::{Request, Response};
 pub use internet::Internet;
 pub use run::{Run, Session};
+pub use stopwatch::Stopwatch;
 pub use target::Addon;

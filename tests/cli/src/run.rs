@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::ApiServer;
+use crate::Stopwatch;
 use crate::authority::TRUSTED;
 use crate::internet::{self, Internet};
 
@@ -293,6 +294,26 @@ impl Running<'_> {
         line
     }
 
+    /// Waits until it has this file open.
+    pub fn opens(&self, path: &Path) {
+        let open = format!("/proc/{}/fd", self.child.id());
+        let deadline = Instant::now() + DEADLINE;
+        let has = || {
+            let descriptors = std::fs::read_dir(&open).into_iter().flatten().flatten();
+            descriptors
+                .filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok())
+                .any(|file| file == path)
+        };
+        while !has() {
+            assert!(
+                Instant::now() < deadline,
+                "{} is not opened",
+                path.display()
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
@@ -348,12 +369,12 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
 
 /// Waits for a process, but not for ever.
 pub fn wait(child: &mut Child, typed: &str) -> ExitStatus {
-    let deadline = Instant::now() + DEADLINE;
+    let stopwatch = Stopwatch::start();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if Instant::now() > deadline {
+        if stopwatch.is_over(DEADLINE) {
             child.kill().unwrap();
             panic!("`{typed}` did not end");
         }

@@ -18,6 +18,7 @@ mod pod_watch;
 mod proxy;
 mod soak;
 mod stage;
+mod stopwatch;
 mod terminal;
 mod web;
 
@@ -27,5 +28,6 @@ pub use pod_watch::PodWatch;
 pub use proxy::{Proxy, free_port};
 pub use soak::rounds;
 pub use stage::{Alone, Stage};
+pub use stopwatch::Stopwatch;
 pub use terminal::Terminal;
 pub use web::Answer;

@@ -2,9 +2,11 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long any command of a test may take.
+use crate::stopwatch::Stopwatch;
+
+/// How long any command of a test may take, undisturbed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a command did.
@@ -18,6 +20,8 @@ pub struct Outcome {
     pub code: i32,
     /// How long it took.
     pub took: Duration,
+    /// The part of it in which nobody had to wait for the machine: by this, promises are measured.
+    pub undisturbed: Duration,
 }
 
 impl Outcome {
@@ -69,15 +73,16 @@ impl Outcome {
         self
     }
 
-    /// The same, if it took at most this long.
+    /// The same, if it took at most this long, undisturbed.
     ///
     /// # Panics
     /// With all output otherwise.
     #[track_caller]
     pub fn within(self, limit: Duration) -> Self {
         assert!(
-            self.took <= limit,
-            "took {:?} instead of at most {limit:?}:\n{}{}",
+            self.undisturbed <= limit,
+            "took {:?} instead of at most {limit:?}, and {:?} in all:\n{}{}",
+            self.undisturbed,
             self.took,
             self.stdout,
             self.stderr
@@ -114,7 +119,7 @@ pub fn run(command: &mut Command) -> Outcome {
 /// The same with this on its standard input.
 #[track_caller]
 pub(crate) fn run_with(command: &mut Command, input: Option<&str>) -> Outcome {
-    let started = Instant::now();
+    let stopwatch = Stopwatch::start();
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
@@ -142,7 +147,8 @@ pub(crate) fn run_with(command: &mut Command, input: Option<&str>) -> Outcome {
             stdout: out.join().unwrap(),
             stderr: err.join().unwrap(),
             code,
-            took: started.elapsed(),
+            took: stopwatch.elapsed(),
+            undisturbed: stopwatch.undisturbed(),
         }
     })
 }
@@ -151,14 +157,14 @@ pub(crate) fn run_with(command: &mut Command, input: Option<&str>) -> Outcome {
 #[track_caller]
 pub(crate) fn exit_code(child: &mut Child, patience: Duration) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    let deadline = Instant::now() + patience;
+    let stopwatch = Stopwatch::start();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status
                 .code()
                 .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         }
-        if Instant::now() > deadline {
+        if stopwatch.is_over(patience) {
             let _ = child.kill();
             panic!("a command did not end within {patience:?}");
         }
@@ -166,15 +172,18 @@ pub(crate) fn exit_code(child: &mut Child, patience: Duration) -> i32 {
     }
 }
 
-/// Waits for a condition.
+/// Waits for a condition, for at most this long, undisturbed.
 ///
 /// # Panics
 /// When it does not come true in time.
 #[track_caller]
 pub fn eventually(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience;
+    let stopwatch = Stopwatch::start();
     while !holds() {
-        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        assert!(
+            !stopwatch.is_over(patience),
+            "not within {patience:?}: {what}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }

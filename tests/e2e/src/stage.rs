@@ -179,7 +179,7 @@ spec:
             "wait",
             "pod/registry",
             "--for=condition=Ready",
-            "--timeout=50s",
+            "--timeout=10m",
         ];
         keeper.kubectl(&ready).ok();
         format!("localhost:{port}")

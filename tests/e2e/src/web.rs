@@ -46,7 +46,7 @@ impl Person {
     pub fn deploys_web(&self, name: &str, variables: &[(&str, &str)]) {
         self.starts_web(name, variables);
         let deployment = format!("deployment/{name}");
-        self.kubectl(&["rollout", "status", &deployment, "--timeout=50s"])
+        self.kubectl(&["rollout", "status", &deployment, "--timeout=10m"])
             .ok();
     }
 
@@ -130,7 +130,7 @@ spec:
             "wait",
             "pod/shell",
             "--for=condition=Ready",
-            "--timeout=50s",
+            "--timeout=10m",
         ])
         .ok();
     }

@@ -50,7 +50,6 @@ fn an_end_takes_the_certificate_too() {
     alice
         .expose_app(&["web", "--host", &host, "--tls", "issuer=ca", "--for", "8s"])
         .ok();
-    assert_eq!(alice.fetch(&format!("https://{host}")).status, 200);
     eventually("nothing is left", Duration::from_secs(11), || {
         alice.belongings() == before
     });

@@ -31,7 +31,7 @@ fn who_may_only_look_is_refused_before_anything_is_written() {
             "deployment/web",
             "-n",
             &namespace,
-            "--timeout=50s",
+            "--timeout=10m",
         ])
         .ok();
     for refused in [

@@ -1,8 +1,8 @@
 //! An address ends by itself, with stock controllers, though nobody is there to end it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use e2e::{Alone, eventually};
+use e2e::{Alone, Stopwatch, eventually};
 
 const KINDS: &str = "ingresses,services,networkpolicies,jobs";
 
@@ -16,7 +16,7 @@ fn ten_seconds_are_ten_seconds() {
     alice.applies(ISOLATE);
     let before = alice.belongings();
 
-    let start = Instant::now();
+    let stopwatch = Stopwatch::start();
     let exposed = alice.expose_app(&[
         "web",
         "--host",
@@ -27,24 +27,24 @@ fn ten_seconds_are_ten_seconds() {
         "ingress-controller",
     ]);
     exposed.ok().says("It closes by itself in 10s");
-    assert_eq!(alice.fetch(&format!("https://{host}")).status, 200);
-    assert_eq!(
-        alice.ours(KINDS).len(),
-        4,
-        "an Ingress, a Service, a policy and a timer: {:?}",
-        alice.ours(KINDS)
-    );
-
-    // Still there shortly before the end, gone within three seconds after it.
-    eventually("nine seconds have passed", Duration::from_secs(10), || {
-        start.elapsed() > Duration::from_secs(9)
+    let answer = alice.fetch(&format!("https://{host}"));
+    let ours = alice.ours(KINDS);
+    // Not before its end, which a busy machine may have reached by now, and gone within three seconds after it.
+    let end = Duration::from_secs(10);
+    if stopwatch.elapsed() < end {
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            ours.len(),
+            4,
+            "an Ingress, a Service, a policy and a timer: {ours:?}"
+        );
+    }
+    eventually("everything of the address is gone", 2 * end, || {
+        alice.ours(KINDS).is_empty()
     });
-    assert_eq!(alice.ours("ingresses").len(), 1, "ended too early");
-    eventually(
-        "everything of the address is gone",
-        Duration::from_secs(13).saturating_sub(start.elapsed()),
-        || alice.ours(KINDS).is_empty(),
-    );
+    assert!(stopwatch.elapsed() >= end, "ended too early: {stopwatch:?}");
+    let late = stopwatch.undisturbed().saturating_sub(end);
+    assert!(late <= Duration::from_secs(3), "ended {late:?} too late");
     assert_eq!(alice.belongings(), before, "the namespace is as before");
     eventually("nobody answers there", Duration::from_secs(4), || {
         alice.fetch(&format!("https://{host}")).status == 404
@@ -80,12 +80,13 @@ fn an_end_is_taken_away_and_set_again() {
     );
     assert_eq!(alice.fetch(&format!("https://{host}")).status, 200);
 
-    let start = Instant::now();
+    let stopwatch = Stopwatch::start();
     alice.expose_app(&["web", "--for", "5s"]).ok();
-    assert!(ends().is_some());
+    let end = ends();
+    assert!(end.is_some() || stopwatch.elapsed() > Duration::from_secs(5));
     eventually(
         "it ends at its new end",
-        Duration::from_secs(8).saturating_sub(start.elapsed()),
+        Duration::from_secs(8).saturating_sub(stopwatch.undisturbed()),
         || alice.ours(KINDS).is_empty(),
     );
 }

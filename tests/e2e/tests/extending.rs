@@ -20,7 +20,7 @@ fn extend_and_shorten() {
     };
 
     alice
-        .share_db(&["pg", "--with", &bob.name, "--for", "5s"])
+        .share_db(&["pg", "--with", &bob.name, "--for", "1m"])
         .ok();
     let first = until();
     let again = alice

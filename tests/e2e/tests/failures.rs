@@ -765,8 +765,11 @@ fn mismatch(alone: &Alone, case: &Case) -> Option<String> {
             .filter(|name| !outcome.stderr.contains(**name) && !outcome.stderr.contains(&own(name)))
             .map(|name| format!("does not name: {name}")),
     );
-    if outcome.took > FINAL {
-        wrong.push(format!("took {:?}", outcome.took));
+    if outcome.undisturbed > FINAL {
+        wrong.push(format!(
+            "took {:?}, and {:?} in all",
+            outcome.undisturbed, outcome.took
+        ));
     }
     if outcome.stderr.lines().count() > 24 {
         wrong.push("is more than a screen".into());

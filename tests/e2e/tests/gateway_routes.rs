@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::Stage;
+use e2e::{Stage, eventually};
 use test_cluster::GATEWAY_DOMAIN;
 
 const KINDS: &str = "ingresses,httproutes,services";
@@ -103,6 +103,10 @@ fn from_an_ingress_to_a_route_and_back() {
         .says("ingress.networking.k8s.io/expose-web deleted");
     assert_eq!(alice.fetch(&format!("https://{route}")).status, 200);
     assert_eq!(alice.ours("ingresses"), [""; 0]);
+    // The controller may serve it for a moment longer.
+    eventually("the old one is closed", Duration::from_secs(5), || {
+        alice.fetch(&format!("https://{ingress}")).status != 200
+    });
 
     alice
         .expose_app(&["web", "--host", &ingress, "--class", "traefik"])

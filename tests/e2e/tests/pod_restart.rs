@@ -15,7 +15,7 @@ fn the_next_connection_finds_the_new_pod() {
         .kubectl(&["scale", "statefulset/pg", "--replicas=0"])
         .ok();
     alice
-        .kubectl(&["wait", "--for=delete", "pod/pg-0", "--timeout=30s"])
+        .kubectl(&["wait", "--for=delete", "pod/pg-0", "--timeout=10m"])
         .ok();
     assert_ne!(proxy.sql("select 1").code, 0, "there is no pod");
     proxy.says("pg has no pod that is ready");

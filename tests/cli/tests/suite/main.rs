@@ -39,6 +39,7 @@ mod expose;
 mod hostile;
 mod kubeconfig;
 mod list;
+mod logins;
 mod output;
 mod platform;
 mod precedence;

@@ -1,5 +1,6 @@
 //! What is refused before anything is written, or taken back.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cli_tests::{ApiServer, Request, Response, Run, Session, fixtures};
@@ -182,19 +183,28 @@ fn interrupted_while_writing() {
     snapshot!(run);
 }
 
-/// Interrupted while the Deployment is written, which gets no answer for so long.
+/// Interrupted while the Deployment is written, which gets no answer for so long after that.
 pub fn interrupted(patience: Duration) -> (Platform, Run) {
     let platform = Platform::new();
     let is_deployment = |request: &Request| {
         request.is_write() && request.method != "DELETE" && request.path.contains("/deployments")
     };
+    let (interrupt, interrupted) = std::sync::mpsc::channel::<()>();
+    let interrupted = Arc::new(Mutex::new(interrupted));
     platform.server.script(move |request| {
-        let silence = || Response::raw(move |_| std::thread::sleep(patience));
+        let interrupted = interrupted.clone();
+        let silence = || {
+            Response::raw(move |_| {
+                let _ = interrupted.lock().expect("one waits").recv();
+                std::thread::sleep(patience);
+            })
+        };
         is_deployment(request).then(silence)
     });
     let running = platform.alice.spawn("deploy-app", web(&["--env", "A=1"]));
     platform.server.wait_for("the Deployment", is_deployment);
     running.interrupt();
+    drop(interrupt);
     let run = running.finish();
     assert_eq!(run.code(), 130, "{run}");
     (platform, run)
