@@ -12,6 +12,9 @@ use crate::logins::token::LIFETIME;
 /// Times of a script and of the issuer's are in whole seconds, and a token may be replaced a second before its end.
 const ROUNDED: f64 = 3.0;
 
+/// Between two connections, or several at once.
+const INTERVAL: Duration = Duration::from_secs(5);
+
 fn with_postgres(stage: &mut Stage) -> Person {
     let alice = stage.person("alice");
     alice.deploys_postgres();
@@ -60,11 +63,12 @@ fn once_for_each_end_of_a_token() {
     });
 }
 
-/// Five connections at once, again and again until the token has ended twice.
+/// Five connections at once every 5 s, until the token has ended twice.
 fn twice_ended(one: &ByPlugin) {
     let mut proxy = one.person.proxy("pg");
     let mut starts = one.starts();
     while starts.len() < 3 {
+        let last = Instant::now();
         let commands = std::iter::repeat_with(|| proxy.psql("select 1")).take(5);
         let outcomes: Vec<Outcome> = thread::scope(|scope| {
             let start = |mut psql: Command| scope.spawn(move || run(&mut psql));
@@ -80,6 +84,9 @@ fn twice_ended(one: &ByPlugin) {
             );
         }
         starts.extend(one.starts());
+        eventually("it is time for the next connections", INTERVAL * 2, || {
+            last.elapsed() > INTERVAL
+        });
     }
     for pair in starts.windows(2) {
         assert!(

@@ -65,6 +65,6 @@ fn a_code_is_asked_for_once_and_psql_gets_the_rest() {
 
     // Nobody is there to be asked.
     let outcome = carol.person.share_db(&["list"]);
-    outcome.fails(1, "wants to ask, and standard input is not a terminal");
+    outcome.fails(1, "standard input is not a terminal");
     assert_eq!(carol.starts().len(), 0);
 }
