@@ -20,9 +20,11 @@ fn ten_seconds_are_ten_seconds() {
     let mut proxy = bob.proxy(&database);
     let answer = proxy.sql("select 1");
     let ours = alice.ours(kinds);
-    // Not before its end, which a busy machine may have reached by now, and gone within three seconds after it.
+    // Not before its end, which a busy machine may have reached by now, and gone within three seconds after it. The cluster
+    // writes down whole seconds, so it may be one less.
     let end = Duration::from_secs(10);
-    if stopwatch.elapsed() < end {
+    let soonest = Duration::from_secs(9);
+    if stopwatch.elapsed() < soonest {
         assert_eq!(answer.ok().stdout, "1\n");
         assert_eq!(
             ours.len(),
@@ -33,7 +35,8 @@ fn ten_seconds_are_ten_seconds() {
     eventually("everything of the share is gone", 2 * end, || {
         alice.ours(kinds).is_empty()
     });
-    assert!(stopwatch.elapsed() >= end, "ended too early: {stopwatch:?}");
+    let took = stopwatch.elapsed();
+    assert!(took >= soonest, "ended too early, after {took:?}");
     let late = stopwatch.undisturbed().saturating_sub(end);
     assert!(late <= Duration::from_secs(3), "ended {late:?} too late");
 

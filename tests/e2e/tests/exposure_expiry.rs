@@ -29,9 +29,11 @@ fn ten_seconds_are_ten_seconds() {
     exposed.ok().says("It closes by itself in 10s");
     let answer = alice.fetch(&format!("https://{host}"));
     let ours = alice.ours(KINDS);
-    // Not before its end, which a busy machine may have reached by now, and gone within three seconds after it.
+    // Not before its end, which a busy machine may have reached by now, and gone within three seconds after it. The cluster
+    // writes down whole seconds, so it may be one less.
     let end = Duration::from_secs(10);
-    if stopwatch.elapsed() < end {
+    let soonest = Duration::from_secs(9);
+    if stopwatch.elapsed() < soonest {
         assert_eq!(answer.status, 200);
         assert_eq!(
             ours.len(),
@@ -42,7 +44,8 @@ fn ten_seconds_are_ten_seconds() {
     eventually("everything of the address is gone", 2 * end, || {
         alice.ours(KINDS).is_empty()
     });
-    assert!(stopwatch.elapsed() >= end, "ended too early: {stopwatch:?}");
+    let took = stopwatch.elapsed();
+    assert!(took >= soonest, "ended too early, after {took:?}");
     let late = stopwatch.undisturbed().saturating_sub(end);
     assert!(late <= Duration::from_secs(3), "ended {late:?} too late");
     assert_eq!(alice.belongings(), before, "the namespace is as before");
@@ -83,7 +86,7 @@ fn an_end_is_taken_away_and_set_again() {
     let stopwatch = Stopwatch::start();
     alice.expose_app(&["web", "--for", "5s"]).ok();
     let end = ends();
-    assert!(end.is_some() || stopwatch.elapsed() > Duration::from_secs(5));
+    assert!(end.is_some() || stopwatch.elapsed() > Duration::from_secs(4));
     eventually(
         "it ends at its new end",
         Duration::from_secs(8).saturating_sub(stopwatch.undisturbed()),
