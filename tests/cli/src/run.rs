@@ -297,7 +297,7 @@ impl Running<'_> {
     /// Waits until it has this file open.
     pub fn opens(&self, path: &Path) {
         let open = format!("/proc/{}/fd", self.child.id());
-        let deadline = Instant::now() + DEADLINE;
+        let stopwatch = Stopwatch::start();
         let has = || {
             let descriptors = std::fs::read_dir(&open).into_iter().flatten().flatten();
             descriptors
@@ -306,7 +306,7 @@ impl Running<'_> {
         };
         while !has() {
             assert!(
-                Instant::now() < deadline,
+                !stopwatch.is_over(DEADLINE),
                 "{} is not opened",
                 path.display()
             );
