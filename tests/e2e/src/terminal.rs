@@ -19,6 +19,8 @@ impl Person {
             .args(["-q", "-e", "-c", line, "/dev/null"])
             .env("SHELL", "/bin/sh")
             .env("TERM", "dumb")
+            // A runner of CI is taken for a terminal with colours.
+            .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
