@@ -98,11 +98,13 @@ impl Plugin {
             Interactive::Never => Ok(false),
             Interactive::IfAvailable => Ok(available),
             Interactive::Always if available => Ok(true),
-            Interactive::Always => Err(self.failed(if stdin_is_ours {
-                "needs to ask a question, but standard input is not a terminal"
-            } else {
-                "needs to ask a question, but the terminal belongs to the command that runs"
-            })),
+            Interactive::Always => Err(self
+                .failed(if stdin_is_ours {
+                    "needs to ask a question, but standard input is not a terminal"
+                } else {
+                    "needs to ask a question, but the terminal belongs to the command that runs"
+                })
+                .hint("log in with it first, or run this in a terminal")),
         }
     }
 
