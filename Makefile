@@ -15,7 +15,7 @@ dist: build ## what a user installs: an archive and a krew manifest per plugin
 test: dist ## every test, on the real node (installs and builds what it needs)
 	@CARGO="$(CARGO)" tests/run
 
-soak: build ## the scenarios, more of each, ten times beside a load on every core (hours)
+soak: build ## the scenarios ten times beside a load on every core, once in their long form (two hours)
 	@CARGO="$(CARGO)" tests/soak
 
 demo: build ## the main job on the real node, command by command (three minutes)
