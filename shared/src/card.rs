@@ -24,7 +24,7 @@ pub const PREFIX: &str = "share-";
 pub struct Card {
     /// What the owner calls the database.
     pub database: String,
-    /// `postgres` or `other`.
+    /// What it speaks, as [`Protocol::as_str`] names it.
     pub protocol: String,
     /// The Service whose Endpoints tell the pod.
     pub service: Option<String>,
@@ -146,11 +146,7 @@ impl Card {
                 port: self.port,
             }),
             lasting_names: true,
-            protocol: if self.protocol == Protocol::Postgres.as_str() {
-                Protocol::Postgres
-            } else {
-                Protocol::Other
-            },
+            protocol: Protocol::named(&self.protocol),
             dbname: self.dbname.clone(),
             username: self.username.clone(),
             source: crate::database::nowhere(),

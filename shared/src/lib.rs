@@ -22,6 +22,7 @@ pub mod network;
 pub mod output;
 pub mod printable;
 pub mod proxy;
+pub mod shell;
 pub mod subject;
 pub mod tunnel;
 pub mod ui;
@@ -30,4 +31,5 @@ pub mod workload;
 
 pub use cluster::Cluster;
 pub use error::{Error, Kind, Result};
+pub use shell::shell;
 pub use ui::Ui;

@@ -67,7 +67,7 @@ pub fn short(text: &str, max: usize) -> String {
 pub fn word(text: &str) -> Cow<'_, str> {
     let text = line(text);
     let is_plain = !text.is_empty()
-        && !text.starts_with('-')
+        && !text.starts_with(['-', '=', '%'])
         && text
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "._:/@=,+-%".contains(c));

@@ -99,7 +99,7 @@ async fn ask(port: u16, protocol: Protocol, stays_open: Duration) -> io::Result<
                 _ => Err(io::ErrorKind::InvalidData.into()),
             }
         }
-        Protocol::Other => match timeout(stays_open, socket.read_u8()).await {
+        _ => match timeout(stays_open, socket.read_u8()).await {
             // It greets first, or waits for us to speak.
             Ok(Ok(_)) | Err(_) => Ok(()),
             Ok(Err(error)) => Err(error),

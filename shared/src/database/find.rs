@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::credentials::{Source, Value, from_container};
-use super::{Database, KNOWN_PORTS, Protocol, Typed, Workload, ready_endpoint};
+use super::{Database, Protocol, Typed, Workload, ready_endpoint};
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result, name_hint};
 use crate::tunnel::Endpoint;
@@ -152,7 +152,7 @@ fn is_headless(service: &Service) -> bool {
 fn looks_like_database(service: &Service) -> bool {
     ports(service)
         .iter()
-        .any(|port| u16::try_from(port.port).is_ok_and(|port| KNOWN_PORTS.contains(&port)))
+        .any(|port| u16::try_from(port.port).is_ok_and(|port| Protocol::at_port(port).is_some()))
 }
 
 fn ports(service: &Service) -> &[ServicePort] {
@@ -341,11 +341,11 @@ fn behind_pod(namespace: &str, name: &str, pod: &Pod) -> Result<Database> {
         .flat_map(|container| container.ports.iter().flatten())
         .filter_map(|port| u16::try_from(port.container_port).ok())
         .collect();
-    let is_postgres = container.is_some_and(is_postgres_image);
+    let is_postgres = container.and_then(protocol_of_image) == Some(Protocol::Postgres);
     let port = declared
         .iter()
         .copied()
-        .find(|port| KNOWN_PORTS.contains(port))
+        .find(|port| Protocol::at_port(*port).is_some())
         .or_else(|| is_postgres.then_some(5432))
         .or_else(|| declared.first().copied());
     let Some(port) = port else {
@@ -409,24 +409,18 @@ fn learn_login(database: &mut Database, container: &Container) {
 fn database_container(containers: &[Container]) -> Option<&Container> {
     let has_known_port = |container: &&Container| {
         container.ports.iter().flatten().any(|port| {
-            u16::try_from(port.container_port).is_ok_and(|port| KNOWN_PORTS.contains(&port))
+            u16::try_from(port.container_port).is_ok_and(|port| Protocol::at_port(port).is_some())
         })
     };
     containers
         .iter()
-        .find(|container| is_postgres_image(container))
+        .find(|container| protocol_of_image(container).is_some())
         .or_else(|| containers.iter().find(has_known_port))
         .or_else(|| containers.first())
 }
 
-fn is_postgres_image(container: &Container) -> bool {
-    let image = container.image.as_deref().unwrap_or_default();
-    let name = image.rsplit('/').next().unwrap_or_default();
-    // Not its exporters, poolers and administration pages.
-    ["postgres", "postgis", "timescaledb", "pgvector"]
-        .iter()
-        .any(|start| name.starts_with(start))
-        && !name.contains("exporter")
+fn protocol_of_image(container: &Container) -> Option<Protocol> {
+    Protocol::of_image(container.image.as_deref().unwrap_or_default())
 }
 
 fn protocol_of(
@@ -437,25 +431,19 @@ fn protocol_of(
     cnpg: bool,
 ) -> Protocol {
     let named = |name: &str| name.contains("postgres") || name == "pg" || name.ends_with("-pg");
-    let target_name = match target {
-        Some(IntOrString::String(name)) => Some(name.as_str()),
-        _ => None,
+    let (target_name, target_number) = match target {
+        Some(IntOrString::String(name)) => (Some(name.as_str()), None),
+        Some(IntOrString::Int(number)) => (None, u16::try_from(*number).ok()),
+        None => (None, None),
     };
-    let target_number = match target {
-        Some(IntOrString::Int(number)) => Some(*number),
-        _ => None,
-    };
-    if cnpg
-        || port == 5432
-        || target_number == Some(5432)
-        || name.is_some_and(named)
-        || target_name.is_some_and(named)
-        || container.is_some_and(is_postgres_image)
-    {
-        Protocol::Postgres
-    } else {
-        Protocol::Other
+    if cnpg || name.is_some_and(named) || target_name.is_some_and(named) {
+        return Protocol::Postgres;
     }
+    container
+        .and_then(protocol_of_image)
+        .or_else(|| Protocol::at_port(port))
+        .or_else(|| target_number.and_then(Protocol::at_port))
+        .unwrap_or(Protocol::Other)
 }
 
 /// The port by which a database is reached, among those of its Service.
@@ -469,7 +457,7 @@ fn choose_port(service: &Service) -> Result<&ServicePort> {
         })
         .collect();
     tcp.iter()
-        .find(|port| u16::try_from(port.port).is_ok_and(|port| KNOWN_PORTS.contains(&port)))
+        .find(|port| u16::try_from(port.port).is_ok_and(|port| Protocol::at_port(port).is_some()))
         .or_else(|| tcp.first())
         .copied()
         .ok_or_else(|| Error::new(format!("service `{}` has no TCP port", service.name_any())))
@@ -565,21 +553,5 @@ mod tests {
             ]
         );
         assert_eq!(cnpg_pods("pg1", &[]).len(), 5);
-    }
-
-    #[test]
-    fn exporters_are_no_databases() {
-        let container = |image: &str| Container {
-            image: Some(image.into()),
-            ..Default::default()
-        };
-        assert!(is_postgres_image(&container(
-            "docker.io/library/postgres:15"
-        )));
-        assert!(is_postgres_image(&container("bitnami/postgresql:16.2.0")));
-        assert!(!is_postgres_image(&container(
-            "bitnami/postgres-exporter:0.15"
-        )));
-        assert!(!is_postgres_image(&container("nginx")));
     }
 }

@@ -2,13 +2,13 @@
 
 mod credentials;
 mod find;
+mod protocol;
 
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Endpoints;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
@@ -18,6 +18,7 @@ use crate::tunnel::Endpoint;
 
 pub use credentials::{Credentials, References, Value, credentials, learn_names, references};
 pub use find::{candidates, find};
+pub use protocol::Protocol;
 
 /// The kind that a database was typed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,29 +124,6 @@ impl Typed {
             .unwrap_or_else(|| cluster.namespace())
     }
 }
-
-/// What a database speaks, as far as it matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// `PostgreSQL` and what speaks like it.
-    Postgres,
-    /// Anything else with a TCP port.
-    Other,
-}
-
-impl Protocol {
-    /// `postgres` or `other`, as it stands in a card.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// Ports by which databases are known, for choosing among a Service's ports and for listing candidates.
-const KNOWN_PORTS: [u16; 8] = [5432, 3306, 6379, 27017, 9200, 1433, 9042, 8123];
 
 /// A database, one's own or shared by somebody.
 #[derive(Clone, Debug)]
