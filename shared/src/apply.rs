@@ -120,19 +120,25 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
 /// Makes an object what it is to be, and tells what became of it; `existing` is what was read before.
 ///
 /// A new object is created. One of ours that is there gets our fields back as they are to be, whoever changed them, keeps
-/// what others added to its metadata, and is not written at all where nothing differs.
+/// what others added to its metadata, and is not written at all where nothing differs. What the server answers is compared
+/// with what was sent.
 ///
 /// # Errors
-/// [`refuse_foreign`]'s; [`crate::Kind::Conflict`] when somebody changed it since it was read; the API server's refusals.
+/// [`refuse_foreign`]'s; [`crate::Kind::Conflict`] when somebody changed it since it was read; the API server's refusals; when
+/// the cluster has written something else. `created` is told of what was created, also
+/// then.
 pub async fn apply<K: Namespaced>(
     cluster: &Cluster,
     namespace: &str,
     object: &K,
     existing: Option<&K>,
     dry_run: bool,
+    created: impl FnOnce(&K),
 ) -> Result<Outcome> {
     let Some(existing) = existing else {
-        cluster.create(namespace, object, dry_run).await?;
+        let stored = cluster.create(namespace, object, dry_run).await?;
+        created(&stored);
+        as_asked(&stored, object)?;
         return Ok(Outcome::Created);
     };
     refuse_foreign(Some(existing), cluster.manager())?;
@@ -141,11 +147,28 @@ pub async fn apply<K: Namespaced>(
     if before == after {
         return Ok(Outcome::Unchanged);
     }
-    let object: K = json::from_value(&after).map_err(|error| {
+    let merged: K = json::from_value(&after).map_err(|error| {
         Error::new("cannot put an object together").caused_by(error.to_string())
     })?;
-    cluster.replace(namespace, &object, dry_run).await?;
+    as_asked(&cluster.replace(namespace, &merged, dry_run).await?, object)?;
     Ok(Outcome::Configured)
+}
+
+/// Compares what the server stored with what it was asked to store: a policy of the cluster may change what is written.
+///
+/// # Errors
+/// When a field that was asked for is missing or says something else.
+fn as_asked<K: Namespaced>(stored: &K, asked: &K) -> Result<()> {
+    if is_as_wanted(stored, asked)? {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "the cluster changed {} `{}` while it was written",
+        K::kind(&()).to_lowercase(),
+        asked.name_any()
+    ))
+    .caused_by("a policy (an admission webhook, Kyverno, Gatekeeper) rewrites it, so that it would not say what was asked for")
+    .hint("ask who runs the cluster"))
 }
 
 /// As [`apply`], for kinds whose empty fields the API server fills in: such fields are no difference, unless they are ours.

@@ -18,7 +18,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
-use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, WatchEvent, WatchParams};
 use serde::Deserialize;
 
@@ -32,6 +31,9 @@ pub const LONGEST: Duration = Duration::from_hours(8784);
 /// How long the Job's controller may take to start a timer. It takes milliseconds; a cluster where it takes longer has no
 /// working Job controller, or suspends Jobs.
 const START_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Annotation with the term that was asked for, as [`Term`] is written: an end that is missing must not look as if it was meant.
+pub const FOR: &str = "kube-commons/for";
 
 /// For how long something is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,24 @@ impl Term {
             ))
             .hint("`--forever` has no end")),
             duration => Ok(Self::For(duration)),
+        }
+    }
+
+    /// From now to the end, as a Job's deadline has it; nothing for what has no end.
+    fn seconds(self) -> Option<i64> {
+        match self {
+            Self::For(duration) => Some(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+            Self::Forever => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Term {
+    /// `8h`, or `forever`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::For(duration) => f.write_str(&crate::duration::exact(*duration)),
+            Self::Forever => f.write_str("forever"),
         }
     }
 }
@@ -93,36 +113,92 @@ pub struct Timer {
     pub started: Option<Timestamp>,
     /// Seconds from the start to the end; nothing for one that never ends.
     pub deadline: Option<i64>,
-    /// Whether it stands still (Kueue and others suspend Jobs) and will never end by itself.
-    pub suspended: bool,
+    /// Why it will not end what it owns, whatever its deadline.
+    pub fault: Option<Fault>,
     /// Whether it has ended or is being deleted: what it owns is going away.
     pub over: bool,
     resource_version: String,
 }
 
+/// Why a timer will not end what it owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It stands still: Kueue and others suspend Jobs.
+    Suspended,
+    /// Another controller than the cluster's own looks after it (`managedBy`).
+    Foreign,
+    /// It is not removed when it ends: its `ttlSecondsAfterFinished` is not 0.
+    Stays,
+    /// It runs pods: its `parallelism` is not 0.
+    RunsPods,
+}
+
+impl Fault {
+    /// As the cause of an error.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Suspended => "it is suspended (Kueue and others do this), so it would never end",
+            Self::Foreign => {
+                "another controller looks after it (`managedBy`), and may never end it"
+            }
+            Self::Stays => {
+                "it was changed so that it would not be removed at its end, nor what it owns"
+            }
+            Self::RunsPods => "it was changed so that it runs pods",
+        }
+    }
+}
+
 impl Timer {
     /// Reads a timer's state from its Job.
     pub fn of(job: &Job) -> Self {
-        let spec = job.spec.as_ref();
-        let status = job.status.as_ref();
-        let finished = status
-            .and_then(|status| status.conditions.as_ref())
-            .is_some_and(|conditions| {
-                conditions.iter().any(|condition| {
-                    matches!(condition.type_.as_str(), "Failed" | "Complete")
-                        && condition.status == "True"
-                })
-            });
+        let spec = job.spec.clone().unwrap_or_default();
+        let status = job.status.clone().unwrap_or_default();
+        Self::seen(Seen {
+            metadata: job.metadata.clone(),
+            spec: SeenSpec {
+                suspend: spec.suspend,
+                active_deadline_seconds: spec.active_deadline_seconds,
+                parallelism: spec.parallelism,
+                ttl_seconds_after_finished: spec.ttl_seconds_after_finished,
+                managed_by: spec.managed_by,
+            },
+            status: SeenStatus {
+                start_time: status.start_time,
+                conditions: status
+                    .conditions
+                    .into_iter()
+                    .flatten()
+                    .map(|condition| SeenCondition {
+                        type_: condition.type_,
+                        status: condition.status,
+                    })
+                    .collect(),
+            },
+        })
+    }
+
+    fn seen(job: Seen) -> Self {
+        let spec = job.spec;
+        let foreign = spec
+            .managed_by
+            .is_some_and(|manager| manager != "kubernetes.io/job-controller");
+        let finished = job.status.conditions.iter().any(|condition| {
+            matches!(condition.type_.as_str(), "Failed" | "Complete") && condition.status == "True"
+        });
         Self {
-            name: job.name_any(),
-            uid: job.uid().unwrap_or_default(),
-            started: status
-                .and_then(|status| status.start_time.as_ref())
-                .map(|time| time.0),
-            deadline: spec.and_then(|spec| spec.active_deadline_seconds),
-            suspended: spec.and_then(|spec| spec.suspend).unwrap_or(false),
+            name: job.metadata.name.unwrap_or_default(),
+            uid: job.metadata.uid.unwrap_or_default(),
+            started: job.status.start_time.map(|time| time.0),
+            deadline: spec.active_deadline_seconds,
+            fault: match (spec.parallelism, spec.ttl_seconds_after_finished) {
+                (Some(0), Some(0)) if foreign => Some(Fault::Foreign),
+                (Some(0), Some(0)) => spec.suspend.unwrap_or(false).then_some(Fault::Suspended),
+                (Some(0), _) => Some(Fault::Stays),
+                _ => Some(Fault::RunsPods),
+            },
             over: finished || job.metadata.deletion_timestamp.is_some(),
-            resource_version: job.resource_version().unwrap_or_default(),
+            resource_version: job.metadata.resource_version.unwrap_or_default(),
         }
     }
 
@@ -131,12 +207,6 @@ impl Timer {
         self.started?
             .checked_add(SignedDuration::from_secs(self.deadline?))
             .ok()
-    }
-
-    /// What is left at `now`; zero when it is over, nothing if it never ends.
-    pub fn left(&self, now: Timestamp) -> Option<Duration> {
-        self.until()
-            .map(|until| Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO))
     }
 
     /// How a dependent names it. `blockOwnerDeletion` is left out: setting it needs rights on the Job's finalizers where the
@@ -151,6 +221,82 @@ impl Timer {
             block_owner_deletion: None,
         }
     }
+
+    /// Compares what the server made of it with what was asked: a policy of the cluster may have changed it.
+    ///
+    /// # Errors
+    /// When it would end later than after `deadline` seconds, or never.
+    fn check(&self, deadline: Option<i64>) -> Result<()> {
+        let why = match (self.fault, self.deadline, deadline) {
+            (Some(fault), _, Some(_)) => fault.why(),
+            // What has no end needs no timer that runs.
+            (Some(Fault::RunsPods), _, None) => Fault::RunsPods.why(),
+            (None, None, Some(_)) => "something in the cluster took away its end",
+            (None, Some(there), Some(asked)) if there > asked => {
+                "something in the cluster set its end later than asked"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::new(format!("the timer (job `{}`) is not as it was asked for", self.name))
+            .caused_by(why)
+            .hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
+    }
+}
+
+/// What ends a right or an address, as it is in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A timer runs that ends it.
+    At(Timestamp),
+    /// Its time is over, but the cluster has not removed it.
+    Over(Option<Timestamp>),
+    /// No end was asked for, and there is none.
+    Forever,
+    /// An end was asked for, and nothing will end it: why.
+    Never(&'static str),
+}
+
+impl Ending {
+    /// Of an object with these owners, made for this term (its annotation [`FOR`]), beside the Job of its name.
+    pub fn of(
+        owners: &[OwnerReference],
+        asked: Option<&str>,
+        job: Option<&Timer>,
+        now: Timestamp,
+    ) -> Self {
+        let timer = job.filter(|timer| owners.iter().any(|owner| owner.uid == timer.uid));
+        let until = timer.and_then(Timer::until);
+        match timer {
+            Some(timer) if timer.over => Self::Over(until),
+            Some(timer) if timer.fault.is_none() && owners.len() == 1 && until.is_some() => until
+                .filter(|until| *until >= now)
+                .map_or(Self::Over(until), Self::At),
+            _ if asked == Some("forever") => Self::Forever,
+            None => Self::Never("its timer is gone"),
+            Some(timer) => Self::Never(match timer.fault {
+                Some(Fault::Suspended) => "its timer is suspended",
+                Some(Fault::Foreign) => "its timer is in the hands of another controller",
+                Some(Fault::Stays) => "its timer is not removed when it ends",
+                Some(Fault::RunsPods) => "its timer was changed and runs pods",
+                None if timer.deadline.is_none() => "its timer has no end",
+                None if timer.started.is_none() => "its timer has not started",
+                None => "something else owns it too",
+            }),
+        }
+    }
+
+    /// When it ends, if something will end it.
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::At(until) => Some(until),
+            _ => None,
+        }
+    }
+}
+
+/// What is left until a moment; zero when it is over.
+pub fn left(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
 /// Whether an object goes with the timer of this UID.
@@ -217,10 +363,7 @@ pub fn timer_job(
         spec: Some(JobSpec {
             parallelism: Some(0),
             backoff_limit: Some(0),
-            active_deadline_seconds: match term {
-                Term::For(duration) => Some(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
-                Term::Forever => None,
-            },
+            active_deadline_seconds: term.seconds(),
             ttl_seconds_after_finished: Some(0),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
@@ -235,22 +378,28 @@ pub fn timer_job(
     }
 }
 
-/// Waits until a timer just created runs.
+/// Waits until a timer just created for `term` runs.
 ///
 /// # Errors
 /// When the cluster suspends it, changes its end, or does not start it: then what it owns would never end.
-pub async fn started(cluster: &Cluster, namespace: &str, created: &Job) -> Result<Timer> {
-    let asked = created.spec.clone().unwrap_or_default();
+pub async fn started(
+    cluster: &Cluster,
+    namespace: &str,
+    created: &Job,
+    term: Term,
+) -> Result<Timer> {
     let mut timer = Timer::of(created);
-    check_running(&timer, asked.ttl_seconds_after_finished)?;
-    if timer.started.is_some() {
+    let deadline = term.seconds();
+    timer.check(deadline)?;
+    // Nothing has to run for what has no end.
+    if timer.started.is_some() || deadline.is_none() {
         return Ok(timer);
     }
     let name = timer.name.clone();
     let waiting = async {
         while timer.started.is_none() {
             timer = next_change(cluster, namespace, &timer).await?;
-            check_running(&timer, asked.ttl_seconds_after_finished)?;
+            timer.check(deadline)?;
         }
         Ok(timer)
     };
@@ -262,37 +411,40 @@ pub async fn started(cluster: &Cluster, namespace: &str, created: &Job) -> Resul
     }
 }
 
-fn check_running(timer: &Timer, ttl: Option<i32>) -> Result<()> {
-    let fault = if timer.suspended {
-        "something in the cluster (Kueue does this) suspended it, so it would never end"
-    } else if ttl != Some(0) {
-        "something in the cluster changed it, so what it owns would not be removed at the end"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(format!("the timer (job `{}`) does not run", timer.name)).caused_by(fault).hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
-}
-
-/// What of a Job its watch is about. (The whole Job would bring code for every field of a pod's definition into the plugin
-/// a second time.)
+/// What of a Job a timer is about. (The whole Job would bring code for every field of a pod's definition into the plugin a
+/// second time.)
 #[derive(Clone, Debug, Deserialize)]
 struct Seen {
     metadata: ObjectMeta,
-    spec: Option<SeenSpec>,
-    status: Option<SeenStatus>,
+    #[serde(default)]
+    spec: SeenSpec,
+    #[serde(default)]
+    status: SeenStatus,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SeenSpec {
     suspend: Option<bool>,
     active_deadline_seconds: Option<i64>,
+    parallelism: Option<i32>,
+    ttl_seconds_after_finished: Option<i32>,
+    managed_by: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SeenStatus {
     start_time: Option<Time>,
+    #[serde(default)]
+    conditions: Vec<SeenCondition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct SeenCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
 }
 
 /// The timer after its Job changed once; a watch, so that nothing is polled.
@@ -325,18 +477,7 @@ async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Resul
     while let Some(event) = events.try_next().await? {
         match event {
             WatchEvent::Added(seen) | WatchEvent::Modified(seen) => {
-                let spec = seen.spec.as_ref();
-                return Ok(Timer {
-                    started: seen
-                        .status
-                        .and_then(|status| status.start_time)
-                        .map(|time| time.0),
-                    deadline: spec.and_then(|spec| spec.active_deadline_seconds),
-                    suspended: spec.and_then(|spec| spec.suspend).unwrap_or(false),
-                    over: seen.metadata.deletion_timestamp.is_some(),
-                    resource_version: seen.metadata.resource_version.unwrap_or_default(),
-                    ..timer.clone()
-                });
+                return Ok(Timer::seen(seen));
             }
             WatchEvent::Deleted(_) => {
                 return Err(Error::of(
@@ -359,7 +500,8 @@ async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Resul
 /// Sets when a running timer ends, counted from `now`; also earlier than before.
 ///
 /// # Errors
-/// [`Kind::Conflict`] when somebody changed it at the same time; the API server's refusals.
+/// [`Kind::Conflict`] when somebody changed it at the same time; the API server's refusals; when the cluster made something
+/// else of it than was asked.
 pub async fn reset(
     cluster: &Cluster,
     namespace: &str,
@@ -368,15 +510,15 @@ pub async fn reset(
     now: Timestamp,
     dry_run: bool,
 ) -> Result<Timer> {
-    let deadline = match (term, timer.started) {
-        (Term::Forever, _) => None,
-        (Term::For(duration), Some(started)) => Some(
+    let deadline = match (term.seconds(), timer.started) {
+        (None, _) => None,
+        (Some(seconds), Some(started)) => Some(
             now.duration_since(started)
                 .as_secs()
                 .max(0)
-                .saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
+                .saturating_add(seconds),
         ),
-        (Term::For(_), None) => {
+        (Some(_), None) => {
             return Err(
                 Error::new(format!("the timer (job `{}`) has not started", timer.name))
                     .hint("end it and make it again"),
@@ -403,7 +545,9 @@ pub async fn reset(
             api.patch(&timer.name, &params, &Patch::Merge(&patch)),
         )
         .await?;
-    Ok(Timer::of(&job))
+    let timer = Timer::of(&job);
+    timer.check(deadline)?;
+    Ok(timer)
 }
 
 #[cfg(test)]
@@ -451,10 +595,13 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         assert_eq!(timer.until(), Some(at("2026-01-01T11:00:00Z")));
         assert_eq!(
-            timer.left(at("2026-01-01T10:59:00Z")),
-            Some(Duration::from_mins(1))
+            left(at("2026-01-01T11:00:00Z"), at("2026-01-01T10:59:00Z")),
+            Duration::from_mins(1)
         );
-        assert_eq!(timer.left(at("2026-01-01T12:00:00Z")), Some(Duration::ZERO));
+        assert_eq!(
+            left(at("2026-01-01T11:00:00Z"), at("2026-01-01T12:00:00Z")),
+            Duration::ZERO
+        );
         assert_eq!(
             Timer::of(&job(None, Term::For(Duration::from_secs(1)))).until(),
             None,
@@ -462,17 +609,152 @@ mod tests {
         );
     }
 
+    /// A change to the specification of a Job.
+    type Change = fn(&mut JobSpec);
+
     #[test]
-    fn a_timer_that_stands_still_is_an_error() {
-        let mut suspended = job(None, Term::For(Duration::from_secs(1)));
-        if let Some(spec) = &mut suspended.spec {
-            spec.suspend = Some(true);
+    fn what_a_cluster_made_of_a_timer_is_compared_with_what_was_asked() {
+        let cases: [(&str, Change, bool, bool); 8] = [
+            ("as asked", |_| {}, true, true),
+            ("suspended", |spec| spec.suspend = Some(true), false, true),
+            (
+                "no TTL",
+                |spec| spec.ttl_seconds_after_finished = None,
+                false,
+                true,
+            ),
+            (
+                "a longer TTL",
+                |spec| spec.ttl_seconds_after_finished = Some(60),
+                false,
+                true,
+            ),
+            ("a pod", |spec| spec.parallelism = Some(1), false, false),
+            (
+                "another's",
+                |spec| spec.managed_by = Some("example.org/x".into()),
+                false,
+                true,
+            ),
+            (
+                "no end",
+                |spec| spec.active_deadline_seconds = None,
+                false,
+                true,
+            ),
+            (
+                "longer",
+                |spec| spec.active_deadline_seconds = Some(86400),
+                false,
+                true,
+            ),
+        ];
+        for (what, change, ends, endless) in cases {
+            let made = |term: Term| {
+                let mut job = job(None, term);
+                job.spec.as_mut().map(change);
+                Timer::of(&job).check(term.seconds()).is_ok()
+            };
+            assert_eq!(made(Term::For(Duration::from_hours(1))), ends, "{what}");
+            assert_eq!(made(Term::Forever), endless, "{what}, without an end");
         }
-        assert!(check_running(&Timer::of(&suspended), Some(0)).is_err());
+        let mut shorter = job(None, Term::For(Duration::from_hours(1)));
+        if let Some(spec) = &mut shorter.spec {
+            spec.active_deadline_seconds = Some(60);
+        }
         assert!(
-            check_running(&Timer::of(&job(None, Term::Forever)), None).is_err(),
-            "the TTL was stripped"
+            Timer::of(&shorter).check(Some(3600)).is_ok(),
+            "it ends all the same"
         );
+    }
+
+    #[test]
+    fn only_a_living_timer_of_its_own_ends_something() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let (now, end) = (at("2026-01-01T10:30:00Z"), at("2026-01-01T11:00:00Z"));
+        let hour = Term::For(Duration::from_hours(1));
+        let started = Some("2026-01-01T10:00:00Z");
+        let timer = |change: Change, started, term| {
+            let mut job = job(started, term);
+            job.metadata.uid = Some("1".into());
+            job.spec.as_mut().map(change);
+            Timer::of(&job)
+        };
+        let own = [timer(|_| {}, started, hour).owner_reference()];
+        let foreign = [OwnerReference {
+            uid: "2".into(),
+            ..own[0].clone()
+        }];
+        let both = [own[0].clone(), foreign[0].clone()];
+        let ending = |owners: &[OwnerReference], asked, job: Option<Timer>, now| {
+            Ending::of(owners, asked, job.as_ref(), now)
+        };
+        let running = || Some(timer(|_| {}, started, hour));
+        let asked = Some("1h");
+        assert_eq!(ending(&own, asked, running(), now), Ending::At(end));
+        assert_eq!(
+            ending(&own, asked, running(), at("2026-01-01T11:00:01Z")),
+            Ending::Over(Some(end))
+        );
+        let over = running().map(|timer| Timer {
+            over: true,
+            ..timer
+        });
+        assert_eq!(ending(&own, asked, over, now), Ending::Over(Some(end)));
+        assert_eq!(ending(&[], Some("forever"), None, now), Ending::Forever);
+        assert_eq!(
+            ending(&own, Some("forever"), running(), now),
+            Ending::At(end),
+            "whatever was asked, this is what happens"
+        );
+        for (owners, job, why) in [
+            (&[][..], None, "gone"),
+            (&own[..], None, "gone"),
+            (&[][..], running(), "gone"),
+            (&foreign[..], running(), "gone"),
+            (&both[..], running(), "else owns"),
+            (&own[..], Some(timer(|_| {}, None, hour)), "not started"),
+            (
+                &own[..],
+                Some(timer(|_| {}, started, Term::Forever)),
+                "no end",
+            ),
+            (
+                &own[..],
+                Some(timer(|spec| spec.suspend = Some(true), started, hour)),
+                "suspended",
+            ),
+            (
+                &own[..],
+                Some(timer(|spec| spec.parallelism = Some(1), started, hour)),
+                "changed",
+            ),
+            (
+                &own[..],
+                Some(timer(
+                    |spec| spec.ttl_seconds_after_finished = None,
+                    started,
+                    hour,
+                )),
+                "changed",
+            ),
+            (
+                &own[..],
+                Some(timer(
+                    |spec| spec.managed_by = Some("x/y".into()),
+                    started,
+                    hour,
+                )),
+                "another controller",
+            ),
+        ] {
+            for asked in [asked, None] {
+                match ending(owners, asked, job.clone(), now) {
+                    Ending::Never(said) => assert!(said.contains(why), "{said}: {why}"),
+                    other => panic!("{why}: {other:?}"),
+                }
+            }
+        }
     }
 
     #[test]

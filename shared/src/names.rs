@@ -21,14 +21,13 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Joins parts to a name that Kubernetes accepts. Parts that have to be changed for it (other characters, too long) get a
-/// hash of what they were, so that two different ones never meet in one name.
+/// hash of what they were. `a-b`+`c` and `a`+`b-c` meet in one name: where that matters, use [`join_exactly`].
 pub fn join(parts: &[&str]) -> String {
     let original = parts.join("-");
     let name = plain(parts);
     if name == original && name.len() <= MAX {
         return name;
     }
-    // The parts are hashed with a separator that cannot be in them, so `a-b`+`c` and `a`+`b-c` differ.
     with_hash(&name, &parts.join("\0"))
 }
 
@@ -49,9 +48,9 @@ fn plain(parts: &[&str]) -> String {
     name.trim_matches('-').to_owned()
 }
 
-/// As [`join`], always with a hash of `exact`, for a name that must not meet one made from plain words.
-pub fn join_exactly(parts: &[&str], exact: &str) -> String {
-    with_hash(&plain(parts), exact)
+/// As [`join`], always with a hash of what makes it this one, whatever of that can be read in the name.
+pub fn join_exactly(parts: &[&str], exact: &[&str]) -> String {
+    with_hash(&plain(parts), &exact.join("\0"))
 }
 
 fn with_hash(name: &str, hashed: &str) -> String {
@@ -85,6 +84,16 @@ mod tests {
             join(&["share", "pg", "bob@b"])
         );
         assert_ne!(join(&["share", "pg", "Bob"]), join(&["share", "pg", "bob"]));
+    }
+
+    #[test]
+    fn parts_that_join_to_the_same_words_do_not_meet() {
+        let name = |database: &str, user: &str| {
+            join_exactly(&["share", database, user], &[database, user])
+        };
+        assert_ne!(name("pg", "dev-bob"), name("pg-dev", "bob"));
+        assert_eq!(name("pg", "bob"), name("pg", "bob"));
+        assert_ne!(name("pg", "bob"), name("svc/pg", "bob"));
     }
 
     #[test]

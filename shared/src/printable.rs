@@ -52,6 +52,19 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// As ASCII: all other characters, and those that mislead, as `\u{...}`.
+pub fn ascii(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_ascii() && !misleads(c) {
+                c.to_string()
+            } else {
+                c.escape_unicode().to_string()
+            }
+        })
+        .collect()
+}
+
 /// At most `max` characters of one line, the last one an ellipsis if anything was cut.
 pub fn short(text: &str, max: usize) -> String {
     let text = line(text);
@@ -109,6 +122,12 @@ mod tests {
         ] {
             assert_eq!(word(text), quoted);
         }
+    }
+
+    #[test]
+    fn letters_outside_ascii_can_be_told_apart() {
+        assert_eq!(ascii("bob"), "bob");
+        assert_eq!(ascii("b\u{43e}b\u{202e}\n"), r"b\u{43e}b\u{202e}\u{a}");
     }
 
     #[test]

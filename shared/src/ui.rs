@@ -178,6 +178,23 @@ impl Ui {
         answered(chosen)
     }
 
+    /// Asks whether to go on; no is the answer of whoever only presses Enter.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] naming `instead` where nobody can be asked; [`Kind::Signal`] when the user leaves with Ctrl-C or Esc.
+    pub fn confirm(&self, question: &str, instead: &str) -> Result<bool> {
+        if !can_ask() {
+            return Err(
+                Error::usage("this needs a yes and there is no terminal to ask on").hint(instead),
+            );
+        }
+        let confirmed = dialoguer::Confirm::new()
+            .with_prompt(printable::line(question))
+            .default(false)
+            .interact_opt();
+        answered(confirmed)
+    }
+
     /// Lets the user type a secret, which is not shown.
     ///
     /// # Errors

@@ -4,14 +4,14 @@ use clap::{Parser, Subcommand};
 use commons::cli::{Command, Globals, Interrupt};
 use commons::{Cluster, Result, Ui};
 
-use crate::{extend, list, revoke, share};
+use crate::{ask, extend, list, revoke, share};
 
 /// The field manager, and the value of the label `app.kubernetes.io/managed-by` of all that this plugin makes.
 pub const MANAGER: &str = "kubectl-share-db";
 
 const USAGE: &str = "\
 kubectl share-db DATABASE --with USER... [--for 8h | --forever]
-       kubectl share-db list | extend | revoke [...]";
+       kubectl share-db list | extend | revoke | ask [...]";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,10 @@ Examples:
   kubectl share-db extend pg --with bob --for 1h
 
   # end it now
-  kubectl share-db revoke pg --with bob";
+  kubectl share-db revoke pg --with bob
+
+  # what do I send to Alice, so that she shares pg with me?
+  kubectl share-db ask user-alice/pg";
 
 /// Share a database of your namespace with colleagues, for a while
 #[derive(Debug, Parser)]
@@ -48,6 +51,7 @@ enum Subcommands {
     List(list::Args),
     Extend(extend::Args),
     Revoke(revoke::Args),
+    Ask(ask::Args),
 }
 
 impl Command for Args {
@@ -64,6 +68,7 @@ pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
         Some(Subcommands::List(list)) => list::run(&cluster, &ui, &list).await,
         Some(Subcommands::Extend(extend)) => extend::run(&cluster, &ui, &extend).await,
         Some(Subcommands::Revoke(revoke)) => revoke::run(&cluster, &ui, &revoke).await,
+        Some(Subcommands::Ask(ask)) => ask::run(&cluster, &ui, &ask).await,
     }
 }
 

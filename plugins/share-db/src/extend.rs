@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::card::Card;
 use commons::database::Typed;
-use commons::grant::{self, Term, TermFlags};
+use commons::grant::{self, FOR, Term, TermFlags};
 use commons::output::{self, OutputFlags};
-use commons::{Cluster, Error, Result, Ui, subject};
+use commons::subject::Several;
+use commons::{Cluster, Error, Result, Ui};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::shares::{self, Selection, Share};
+use crate::listed::{Ends, Share};
+use crate::selection::Selection;
+use crate::shares;
 
 /// Set a new end for a share, counted from now; it may also be earlier
 #[derive(Debug, clap::Args)]
@@ -21,8 +25,8 @@ pub struct Args {
     #[arg(value_name = "DATABASE")]
     database: Option<Typed>,
     /// Only the share with these colleagues
-    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
-    with: Vec<subject::Typed>,
+    #[arg(long, value_name = "USER", num_args = 1..)]
+    with: Vec<Several>,
     #[command(flatten)]
     term: TermFlags,
     #[command(flatten)]
@@ -35,38 +39,48 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let term = args.term.term()?;
     let selection = Selection {
         database: args.database.clone(),
-        with: args.with.clone(),
+        with: args
+            .with
+            .iter()
+            .flat_map(|several| several.0.clone())
+            .collect(),
         all: false,
     };
     let mut extended = Vec::new();
-    for share in shares::select(cluster, ui, &selection, "extend").await? {
+    let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
+    shares::warn(ui, &found);
+    for share in selection.among(&found, cluster, ui, "extend")? {
         extended.push(extend(cluster, &share, term, args.dry_run.dry_run).await?);
     }
     report(cluster, ui, args, &extended)
 }
 
 /// Resets the timer, then tells the card.
-pub async fn extend(
-    cluster: &Cluster,
-    share: &Share,
-    term: Term,
-    dry_run: DryRun,
-) -> Result<Share> {
+async fn extend(cluster: &Cluster, share: &Share, term: Term, dry_run: DryRun) -> Result<Share> {
     let now = cluster.now();
+    let Some(timer) = share
+        .trace
+        .timer
+        .as_ref()
+        .filter(|_| share.ending != Ends::Over)
+    else {
+        return Err(Error::new(format!(
+            "the share of {} with {} has no timer that could be set",
+            share.database, share.with
+        ))
+        .hint(format!(
+            "end it, then share again: `{}`",
+            share.command("kubectl share-db revoke")
+        )));
+    };
     if dry_run == DryRun::Client {
         return Ok(share.clone());
     }
-    let timer = grant::reset(
-        cluster,
-        &share.namespace,
-        &share.clock,
-        term,
-        now,
-        dry_run == DryRun::Server,
-    )
-    .await?;
-    let extended = share.clone().timed_by(timer, now);
-    if dry_run == DryRun::None {
+    let dry = dry_run == DryRun::Server;
+    let timer = grant::reset(cluster, &share.namespace, timer, term, now, dry).await?;
+    let extended = share.clone().timed_by(timer, term, now);
+    if !dry {
+        write_down(cluster, share, term).await?;
         update_card(cluster, &extended).await.map_err(|error| {
             Error::new(format!(
                 "{} is extended, but its card still tells the colleague the old end",
@@ -77,6 +91,22 @@ pub async fn extend(
         })?;
     }
     Ok(extended)
+}
+
+/// Notes at the `RoleBinding` whether an end was asked for, where that has changed.
+async fn write_down(cluster: &Cluster, share: &Share, term: Term) -> Result<()> {
+    let endless = |asked: &str| asked == Term::Forever.to_string();
+    let Some(held) = &share.trace.binding else {
+        return Ok(());
+    };
+    if endless(&share.asked) == (term == Term::Forever) {
+        return Ok(());
+    }
+    let mut binding: RoleBinding = cluster.get(&share.namespace, &held.name).await?;
+    let annotations = binding.metadata.annotations.get_or_insert_default();
+    annotations.insert(FOR.into(), term.to_string());
+    cluster.replace(&share.namespace, &binding, false).await?;
+    Ok(())
 }
 
 /// Writes the new end into the card; only what a card says is kept of the old one.
@@ -100,7 +130,11 @@ async fn update_card(cluster: &Cluster, share: &Share) -> Result<()> {
                 .filter(|(key, _)| key.starts_with("kube-commons/"))
                 .collect::<BTreeMap<_, _>>()
         }),
-        owner_references: Some(vec![share.clock.owner_reference()]),
+        owner_references: share
+            .trace
+            .timer
+            .as_ref()
+            .map(|timer| vec![timer.owner_reference()]),
         ..Default::default()
     };
     let new = ConfigMap {
@@ -108,7 +142,7 @@ async fn update_card(cluster: &Cluster, share: &Share) -> Result<()> {
         data: Some(card.to_data()),
         ..Default::default()
     };
-    apply::apply(cluster, &share.namespace, &new, Some(&old), false).await?;
+    apply::apply(cluster, &share.namespace, &new, Some(&old), false, |_| {}).await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use commons::output::{self, ListFlags};
 use commons::{Cluster, Result, Ui};
 use futures::future::join_all;
 
-use crate::shares::{self, TimerState};
+use crate::shares;
 use crate::verify::may_forward;
 
 /// List what is shared, with whom and until when
@@ -17,35 +17,33 @@ pub struct Args {
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let namespace = args.list.namespace(cluster);
     let mut found = shares::all(cluster, namespace).await?;
-    // Whoever may read shares may not always ask as a colleague; then it is unknown, and said so.
-    let with_roles = found.with_roles;
+    let complete = found.complete;
     join_all(found.shares.iter_mut().map(async |share| {
         share.verified = match share.pods.first() {
+            // Whoever may read shares may not always ask as a colleague; then it is unknown, and said so.
             Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)
                 .await
                 .ok(),
             // Without its Role a share gives nothing.
-            None => with_roles.then_some(false),
+            None => complete.then_some(false),
         };
     }))
     .await;
-    shares::warn_of_unreadable(ui, &found);
-    let found = found.shares;
-    for share in found.iter().filter(|share| share.verified == Some(false)) {
-        ui.warning(format!(
-            "{} cannot connect to {}: something of the share is gone; share it again",
-            share.with, share.database
-        ));
+    shares::warn(ui, &found);
+    for share in &found.shares {
+        if share.verified == Some(false) {
+            ui.warning(format!(
+                "{} cannot connect to {}: something of the share is gone; share it again",
+                share.with, share.database
+            ));
+        } else {
+            shares::warn_of_no_end(ui, share);
+        }
     }
-    for share in found
-        .iter()
-        .filter(|share| share.timer == TimerState::Stopped)
-    {
-        ui.warning(format!("the share of {} with {} does not end by itself: its timer (job `{}`) stands still; revoke it and share again", share.database, share.with, share.name));
-    }
-    let empty = namespace.map_or_else(
-        || "Nothing is shared.".into(),
-        |namespace| format!("Nothing is shared from namespace {namespace}."),
-    );
-    output::list_of(ui, args.list, &found, &empty)
+    let empty = match namespace {
+        _ if !found.complete => "Nothing is known to be shared.".into(),
+        None => "Nothing is shared.".into(),
+        Some(namespace) => format!("Nothing is shared from namespace {namespace}."),
+    };
+    output::list_of(ui, args.list, &found.shares, &empty)
 }

@@ -1,10 +1,16 @@
 //! `kubectl share-db`: a colleague reaches this database and nothing else, until then; it ends by itself.
 
 mod args;
+mod ask;
+mod existing;
 mod extend;
 mod list;
+mod listed;
+mod make;
 mod plan;
+mod report;
 mod revoke;
+mod selection;
 mod share;
 mod shares;
 mod verify;

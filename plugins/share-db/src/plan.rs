@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use commons::apply::MANAGED_BY;
 use commons::card::{Card, PREFIX};
-use commons::database::Database;
-use commons::grant::{Term, Timer, timer_job};
+use commons::database::{Database, Typed};
+use commons::grant::{FOR, Term, timer_job};
 use commons::names;
+use commons::shell::Shell;
 use commons::subject::{Pattern, Subject};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -18,8 +19,9 @@ use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::args::MANAGER;
+use crate::listed::{Said, command};
 
-/// Annotation with the database's name as it was typed.
+/// Annotation with the database as it was typed: `pg`, `svc/pg`.
 pub const DATABASE: &str = "kube-commons/database";
 /// Annotation with the subject: `user:oidc-bob`.
 pub const SUBJECT: &str = "kube-commons/subject";
@@ -59,19 +61,48 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(database: &str, colleague: Colleague, term: Term, plain_kubectl: bool) -> Self {
+    pub fn new(database: &Typed, colleague: Colleague, term: Term, plain_kubectl: bool) -> Self {
         Self {
             name: share_name(database, &colleague),
             labels: BTreeMap::from([(MANAGED_BY.into(), MANAGER.into())]),
             annotations: BTreeMap::from([
-                (DATABASE.into(), database.to_owned()),
+                (DATABASE.into(), database.to_string()),
                 (SUBJECT.into(), colleague.subject.to_string()),
                 (WITH.into(), colleague.called.clone()),
+                (FOR.into(), term.to_string()),
             ]),
             colleague,
             term,
             plain_kubectl,
         }
+    }
+
+    /// Keeps the end that there is: what was asked for when it was set stays written down.
+    pub fn keep_term(&mut self, asked: &str) {
+        self.annotations.insert(FOR.into(), asked.to_owned());
+    }
+
+    /// Whether these annotations are those of the same share; the names of two different ones could meet.
+    pub fn is_of(&self, annotations: &BTreeMap<String, String>) -> bool {
+        [DATABASE, SUBJECT]
+            .iter()
+            .all(|key| annotations.get(*key) == self.annotations.get(*key))
+    }
+
+    /// The database, as it was typed.
+    pub fn database(&self) -> &str {
+        &self.annotations[DATABASE]
+    }
+
+    /// What its annotations say.
+    pub fn said(&self) -> Option<Said> {
+        Said::of(&self.annotations)
+    }
+
+    /// A command about the share that is planned.
+    pub fn command(&self, words: &'static str) -> Shell {
+        let Colleague { subject, called } = &self.colleague;
+        command(words, self.database(), called, subject)
     }
 
     fn metadata(&self, owner: Option<&OwnerReference>) -> ObjectMeta {
@@ -146,62 +177,17 @@ impl Plan {
     }
 }
 
-/// The name of a share's objects. A colleague typed in full gets a hash, so that `user:bob` never meets `bob`.
-pub fn share_name(database: &str, colleague: &Colleague) -> String {
+/// The name of a share's objects: readable, and with a hash of kind, database and subject, so that no two shares have one.
+pub fn share_name(database: &Typed, colleague: &Colleague) -> String {
     let prefix = PREFIX.trim_end_matches('-');
-    match &colleague.subject {
-        Subject::User { name } if name.ends_with(&colleague.called) => {
-            names::join(&[prefix, database, &colleague.called])
-        }
-        subject => {
-            names::join_exactly(&[prefix, database, &colleague.called], &subject.to_string())
-        }
-    }
-}
-
-/// What is to be done with a share that exists or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// There is none: make it.
-    Create,
-    /// It ends earlier than asked: extend it.
-    Extend,
-    /// It lasts as long as asked or longer: leave its end alone.
-    Keep,
-}
-
-/// Decides from the timer that there is and the term asked for.
-pub fn step(present: Option<&Timer>, term: Term, now: Timestamp) -> Step {
-    let Some(timer) = present else {
-        return Step::Create;
-    };
-    match (timer.until(), term) {
-        (None, _) => Step::Keep,
-        (Some(_), Term::Forever) => Step::Extend,
-        // A hundredth of the time more or less is no reason to write: the same command typed again changes nothing.
-        (Some(until), Term::For(duration)) => {
-            let more = now
-                .checked_add(duration)
-                .map_or(i64::MAX, |asked| asked.duration_since(until).as_secs());
-            let matters = i64::try_from(duration.as_secs() / 100)
-                .unwrap_or(i64::MAX)
-                .max(1);
-            if more > matters {
-                Step::Extend
-            } else {
-                Step::Keep
-            }
-        }
-    }
+    names::join_exactly(
+        &[prefix, &database.name, &colleague.called],
+        &[&database.to_string(), &colleague.subject.to_string()],
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use k8s_openapi::api::batch::v1::JobStatus;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
     use super::*;
 
     fn colleague(subject: Subject, pattern: &str) -> Colleague {
@@ -209,6 +195,7 @@ mod tests {
             subject,
             Some(&Pattern {
                 prefix: pattern.into(),
+                namespace_prefix: String::new(),
             }),
         )
     }
@@ -217,44 +204,52 @@ mod tests {
         Subject::User { name: name.into() }
     }
 
-    #[test]
-    fn names_are_plain_for_people_and_hashed_for_what_is_typed_in_full() {
-        assert_eq!(
-            share_name("pg", &colleague(user("oidc-bob"), "oidc-")),
-            "share-pg-bob"
-        );
-        let exact = share_name("pg", &colleague(user("bob"), "oidc-"));
-        assert!(exact.starts_with("share-pg-user-bob-"), "{exact}");
-        let group = share_name("pg", &colleague(Subject::Group { name: "bob".into() }, ""));
-        assert_ne!(group, share_name("pg", &colleague(user("bob"), "")));
-        assert!(share_name(&"x".repeat(100), &colleague(user("oidc-bob"), "oidc-")).len() <= 63);
+    fn name(database: &str, subject: Subject) -> String {
+        let database = database.parse().expect("a database");
+        share_name(&database, &colleague(subject, "oidc-"))
     }
 
     #[test]
-    fn a_share_is_extended_never_shortened() {
-        let now: Timestamp = "2026-01-01T10:00:00Z".parse().expect("a time");
-        let hour = Term::For(Duration::from_hours(1));
-        let started_now = |term| {
-            let mut job = timer_job("share-pg-bob", term, &BTreeMap::new(), &BTreeMap::new());
-            job.status = Some(JobStatus {
-                start_time: Some(Time(now)),
-                ..Default::default()
-            });
-            Timer::of(&job)
+    fn names_can_be_read_and_never_meet() {
+        let bob = name("pg", user("oidc-bob"));
+        assert!(bob.starts_with("share-pg-bob-"), "{bob}");
+        let others = [
+            name("svc/pg", user("oidc-bob")),
+            name("pod/pg", user("oidc-bob")),
+            name("statefulset/pg", user("oidc-bob")),
+            name("pg", user("bob")),
+            name(
+                "pg",
+                Subject::Group {
+                    name: "oidc-bob".into(),
+                },
+            ),
+            name("pg-dev", user("oidc-bob")),
+        ];
+        for (position, other) in others.iter().enumerate() {
+            assert_ne!(other, &bob);
+            assert!(!others[..position].contains(other), "{other}");
+        }
+        assert_ne!(
+            name("pg", user("oidc-dev-bob")),
+            name("pg-dev", user("oidc-bob"))
+        );
+        assert!(name(&"x".repeat(100), user("oidc-bob")).len() <= 63);
+    }
+
+    #[test]
+    fn a_share_is_known_by_what_it_says_not_by_its_name() {
+        let plan = |database: &str| {
+            Plan::new(
+                &database.parse().expect("a database"),
+                colleague(user("oidc-bob"), "oidc-"),
+                Term::Forever,
+                false,
+            )
         };
-        let lasts = |seconds| started_now(Term::For(Duration::from_secs(seconds)));
-        assert_eq!(step(None, hour, now), Step::Create);
-        assert_eq!(step(Some(&lasts(1800)), hour, now), Step::Extend);
-        assert_eq!(step(Some(&lasts(7200)), hour, now), Step::Keep);
-        assert_eq!(
-            step(Some(&lasts(3570)), hour, now),
-            Step::Keep,
-            "typed again half a minute later"
-        );
-        assert_eq!(
-            step(Some(&started_now(Term::Forever)), hour, now),
-            Step::Keep
-        );
-        assert_eq!(step(Some(&lasts(1)), Term::Forever, now), Step::Extend);
+        let theirs = plan("pg").job().metadata.annotations.unwrap_or_default();
+        assert!(plan("pg").is_of(&theirs));
+        assert!(!plan("svc/pg").is_of(&theirs));
+        assert!(!plan("pg").is_of(&BTreeMap::new()));
     }
 }

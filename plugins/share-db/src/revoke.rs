@@ -1,16 +1,22 @@
 //! `share-db revoke`: the end of a share, now.
 
-use commons::apply::{self, DryRun, DryRunFlags, Outcome};
+use std::collections::BTreeSet;
+
+use commons::apply::{self, DryRun, DryRunFlags, Outcome, is_ours};
 use commons::database::Typed;
-use commons::grant::{Timer, is_owned_by};
 use commons::output::{self, OutputFlags};
-use commons::{Cluster, Kind, Result, Ui, subject};
-use futures::future::try_join_all;
+use commons::shell::shell;
+use commons::subject::Several;
+use commons::{Cluster, Error, Kind, Result, Ui};
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 
-use crate::shares::{self, Selection, Share};
+use crate::listed::{Share, Trace};
+use crate::selection::Selection;
+use crate::shares::{self, Found};
 use crate::verify;
 
 /// End a share now
@@ -20,11 +26,17 @@ pub struct Args {
     #[arg(value_name = "DATABASE", conflicts_with = "all")]
     database: Option<Typed>,
     /// Only the share with these colleagues
-    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',')]
-    with: Vec<subject::Typed>,
+    #[arg(long, value_name = "USER", num_args = 1..)]
+    with: Vec<Several>,
     /// Every share of the namespace
     #[arg(long)]
     all: bool,
+    /// End open connections too: the database's pod is deleted, and made again by what controls it
+    #[arg(long, conflicts_with = "dry_run")]
+    cut: bool,
+    /// With --cut: do not ask
+    #[arg(short, long, requires = "cut")]
+    yes: bool,
     /// It is no failure if there is none
     #[arg(long)]
     ignore_not_found: bool,
@@ -37,102 +49,303 @@ pub struct Args {
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let selection = Selection {
         database: args.database.clone(),
-        with: args.with.clone(),
+        with: args
+            .with
+            .iter()
+            .flat_map(|several| several.0.clone())
+            .collect(),
         all: args.all,
     };
-    if args.all && args.with.is_empty() && args.dry_run.dry_run == DryRun::None {
-        end_unreadable(cluster, ui).await?;
+    let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
+    let everything = args.all && selection.with.is_empty() && args.dry_run.dry_run == DryRun::None;
+    if everything {
+        end_unreadable(cluster, ui, &found).await?;
+    } else {
+        shares::warn(ui, &found);
     }
-    let meant = match shares::select(cluster, ui, &selection, "revoke").await {
+    let meant = match selection.among(&found, cluster, ui, "revoke") {
         Err(error) if error.kind() == Kind::NotFound && args.ignore_not_found => return Ok(()),
-        meant => meant?,
-    };
-    let dry_run = args.dry_run.dry_run;
-    if dry_run == DryRun::Client {
-        return meant.iter().try_for_each(|share| {
-            ui.result(apply::change_line::<Job>(
-                &share.name,
-                Outcome::Deleted,
-                dry_run,
-            ))
-        });
-    }
-    let ended = try_join_all(meant.iter().map(|share| revoke(cluster, share, dry_run))).await?;
-    if dry_run == DryRun::Server {
-        return meant.iter().try_for_each(|share| {
-            ui.result(apply::change_line::<Job>(
-                &share.name,
-                Outcome::Deleted,
-                dry_run,
-            ))
-        });
-    }
-    if args.output.output.is_some() {
-        return output::list(ui, args.output.output, &meant, "");
-    }
-    for (share, ended) in meant.iter().zip(&ended) {
-        if *ended {
-            ui.result(format!(
-                "{} may no longer connect to {} in {}.",
-                share.with, share.database, share.namespace
-            ))?;
-        } else {
-            ui.warning(format!("the share of {} with {} has ended, but {} may still connect by other rights: `kubectl get rolebindings -n {} -o wide`", share.database, share.with, share.with, share.namespace));
+        Err(error) if error.kind() == Kind::NotFound && everything && ended_something(&found) => {
+            return Ok(());
         }
+        meant => with_the_same_binding(meant?, &found),
+    };
+    let pods = if args.cut {
+        to_cut(cluster, ui, &meant, args.yes).await?
+    } else {
+        Vec::new()
+    };
+    if args.dry_run.dry_run != DryRun::Client {
+        let dry = args.dry_run.dry_run == DryRun::Server;
+        try_join_all(
+            traces(&meant, &found)
+                .iter()
+                .map(|trace| end(cluster, trace, dry)),
+        )
+        .await?;
     }
-    tell_about_open_sessions(ui, &meant);
+    if args.dry_run.dry_run != DryRun::None {
+        return meant.iter().try_for_each(|share| {
+            ui.result(apply::change_line::<RoleBinding>(
+                &share.name,
+                Outcome::Deleted,
+                args.dry_run.dry_run,
+            ))
+        });
+    }
+    let ended = try_join_all(meant.iter().map(|share| has_ended(cluster, share))).await?;
+    if args.output.output.is_some() {
+        output::list(ui, args.output.output, &meant, "")?;
+    } else {
+        report(ui, &meant, &ended)?;
+    }
+    if args.cut {
+        return cut(cluster, ui, &pods).await;
+    }
+    tell_about_open_tunnels(ui, &meant);
     Ok(())
 }
 
-/// Ends what carries our label and cannot be read: it may give rights all the same.
-async fn end_unreadable(cluster: &Cluster, ui: &Ui) -> Result<()> {
-    let namespace = cluster.namespace();
-    for timer in shares::all(cluster, Some(namespace)).await?.unreadable {
-        end(cluster, namespace, &timer, false).await?;
+fn ended_something(found: &Found) -> bool {
+    !found.unreadable.is_empty() || !found.leftovers.is_empty()
+}
+
+/// Ends what carries our label and cannot be read, since it may give rights all the same, and what is left of shares.
+async fn end_unreadable(cluster: &Cluster, ui: &Ui, found: &Found) -> Result<()> {
+    for trace in &found.unreadable {
+        if trace.binding.is_none() && trace.role.is_none() && trace.timer.is_none() {
+            ui.warning(format!(
+                "RoleBinding `{}` carries the label of shares and gives another role than theirs: it stays",
+                trace.name
+            ));
+            continue;
+        }
+        end(cluster, trace, false).await?;
         ui.status(format!(
             "Ended {}, which does not say whose share it was.",
-            timer.name
+            trace.name
         ));
+    }
+    for trace in &found.leftovers {
+        end(cluster, trace, false).await?;
+        ui.status(format!("Removed {}, which nobody was given.", trace.name));
     }
     Ok(())
 }
 
-/// First the right itself, so that it ends at once, then the timer, with which the rest goes. Nothing but what this timer owns.
-async fn end(cluster: &Cluster, namespace: &str, timer: &Timer, dry: bool) -> Result<()> {
-    let name = &timer.name;
-    let binding: Option<RoleBinding> = cluster.find(namespace, name).await?;
-    if let Some(binding) = binding.filter(|binding| is_owned_by(binding, &timer.uid)) {
-        cluster
-            .delete::<RoleBinding>(namespace, name, binding.uid().as_deref(), dry)
-            .await?;
+/// A `RoleBinding` ends for all whom it names (it was changed by hand if it names several).
+fn with_the_same_binding(mut meant: Vec<Share>, found: &Found) -> Vec<Share> {
+    let also = |share: &&Share| {
+        share.trace.binding.is_some()
+            && meant
+                .iter()
+                .any(|meant| meant.trace.binding == share.trace.binding)
+            && !meant
+                .iter()
+                .any(|meant| meant.name == share.name && meant.subject == share.subject)
+    };
+    let also: Vec<Share> = found.shares.iter().filter(also).cloned().collect();
+    meant.extend(also);
+    meant
+}
+
+/// What is to be deleted. A Role that others have by another `RoleBinding` stays for them, with its timer and its card.
+fn traces(meant: &[Share], found: &Found) -> Vec<Trace> {
+    let staying: BTreeSet<(&str, &str)> = found
+        .shares
+        .iter()
+        .filter(|share| {
+            !meant
+                .iter()
+                .any(|meant| meant.trace.binding == share.trace.binding)
+        })
+        .map(|share| (share.namespace.as_str(), share.name.as_str()))
+        .collect();
+    meant
+        .iter()
+        .map(|share| {
+            if staying.contains(&(share.namespace.as_str(), share.name.as_str())) {
+                Trace {
+                    role: None,
+                    timer: None,
+                    name: String::new(),
+                    ..share.trace.clone()
+                }
+            } else {
+                share.trace.clone()
+            }
+        })
+        .collect()
+}
+
+/// Deletes what gives the right, and all that goes with it, each by its UID: what the timer owns would go after it, but a share
+/// may have no timer, and one that is held back takes nothing with it.
+async fn end(cluster: &Cluster, trace: &Trace, dry: bool) -> Result<()> {
+    let Trace {
+        namespace,
+        name,
+        binding,
+        role,
+        timer,
+    } = trace;
+    let binding = async {
+        match binding {
+            Some(held) => {
+                cluster
+                    .delete::<RoleBinding>(namespace, &held.name, Some(&held.uid), dry)
+                    .await
+            }
+            None => Ok(false),
+        }
+    };
+    let role = async {
+        match role {
+            Some(held) => {
+                cluster
+                    .delete::<Role>(namespace, &held.name, Some(&held.uid), dry)
+                    .await
+            }
+            None => Ok(false),
+        }
+    };
+    let timer = async {
+        match timer {
+            Some(timer) => {
+                cluster
+                    .delete::<Job>(namespace, &timer.name, Some(&timer.uid), dry)
+                    .await
+            }
+            None => Ok(false),
+        }
+    };
+    let card = delete_card(cluster, namespace, name, dry);
+    let outcomes: [Result<bool>; 4] = futures::join!(binding, role, timer, card).into();
+    outcomes
+        .into_iter()
+        .collect::<Result<Vec<bool>>>()
+        .map(drop)
+}
+
+async fn delete_card(cluster: &Cluster, namespace: &str, name: &str, dry: bool) -> Result<bool> {
+    if name.is_empty() {
+        return Ok(false);
     }
-    cluster
-        .delete::<Job>(namespace, name, Some(&timer.uid), dry)
-        .await?;
-    Ok(())
+    match cluster.find::<ConfigMap>(namespace, name).await? {
+        Some(card) if is_ours(&card.metadata, cluster.manager()) => {
+            cluster
+                .delete::<ConfigMap>(namespace, name, card.uid().as_deref(), dry)
+                .await
+        }
+        _ => Ok(false),
+    }
 }
 
 /// True if the colleague is out.
-async fn revoke(cluster: &Cluster, share: &Share, dry_run: DryRun) -> Result<bool> {
-    let dry = dry_run == DryRun::Server;
-    end(cluster, &share.namespace, &share.clock, dry).await?;
+async fn has_ended(cluster: &Cluster, share: &Share) -> Result<bool> {
     match share.pods.first() {
-        Some(pod) if !dry => verify::ended(cluster, &share.namespace, &share.subject, pod).await,
-        _ => Ok(true),
+        Some(pod) => verify::ended(cluster, &share.namespace, &share.subject, pod).await,
+        None => Ok(true),
     }
 }
 
-/// RBAC is asked when a tunnel is opened, never again: what is open stays open.
-fn tell_about_open_sessions(ui: &Ui, revoked: &[Share]) {
-    ui.warning("connections that are open now stay open until they end by themselves");
-    let mut databases: Vec<&Share> = revoked.iter().collect();
-    databases.dedup_by_key(|share| (&share.namespace, &share.database));
-    for share in databases {
-        if let Some(pod) = share.pods.first() {
-            ui.hint(format!(
-                "to cut them, restart the database: `kubectl delete pod {pod} -n {}`",
-                share.namespace
+fn report(ui: &Ui, meant: &[Share], ended: &[bool]) -> Result<()> {
+    for (share, ended) in meant.iter().zip(ended) {
+        if *ended {
+            ui.result(format!(
+                "{} may open no new tunnel to {} in {}.",
+                share.with, share.database, share.namespace
+            ))?;
+        } else {
+            ui.warning(format!(
+                "the share of {} with {} has ended, but {} may still connect by other rights: `{}`",
+                share.database,
+                share.with,
+                share.with,
+                shell("kubectl get rolebindings -n")
+                    .arg(&share.namespace)
+                    .then("-o wide")
             ));
         }
     }
+    Ok(())
+}
+
+/// RBAC is asked when a tunnel is opened, never again: what is open stays open, and takes new connections.
+fn tell_about_open_tunnels(ui: &Ui, revoked: &[Share]) {
+    ui.warning(
+        "a tunnel that is open now stays open, and takes new connections, for as long as it lives",
+    );
+    let pods: BTreeSet<(&str, &str)> = revoked
+        .iter()
+        .filter_map(|share| Some((share.namespace.as_str(), share.pods.first()?.as_str())))
+        .collect();
+    for (namespace, pod) in pods {
+        ui.hint(format!(
+            "to end open tunnels too, restart the database: `{}`",
+            shell("kubectl delete pod")
+                .arg(pod)
+                .then("-n")
+                .arg(namespace)
+        ));
+    }
+}
+
+/// The pods whose tunnels are to end, after a yes.
+async fn to_cut(cluster: &Cluster, ui: &Ui, meant: &[Share], yes: bool) -> Result<Vec<Pod>> {
+    let names: BTreeSet<(&str, &str)> = meant
+        .iter()
+        .flat_map(|share| {
+            share
+                .pods
+                .iter()
+                .map(|pod| (share.namespace.as_str(), pod.as_str()))
+        })
+        .collect();
+    let pods = try_join_all(
+        names
+            .into_iter()
+            .map(|(namespace, pod)| cluster.find::<Pod>(namespace, pod)),
+    )
+    .await?;
+    let pods: Vec<Pod> = pods.into_iter().flatten().collect();
+    let for_good: Vec<String> = pods
+        .iter()
+        .filter(|pod| pod.owner_references().is_empty())
+        .map(ResourceExt::name_any)
+        .collect();
+    let names: Vec<String> = pods.iter().map(ResourceExt::name_any).collect();
+    if names.is_empty() || yes {
+        return Ok(pods);
+    }
+    let question = if for_good.is_empty() {
+        format!("Restart {}? All its connections end", names.join(", "))
+    } else {
+        format!(
+            "Delete {}? Nothing makes {} again, and its data may go with it",
+            names.join(", "),
+            for_good.join(", ")
+        )
+    };
+    if ui.confirm(&question, "say it on the command line: `--cut --yes`")? {
+        Ok(pods)
+    } else {
+        Err(Error::of(Kind::Signal(2), "nothing was revoked"))
+    }
+}
+
+/// Ends open tunnels with the pods to which they lead.
+async fn cut(cluster: &Cluster, ui: &Ui, pods: &[Pod]) -> Result<()> {
+    let deleted = join_all(pods.iter().map(async |pod| {
+        let namespace = pod.namespace().unwrap_or_default();
+        let name = pod.name_any();
+        cluster
+            .delete::<Pod>(&namespace, &name, pod.uid().as_deref(), false)
+            .await
+            .map(|_| name)
+    }))
+    .await;
+    for name in deleted {
+        ui.result(format!("Deleted pod {}: tunnels to it have ended.", name?))?;
+    }
+    Ok(())
 }

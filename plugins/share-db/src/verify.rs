@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use commons::cluster::Right;
+use commons::cluster::{Answer, Right};
 use commons::subject::Subject;
 use commons::{Cluster, Error, Result};
+use futures::future::try_join_all;
 
 /// How long the API server's authorizer may take to see a change; it takes milliseconds.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// How many of the groups that are bound in a namespace are asked about.
+pub const MOST_GROUPS: usize = 8;
 
 /// What a colleague may do, as the API server answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +20,10 @@ pub struct Verdict {
     pub may_forward: bool,
     /// What else of importance is allowed; a share gives none of it.
     pub more: Vec<Right>,
+    /// What is neither allowed nor forbidden for certain.
+    pub unclear: Vec<Right>,
+    /// What members of groups may do besides. A user's groups are known only to who logs them in.
+    pub in_groups: Vec<(String, Vec<Right>)>,
 }
 
 fn forwarding(pod: &str) -> [Right; 2] {
@@ -35,25 +43,56 @@ fn beyond(pod: &str) -> [Right; 4] {
     ]
 }
 
-/// Asks once.
-pub async fn verdict(
+/// Those of the rights that got this answer.
+fn answered(rights: &[Right], answers: &[Answer], wanted: Answer) -> Vec<Right> {
+    rights
+        .iter()
+        .zip(answers)
+        .filter(|(_, answer)| **answer == wanted)
+        .map(|(right, _)| right.clone())
+        .collect()
+}
+
+/// Asks what of importance is allowed besides the port-forward: by the name, and as a member of each of these groups.
+async fn besides(
     cluster: &Cluster,
     namespace: &str,
     subject: &Subject,
     pod: &str,
+    groups: &[String],
 ) -> Result<Verdict> {
-    let rights: Vec<Right> = forwarding(pod).into_iter().chain(beyond(pod)).collect();
-    let answers = cluster.allows(subject, namespace, &rights).await?;
-    let more = rights
+    let rights = beyond(pod);
+    let groups = match subject {
+        Subject::User { .. } => groups,
+        // A group is itself, and the groups of a ServiceAccount are known.
+        _ => &[],
+    };
+    let by_name = cluster.allows(subject, None, namespace, &rights);
+    let by_group = try_join_all(
+        groups
+            .iter()
+            .map(|group| cluster.allows(subject, Some(group), namespace, &rights)),
+    );
+    let (by_name, by_group) = futures::try_join!(by_name, by_group)?;
+    let more = answered(&rights, &by_name, Answer::Yes);
+    let in_groups = groups
         .iter()
-        .zip(&answers)
-        .skip(2)
-        .filter(|(_, allowed)| **allowed)
-        .map(|(right, _)| right.clone())
+        .zip(by_group)
+        .map(|(group, answers)| {
+            let rights = answered(&rights, &answers, Answer::Yes);
+            let only_there: Vec<Right> = rights
+                .into_iter()
+                .filter(|right| !more.contains(right))
+                .collect();
+            (group.clone(), only_there)
+        })
+        .filter(|(_, rights)| !rights.is_empty())
         .collect();
     Ok(Verdict {
-        may_forward: answers[..2].iter().all(|allowed| *allowed),
+        may_forward: false,
+        unclear: answered(&rights, &by_name, Answer::Unclear),
         more,
+        in_groups,
     })
 }
 
@@ -65,10 +104,10 @@ pub async fn may_forward(
     pod: &str,
 ) -> Result<bool> {
     Ok(cluster
-        .allows(subject, namespace, &forwarding(pod))
+        .allows(subject, None, namespace, &forwarding(pod))
         .await?
         .iter()
-        .all(|allowed| *allowed))
+        .all(|answer| *answer == Answer::Yes))
 }
 
 /// Asks until the authorizer has seen a new share.
@@ -80,23 +119,30 @@ pub async fn settled(
     namespace: &str,
     subject: &Subject,
     pod: &str,
+    groups: &[String],
 ) -> Result<Verdict> {
     let mut pause = Duration::from_millis(4);
     let asking = async {
-        loop {
-            let verdict = verdict(cluster, namespace, subject, pod).await?;
-            if verdict.may_forward {
-                return Ok(verdict);
-            }
+        while !may_forward(cluster, namespace, subject, pod).await? {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
         }
+        Ok(())
     };
-    match tokio::time::timeout(SETTLE, asking).await {
-        Ok(verdict) => verdict,
-        Err(_) => Err(Error::new(format!("{subject} may not connect, though the rights were written"))
-            .caused_by("the API server answers no when it is asked as the colleague: another authorizer may forbid it")
-            .hint("ask who runs the cluster")),
+    let settled = tokio::time::timeout(SETTLE, asking);
+    let (settled, besides) =
+        futures::join!(settled, besides(cluster, namespace, subject, pod, groups));
+    match settled {
+        Ok(settled) => settled.and(besides).map(|verdict| Verdict {
+            may_forward: true,
+            ..verdict
+        }),
+        Err(_) => Err(Error::new(format!(
+            "{} may not connect, though the rights were written",
+            subject.shown()
+        ))
+        .caused_by("the API server answers no when it is asked as the colleague: another authorizer may forbid it")
+        .hint("ask who runs the cluster")),
     }
 }
 

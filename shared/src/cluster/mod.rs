@@ -28,7 +28,7 @@ use crate::error::{Connection, Error, Kind, Request, Result, explain};
 use crate::flags::ConnectionFlags;
 use crate::login::Login;
 
-pub use rights::Right;
+pub use rights::{Answer, Right};
 pub use watch::{Change, Seen, Selection};
 
 /// How long an ordinary request may take when `--request-timeout` says nothing.

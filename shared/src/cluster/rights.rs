@@ -6,10 +6,14 @@ use k8s_openapi::api::authorization::v1::{
     SelfSubjectAccessReviewSpec, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
     SubjectAccessReviewSpec,
 };
-use kube::Api;
+use kube::api::PostParams;
+use kube::{Api, Resource};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::Cluster;
-use crate::error::Result;
+use crate::error::{Error, Request, Result};
+use crate::printable;
 use crate::subject::Subject;
 
 /// One thing that may be allowed: a verb on a resource, perhaps on one object only.
@@ -76,6 +80,40 @@ impl std::fmt::Display for Right {
     }
 }
 
+/// What the API server says about a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is allowed.
+    Yes,
+    /// It is not.
+    No,
+    /// It depends on what is asked for then, or the answer has something that is not known here: neither is to be promised.
+    Unclear,
+}
+
+/// A review that came back. k8s-openapi's own type drops the fields that it does not know.
+#[derive(Debug, Deserialize)]
+struct Reviewed {
+    #[serde(default)]
+    status: Value,
+}
+
+impl Answer {
+    /// From a review's status. Kubernetes may come to answer with conditions (KEP-5681): whatever else stands beside the
+    /// fields that have been there since 1.6 makes the answer unclear.
+    fn of(status: &Value) -> Self {
+        const KNOWN: [&str; 4] = ["allowed", "denied", "reason", "evaluationError"];
+        let is_known = status
+            .as_object()
+            .is_some_and(|status| status.keys().all(|field| KNOWN.contains(&field.as_str())));
+        match status["allowed"].as_bool() {
+            Some(true) if is_known => Self::Yes,
+            Some(false) if is_known => Self::No,
+            _ => Self::Unclear,
+        }
+    }
+}
+
 impl Cluster {
     /// Which of these rights we lack in a namespace. One question tells all rules that apply to us; only what they do not seem
     /// to cover is asked for one by one (an authorizer that is not RBAC may not be able to list its rules).
@@ -110,21 +148,23 @@ impl Cluster {
             .collect())
     }
 
-    /// Whether a subject has each of these rights in a namespace, in their order. A namespace's admin may ask this.
+    /// Whether a subject has each of these rights in a namespace, in their order; a user is asked about as a member of `group`
+    /// and of no other. A namespace's admin may ask this.
     ///
     /// # Errors
     /// [`crate::Kind::Forbidden`] for those who may not.
     pub async fn allows(
         &self,
         subject: &Subject,
+        group: Option<&str>,
         namespace: &str,
         rights: &[Right],
-    ) -> Result<Vec<bool>> {
+    ) -> Result<Vec<Answer>> {
         try_join_all(rights.iter().map(async |right| {
-            let (user, groups) = subject.as_reviewed();
+            let (user, groups) = subject.as_reviewed(group);
             let spec = SubjectAccessReviewSpec {
-                user,
-                groups,
+                user: Some(user),
+                groups: Some(groups),
                 resource_attributes: Some(right.attributes(namespace)),
                 ..Default::default()
             };
@@ -133,16 +173,34 @@ impl Cluster {
                 ..Default::default()
             };
             review.metadata.namespace = Some(namespace.to_owned());
-            let review = self
-                .review(
-                    Api::namespaced(self.client.clone(), namespace),
-                    &review,
-                    Some(namespace),
-                )
-                .await?;
-            Ok(review.status.is_some_and(|status| status.allowed))
+            Ok(Answer::of(&self.reviewed(&review, namespace).await?.status))
         }))
         .await
+    }
+
+    /// Posts a review, and reads its status as it came.
+    async fn reviewed(
+        &self,
+        review: &LocalSubjectAccessReview,
+        namespace: &str,
+    ) -> Result<Reviewed> {
+        let asked = Request {
+            verb: "create",
+            resource: LocalSubjectAccessReview::plural(&()).into_owned(),
+            noun: LocalSubjectAccessReview::kind(&()).to_lowercase(),
+            name: "",
+            namespace: Some(namespace),
+        };
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::new("cannot ask what is allowed")
+                .caused_by(printable::short(&error.to_string(), 200))
+        };
+        let body = serde_json::to_vec(review).map_err(|error| failed(&error))?;
+        let url = LocalSubjectAccessReview::url_path(&(), Some(namespace));
+        let request = kube::core::Request::new(url)
+            .create(&PostParams::default(), body)
+            .map_err(|error| failed(&error))?;
+        self.send(asked, self.client.request(request)).await
     }
 
     /// The rules that apply to us in a namespace. This is how one learns what somebody has shared: the rules name the objects,
@@ -199,6 +257,32 @@ mod tests {
             api_groups: list(groups),
             resources: list(resources),
             resource_names: list(names),
+        }
+    }
+
+    #[test]
+    fn an_answer_with_conditions_is_neither_yes_nor_no() {
+        for (status, answer) in [
+            (
+                serde_json::json!({"allowed": true, "reason": "RBAC: allowed"}),
+                Answer::Yes,
+            ),
+            (
+                serde_json::json!({"allowed": false, "evaluationError": "role not found"}),
+                Answer::No,
+            ),
+            (
+                serde_json::json!({"allowed": false, "conditionSetChain": []}),
+                Answer::Unclear,
+            ),
+            (
+                serde_json::json!({"allowed": true, "conditionSetChain": []}),
+                Answer::Unclear,
+            ),
+            (serde_json::json!({}), Answer::Unclear),
+            (Value::Null, Answer::Unclear),
+        ] {
+            assert_eq!(Answer::of(&status), answer, "{status}");
         }
     }
 

@@ -31,6 +31,17 @@ pub enum Workload {
     Pod,
 }
 
+impl Workload {
+    /// As it is typed in front of a name.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "svc",
+            Self::StatefulSet => "statefulset",
+            Self::Pod => "pod",
+        }
+    }
+}
+
 /// Words that are kinds to everybody who types them, though a namespace might be called so (then `-n` names it).
 const OTHER_KINDS: &[&str] = &[
     "cluster",
@@ -116,7 +127,22 @@ impl FromStr for Typed {
     }
 }
 
+impl std::fmt::Display for Typed {
+    /// As it is typed where its namespace is known: `pg`, `svc/pg`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(workload) = self.workload {
+            write!(f, "{}/", workload.as_str())?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
 impl Typed {
+    /// Whether what was shared under the name of `other` is meant: a bare name means every kind.
+    pub fn means(&self, other: &Self) -> bool {
+        self.name == other.name && (self.workload.is_none() || self.workload == other.workload)
+    }
+
     /// The namespace that is meant: the one in front, or the connection's.
     pub fn namespace_in<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
         self.namespace

@@ -531,7 +531,7 @@ async fn timer(writing: &Writing<'_>, resolved: &Resolved) -> Result<Option<Owne
             return Ok(None);
         }
         return Ok(Some(
-            grant::started(cluster, namespace, &job)
+            grant::started(cluster, namespace, &job, term)
                 .await?
                 .owner_reference(),
         ));

@@ -110,7 +110,8 @@ impl Exposure {
             until: timer.as_ref().and_then(Timer::until),
             left: timer
                 .as_ref()
-                .and_then(|timer| timer.left(now))
+                .and_then(Timer::until)
+                .map(|until| crate::grant::left(until, now))
                 .map(duration::rough),
             state: None,
             service,

@@ -1,0 +1,315 @@
+//! A share as it is in the cluster, and its row in a list.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use commons::database::Typed;
+use commons::grant::{self, Ending, FOR, Term, Timer};
+use commons::names::is_name;
+use commons::output::{Columns, Listed};
+use commons::shell::{Shell, shell};
+use commons::subject::{self, Subject, is_bare};
+use commons::{duration, printable};
+use jiff::Timestamp;
+use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
+use serde::Serialize;
+
+use crate::plan::{DATABASE, SUBJECT, WITH};
+
+/// What a `RoleBinding` gives to one of its subjects.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    /// The database, as it was typed: `pg`, `svc/pg`.
+    pub database: String,
+    pub namespace: String,
+    /// What people call the colleague.
+    pub with: String,
+    pub subject: Subject,
+    pub since: Option<Timestamp>,
+    /// What ends it.
+    pub ending: Ends,
+    /// Why nothing ends it, though an end was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
+    /// Nothing if it never ends.
+    pub until: Option<Timestamp>,
+    /// Seconds; nothing if it never ends.
+    pub left_seconds: Option<u64>,
+    /// Whether the API server says that the colleague may connect; nothing where it was not asked or may not be.
+    pub verified: Option<bool>,
+    /// The pods that the share reaches.
+    pub pods: Vec<String>,
+    /// The name of its Role, its timer and its card.
+    pub name: String,
+    /// What it consists of.
+    #[serde(skip)]
+    pub trace: Trace,
+    /// The term that was asked for, as it was written down.
+    #[serde(skip)]
+    pub asked: String,
+}
+
+/// What ends a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ends {
+    /// A timer that runs.
+    Timer,
+    /// Its time is over, but the cluster has not removed it.
+    Over,
+    /// Nothing, as was asked for.
+    Forever,
+    /// Nothing, though an end was asked for.
+    Never,
+}
+
+/// The objects that end with a share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    pub namespace: String,
+    /// The name of Role, timer and card.
+    pub name: String,
+    /// The `RoleBinding`; nothing where there is none, or one that gives something else than our Role.
+    pub binding: Option<Held>,
+    /// The Role, if it is ours.
+    pub role: Option<Held>,
+    pub timer: Option<Timer>,
+}
+
+/// An object, so that exactly this one is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub name: String,
+    pub uid: String,
+}
+
+impl Held {
+    pub fn of<K: kube::Resource>(object: &K) -> Self {
+        Self {
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+        }
+    }
+}
+
+/// What a share's annotations say of it.
+#[derive(Clone, Debug)]
+pub struct Said {
+    database: String,
+    /// Whom the share was made for.
+    subject: Option<Subject>,
+    /// What people call them.
+    called: Option<String>,
+    asked: String,
+}
+
+impl Said {
+    /// Nothing where they do not say what is shared.
+    pub fn of(annotations: &BTreeMap<String, String>) -> Option<Self> {
+        let exact = |text: &String| match text.parse() {
+            Ok(subject::Typed::Exact(subject)) => Some(subject),
+            _ => None,
+        };
+        Some(Self {
+            database: annotations
+                .get(DATABASE)?
+                .parse::<Typed>()
+                .ok()?
+                .to_string(),
+            subject: annotations.get(SUBJECT).and_then(exact),
+            called: annotations.get(WITH).filter(|with| is_bare(with)).cloned(),
+            asked: annotations.get(FOR).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// Whom the share was made for.
+    pub fn subject(&self) -> Option<&Subject> {
+        self.subject.as_ref()
+    }
+
+    /// What people call a subject: the short name only for whom it was written down.
+    fn name_of(&self, subject: &Subject) -> String {
+        self.called
+            .clone()
+            .filter(|_| self.subject.as_ref() == Some(subject))
+            .unwrap_or_else(|| subject.shown())
+    }
+}
+
+/// A command about a share: of the database as it was typed, with a colleague by the short name or exactly.
+pub fn command(words: &'static str, database: &str, called: &str, subject: &Subject) -> Shell {
+    let with = if is_bare(called) {
+        called.to_owned()
+    } else {
+        subject.to_string()
+    };
+    shell(words).arg(database).then("--with").arg(with)
+}
+
+impl Share {
+    /// What a Role gives to a subject at `now`, by a `RoleBinding` with these owners.
+    pub fn of(
+        said: &Said,
+        subject: Subject,
+        trace: Trace,
+        role: Option<&Role>,
+        owners: &[OwnerReference],
+        now: Timestamp,
+    ) -> Self {
+        let ending = Ending::of(owners, Some(&said.asked), trace.timer.as_ref(), now);
+        Self {
+            database: said.database.clone(),
+            namespace: trace.namespace.clone(),
+            with: said.name_of(&subject),
+            subject,
+            since: None,
+            ending: Ends::Never,
+            why: None,
+            until: None,
+            left_seconds: None,
+            verified: None,
+            pods: role.map(pods_of).unwrap_or_default(),
+            name: trace.name.clone(),
+            trace,
+            asked: said.asked.clone(),
+        }
+        .ending(ending, now)
+    }
+
+    /// The same share with another end.
+    #[must_use]
+    fn ending(mut self, ending: Ending, now: Timestamp) -> Self {
+        (self.ending, self.until, self.why) = match ending {
+            Ending::At(until) => (Ends::Timer, Some(until), None),
+            Ending::Over(until) => (Ends::Over, until, None),
+            Ending::Forever => (Ends::Forever, None, None),
+            Ending::Never(why) => (Ends::Never, None, Some(why)),
+        };
+        self.since = self.trace.timer.as_ref().and_then(|timer| timer.started);
+        self.left_seconds = self.until.map(|until| grant::left(until, now).as_secs());
+        self
+    }
+
+    /// The same share with a timer that was just set for this term.
+    #[must_use]
+    pub fn timed_by(mut self, timer: Timer, term: Term, now: Timestamp) -> Self {
+        self.asked = term.to_string();
+        let ending = Ending::of(
+            &[timer.owner_reference()],
+            Some(&self.asked),
+            Some(&timer),
+            now,
+        );
+        self.trace.timer = Some(timer);
+        self.ending(ending, now)
+    }
+
+    /// `until 18:04 (7h59m left)`, or that it has no end. What was just asked for is said as it was asked, if it is so.
+    pub fn term(&self, now: Timestamp, asked: Option<Duration>) -> String {
+        let Some(until) = self.until else {
+            return match self.why {
+                Some(why) => format!("and nothing ends it: {why}"),
+                None => "until you revoke it".into(),
+            };
+        };
+        let left = grant::left(until, now);
+        let moment = duration::moment(until, now);
+        match asked.filter(|asked| left + Duration::from_secs(2) > *asked) {
+            _ if self.ending == Ends::Over => format!("until {moment}, which is over"),
+            Some(asked) => format!("for {}, until {moment}", duration::exact(asked)),
+            None => format!("until {moment} ({} left)", duration::rough(left)),
+        }
+    }
+
+    /// A command about this share.
+    pub fn command(&self, words: &'static str) -> Shell {
+        command(words, &self.database, &self.with, &self.subject)
+    }
+}
+
+/// The pods whose ports a Role lets forward.
+fn pods_of(role: &Role) -> Vec<String> {
+    role.rules
+        .iter()
+        .flatten()
+        .filter(|rule| {
+            rule.resources
+                .iter()
+                .flatten()
+                .any(|resource| resource == "pods/portforward")
+        })
+        .flat_map(|rule| rule.resource_names.iter().flatten())
+        .filter(|pod| is_name(pod))
+        .cloned()
+        .collect()
+}
+
+impl Listed for Share {
+    const KIND: &'static str = "Share";
+
+    fn headers(columns: Columns) -> Vec<&'static str> {
+        let namespace = columns.namespace.then_some("NAMESPACE");
+        let wide: &[&str] = if columns.wide {
+            &["SUBJECT", "PODS", "NAME"]
+        } else {
+            &[]
+        };
+        let always = ["DATABASE", "WITH", "UNTIL", "LEFT", "VERIFIED"];
+        namespace
+            .into_iter()
+            .chain(always)
+            .chain(wide.iter().copied())
+            .collect()
+    }
+
+    fn cells(&self, columns: Columns) -> Vec<String> {
+        let left = self.left_seconds.map(Duration::from_secs);
+        let now = self
+            .until
+            .zip(left)
+            .and_then(|(until, left)| until.checked_sub(left).ok());
+        let until = match (self.ending, self.until, now) {
+            (_, Some(until), Some(now)) => duration::moment(until, now),
+            (Ends::Forever, ..) => "forever".into(),
+            (Ends::Over, ..) => "over".into(),
+            _ => "never ends".into(),
+        };
+        let left = match self.ending {
+            Ends::Over => "over".into(),
+            _ => left.map(duration::rough).unwrap_or_default(),
+        };
+        let verified = match self.verified {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unknown",
+        };
+        let mut cells = Vec::new();
+        if columns.namespace {
+            cells.push(self.namespace.clone());
+        }
+        cells.extend([
+            self.database.clone(),
+            self.with.clone(),
+            until,
+            left,
+            verified.into(),
+        ]);
+        if columns.wide {
+            cells.extend([
+                self.subject.shown(),
+                self.pods.join(","),
+                printable::short(&self.name, 253),
+            ]);
+        }
+        cells
+    }
+
+    fn name(&self) -> String {
+        let binding = self.trace.binding.as_ref();
+        let name = binding.map_or(&self.name, |binding| &binding.name);
+        format!("rolebinding.rbac.authorization.k8s.io/{name}")
+    }
+}

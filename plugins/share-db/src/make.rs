@@ -1,0 +1,345 @@
+//! Making shares: all of them or none.
+
+use std::cell::OnceCell;
+
+use commons::apply;
+use commons::cli::Shield;
+use commons::database::Database;
+use commons::grant::{self, Timer, is_owned_by};
+use commons::shell::shell;
+use commons::{Cluster, Error, Kind, Result};
+use futures::future::join_all;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::{Resource, ResourceExt};
+
+use crate::existing::{Existing, Step};
+use crate::listed::{Held, Share, Trace};
+use crate::verify::{self, Verdict};
+
+/// What is to be shared, and what there is of it.
+pub struct Resolved {
+    pub database: Database,
+    /// What people call the owner, for the colleague who asks for more time.
+    pub owner: String,
+    /// Groups to which something is given in this namespace.
+    pub groups: Vec<String>,
+    pub shares: Vec<Existing>,
+}
+
+/// A share as it is after the command.
+pub struct Made {
+    pub share: Share,
+    pub step: Step,
+    pub verdict: Verdict,
+}
+
+/// The UIDs of what this run has made of a share, each once it has.
+#[derive(Default)]
+struct Created {
+    timer: OnceCell<String>,
+    role: OnceCell<String>,
+    binding: OnceCell<String>,
+    card: OnceCell<String>,
+}
+
+impl Created {
+    fn anything(&self) -> bool {
+        [&self.timer, &self.role, &self.binding, &self.card]
+            .iter()
+            .any(|uid| uid.get().is_some())
+    }
+}
+
+fn remember<K: Resource>(created: &OnceCell<String>) -> impl FnOnce(&K) {
+    move |object| {
+        let _ = created.set(object.uid().unwrap_or_default());
+    }
+}
+
+/// Makes all shares or none: what a failed or interrupted run has created is taken back.
+///
+/// # Errors
+/// Of the API server; what could not be taken back is named in a hint.
+pub async fn all(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    shield: &Shield,
+    dry: bool,
+) -> Result<Vec<Made>> {
+    let shares: Vec<(&Existing, Created)> = resolved
+        .shares
+        .iter()
+        .map(|existing| (existing, Created::default()))
+        .collect();
+    let making = async {
+        Ok(join_all(
+            shares
+                .iter()
+                .map(|(existing, created)| one(cluster, resolved, existing, created, dry)),
+        )
+        .await)
+    };
+    let outcomes = shield.race(making).await;
+    let failure = match outcomes.and_then(|made| made.into_iter().collect::<Result<Vec<Made>>>()) {
+        Ok(made) => return Ok(made),
+        Err(error) if dry => return Err(error),
+        Err(error) => error,
+    };
+    let namespace = &resolved.database.namespace;
+    let taken_back =
+        join_all(shares.iter().filter(|(_, created)| created.anything()).map(
+            |(existing, created)| take_back(cluster, namespace, &existing.plan.name, created),
+        ))
+        .await;
+    let left: Vec<&str> = taken_back.iter().flatten().copied().collect();
+    if !left.is_empty() {
+        let delete = left.iter().fold(shell("kubectl delete"), |command, name| {
+            ["job/", "rolebinding/", "role/", "configmap/"]
+                .iter()
+                .fold(command, |command, kind| {
+                    command.arg(format!("{kind}{name}"))
+                })
+        });
+        return Err(failure.hint(format!(
+            "something of it may be left; remove it: `{}`",
+            delete.then("--ignore-not-found -n").arg(namespace)
+        )));
+    }
+    Err(match failure.kind() {
+        Kind::Signal(_) => Error::of(failure.kind(), "interrupted: nothing new is shared"),
+        _ if taken_back.is_empty() => failure,
+        _ => failure.caused_by("nothing new is shared: what was made before that was taken back"),
+    })
+}
+
+/// Deletes what this run has made of a share, and nothing else; the share's name where something could not be.
+async fn take_back<'a>(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &'a str,
+    created: &Created,
+) -> Option<&'a str> {
+    // The cluster removes what the timer owns after it; this is sooner. A binding that was there before goes only if it was
+    // given to this timer.
+    let binding = async {
+        let mine = |binding: &RoleBinding| {
+            created.binding.get() == binding.metadata.uid.as_ref()
+                || created
+                    .timer
+                    .get()
+                    .is_some_and(|timer| is_owned_by(binding, timer))
+        };
+        match cluster.find::<RoleBinding>(namespace, name).await? {
+            Some(binding) if mine(&binding) => {
+                let uid = binding.uid();
+                cluster
+                    .delete::<RoleBinding>(namespace, name, uid.as_deref(), false)
+                    .await
+            }
+            _ => Ok(false),
+        }
+    };
+    let outcomes: [Result<bool>; 4] = futures::join!(
+        binding,
+        delete::<Job>(cluster, namespace, name, &created.timer),
+        delete::<Role>(cluster, namespace, name, &created.role),
+        delete::<ConfigMap>(cluster, namespace, name, &created.card)
+    )
+    .into();
+    outcomes.iter().any(Result::is_err).then_some(name)
+}
+
+async fn delete<K: commons::cluster::Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    uid: &OnceCell<String>,
+) -> Result<bool> {
+    match uid.get() {
+        Some(uid) => cluster.delete::<K>(namespace, name, Some(uid), false).await,
+        None => Ok(false),
+    }
+}
+
+/// Makes the timer, and remembers that this run did.
+async fn create_timer(
+    cluster: &Cluster,
+    namespace: &str,
+    existing: &Existing,
+    created: &Created,
+    dry: bool,
+) -> Result<Job> {
+    let job = cluster.create(namespace, &existing.plan.job(), dry).await?;
+    remember(&created.timer)(&job);
+    Ok(job)
+}
+
+/// Makes the Role if there is none, and remembers that this run did; what there is then.
+async fn create_role(
+    cluster: &Cluster,
+    database: &Database,
+    existing: &Existing,
+    created: &Created,
+    dry: bool,
+) -> Result<Option<Role>> {
+    if existing.role.is_some() {
+        return Ok(existing.role.clone());
+    }
+    let role = cluster
+        .create(
+            &database.namespace,
+            &existing.plan.role(database, None),
+            dry,
+        )
+        .await?;
+    remember(&created.role)(&role);
+    Ok(Some(role))
+}
+
+/// The timer as it is after this step, the Job if it was made now, and the Role as it is by then.
+async fn timer_and_role(
+    cluster: &Cluster,
+    database: &Database,
+    existing: &Existing,
+    created: &Created,
+    dry: bool,
+) -> Result<(Option<Timer>, Option<Job>, Option<Role>)> {
+    let namespace = &database.namespace;
+    let term = existing.plan.term;
+    match (existing.step, &existing.timer) {
+        (Step::Extend, Some(timer)) => {
+            let now = cluster.now();
+            let timer = grant::reset(cluster, namespace, timer, term, now, dry).await?;
+            Ok((Some(timer), None, existing.role.clone()))
+        }
+        (Step::Keep, timer) => Ok((timer.clone(), None, existing.role.clone())),
+        _ => {
+            // A Role alone gives nothing to anybody, so it need not wait for the timer that will own it.
+            let (job, role) = futures::join!(
+                create_timer(cluster, namespace, existing, created, dry),
+                create_role(cluster, database, existing, created, dry)
+            );
+            let job = job?;
+            Ok((Some(Timer::of(&job)), Some(job), role?))
+        }
+    }
+}
+
+async fn one(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    existing: &Existing,
+    created: &Created,
+    dry: bool,
+) -> Result<Made> {
+    let plan = &existing.plan;
+    let database = &resolved.database;
+    let namespace = &database.namespace;
+    let (timer, job, role) = timer_and_role(cluster, database, existing, created, dry).await?;
+    let owner = timer.as_ref().map(Timer::owner_reference);
+    let new_role = plan.role(database, owner.as_ref());
+    let role = async {
+        match &role {
+            // It was not stored.
+            Some(_) if dry && existing.role.is_none() => Ok(apply::Outcome::Created),
+            role => {
+                let created = remember(&created.role);
+                apply::apply(cluster, namespace, &new_role, role.as_ref(), dry, created).await
+            }
+        }
+    };
+    let running = async {
+        match &job {
+            Some(job) if !dry => grant::started(cluster, namespace, job, plan.term)
+                .await
+                .map(Some),
+            _ => Ok(timer),
+        }
+    };
+    let (timer, _) = futures::try_join!(running, role)?;
+    let until = timer.as_ref().and_then(Timer::until);
+    let new_card = plan.card(database, &resolved.owner, until, owner.as_ref());
+    let new_binding = plan.role_binding(owner.as_ref());
+    let (card, binding) = (existing.card.as_ref(), existing.binding.as_ref());
+    // Last, so that nobody gets rights before their end is certain.
+    let (card, binding) = futures::join!(
+        apply::apply(
+            cluster,
+            namespace,
+            &new_card,
+            card,
+            dry,
+            remember(&created.card)
+        ),
+        apply::apply(
+            cluster,
+            namespace,
+            &new_binding,
+            binding,
+            dry,
+            remember(&created.binding)
+        )
+    );
+    card?;
+    match binding {
+        // In a dry run the Role that it refers to was not stored, so the server cannot check more.
+        Err(error) if dry && error.kind() == Kind::NotFound => {}
+        outcome => drop(outcome?),
+    }
+    let mut share = read_back(cluster, existing, namespace, timer, &new_role, &new_binding)?;
+    let verdict = if dry {
+        Verdict::default()
+    } else {
+        let subject = &plan.colleague.subject;
+        let pod = pod_to_prove(database);
+        verify::settled(cluster, namespace, subject, pod, &resolved.groups).await?
+    };
+    share.verified = Some(verdict.may_forward);
+    Ok(Made {
+        share,
+        step: existing.step,
+        verdict,
+    })
+}
+
+/// The pod with which a share is proven: the one that serves, else the first.
+pub fn pod_to_prove(database: &Database) -> &str {
+    database
+        .serving
+        .as_ref()
+        .map(|endpoint| endpoint.pod.as_str())
+        .or_else(|| database.pods.first().map(String::as_str))
+        .unwrap_or_default()
+}
+
+/// The share as it is now.
+fn read_back(
+    cluster: &Cluster,
+    existing: &Existing,
+    namespace: &str,
+    timer: Option<Timer>,
+    role: &Role,
+    binding: &RoleBinding,
+) -> Result<Share> {
+    let plan = &existing.plan;
+    let trace = Trace {
+        namespace: namespace.to_owned(),
+        name: plan.name.clone(),
+        binding: Some(Held::of(binding)),
+        role: Some(Held::of(role)),
+        timer,
+    };
+    let said = plan
+        .said()
+        .ok_or_else(|| Error::new("the share cannot be read back"))?;
+    Ok(Share::of(
+        &said,
+        plan.colleague.subject.clone(),
+        trace,
+        Some(role),
+        binding.owner_references(),
+        cluster.now(),
+    ))
+}

@@ -1,0 +1,241 @@
+//! What is printed of a share that is made, or would be.
+
+use commons::apply::{self, DryRun, Outcome, PlannedObject};
+use commons::cluster::Right;
+use commons::database::{Database, Protocol};
+use commons::grant::Term;
+use commons::output::{self, Format};
+use commons::shell::shell;
+use commons::subject::Subject;
+use commons::{Cluster, Result, Ui, duration, printable};
+use jiff::Timestamp;
+
+use crate::existing::{Existing, Step};
+use crate::listed::Share;
+use crate::make::{Made, Resolved, pod_to_prove};
+use crate::share::ShareArgs;
+use crate::verify::Verdict;
+
+/// Prints what would be written. Documents that could be applied by other means leave out what gives a right that is to end:
+/// a timer has its UID only once it is there, so nothing would end it.
+pub fn plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &Resolved) -> Result<()> {
+    let format = args.output.output;
+    let documents = matches!(format, Some(Format::Yaml | Format::Json));
+    let mut objects = Vec::new();
+    let mut left_out = false;
+    for existing in &resolved.shares {
+        let mut of_share = planned(cluster, args.dry_run.dry_run, resolved, existing)?;
+        if documents && existing.plan.term != Term::Forever {
+            // The binding is the last.
+            left_out |= of_share.pop().is_some();
+        }
+        objects.extend(of_share);
+    }
+    if left_out {
+        ui.warning("the RoleBinding is left out: applied by other means than this command, it would never end");
+    }
+    apply::print_objects(ui, format, &objects)
+}
+
+fn planned(
+    cluster: &Cluster,
+    dry_run: DryRun,
+    resolved: &Resolved,
+    existing: &Existing,
+) -> Result<Vec<PlannedObject>> {
+    let Existing {
+        plan,
+        step,
+        role,
+        binding,
+        card,
+        ..
+    } = existing;
+    let database = &resolved.database;
+    let outcome = |exists: bool| {
+        if exists {
+            Outcome::Configured
+        } else {
+            Outcome::Created
+        }
+    };
+    let timer = match step {
+        Step::Create => Outcome::Created,
+        Step::Keep => Outcome::Unchanged,
+        Step::Extend => Outcome::Configured,
+    };
+    let until = match plan.term {
+        Term::For(duration) => cluster.now().checked_add(duration).ok(),
+        Term::Forever => None,
+    };
+    let card_data = plan.card(database, &resolved.owner, until, None);
+    Ok(vec![
+        PlannedObject::new(&plan.job(), timer, dry_run)?,
+        PlannedObject::new(&plan.role(database, None), outcome(role.is_some()), dry_run)?,
+        PlannedObject::new(&card_data, outcome(card.is_some()), dry_run)?,
+        PlannedObject::new(
+            &plan.role_binding(None),
+            outcome(binding.is_some()),
+            dry_run,
+        )?,
+    ])
+}
+
+/// Who may do what, until when, and what they type.
+pub fn made(
+    cluster: &Cluster,
+    ui: &Ui,
+    args: &ShareArgs,
+    resolved: &Resolved,
+    made: &[Made],
+) -> Result<()> {
+    let database = &resolved.database;
+    if args.output.output.is_some() {
+        let shares: Vec<Share> = made.iter().map(|made| made.share.clone()).collect();
+        return output::list(ui, args.output.output, &shares, "");
+    }
+    let now = cluster.now();
+    for one in made {
+        who(ui, args, database, one, now)?;
+        checked(ui, &one.share.with, &one.verdict, database)?;
+        what_to_type(ui, args, database, &one.share)?;
+    }
+    tell(ui, args, database, made, now);
+    Ok(())
+}
+
+fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timestamp) -> Result<()> {
+    let share = &made.share;
+    let (what, asked) = match made.step {
+        Step::Create => ("may connect", Some(args.term.duration)),
+        Step::Extend => ("may now connect longer", Some(args.term.duration)),
+        Step::Keep => ("may already connect", None),
+    };
+    let real = if share.subject.shown() == share.with {
+        String::new()
+    } else {
+        format!(" ({})", share.subject.shown())
+    };
+    ui.result(format!(
+        "{}{real} {what} to {} in {} {}.",
+        share.with,
+        database.name,
+        database.namespace,
+        share.term(now, asked)
+    ))
+}
+
+/// What was proven, and what was not.
+fn checked(ui: &Ui, with: &str, verdict: &Verdict, database: &Database) -> Result<()> {
+    let pod = pod_to_prove(database);
+    let listed = |rights: &[Right]| {
+        let rights: Vec<String> = rights.iter().map(Right::to_string).collect();
+        rights.join(", ")
+    };
+    if verdict.more.is_empty() && verdict.unclear.is_empty() {
+        ui.result(format!("Checked: {with} may forward to {pod}; by that name {with} may not read Secrets, exec into, list or delete pods."))?;
+    } else {
+        ui.result(format!("Checked: {with} may forward to {pod}."))?;
+    }
+    if !verdict.more.is_empty() {
+        ui.warning(format!(
+            "{with} may do more here, by other rights than this share: {}",
+            listed(&verdict.more)
+        ));
+    }
+    if !verdict.unclear.is_empty() {
+        ui.warning(format!(
+            "the API server does not say for certain whether {with} may: {}",
+            listed(&verdict.unclear)
+        ));
+    }
+    for (group, rights) in &verdict.in_groups {
+        ui.warning(format!(
+            "members of group {} may do more here: {}; so may {with} as one of them",
+            printable::ascii(group),
+            listed(rights)
+        ));
+    }
+    Ok(())
+}
+
+fn what_to_type(ui: &Ui, args: &ShareArgs, database: &Database, share: &Share) -> Result<()> {
+    let place = format!("{}/{}", database.namespace, database.name);
+    let connect = shell("kubectl proxy-db").arg(place);
+    let connect = if database.protocol == Protocol::Postgres {
+        connect.then("-- psql")
+    } else {
+        connect
+    };
+    ui.result(format!("For {} to type:  {connect}", share.with))?;
+    if args.plain_kubectl {
+        let port = database
+            .serving
+            .as_ref()
+            .map_or(database.port, |endpoint| endpoint.port);
+        let forward = shell("kubectl port-forward -n")
+            .arg(&database.namespace)
+            .arg(format!("pod/{}", pod_to_prove(database)))
+            .arg(port);
+        ui.result(format!("or, without it:  {forward}"))?;
+    }
+    ui.result(format!(
+        "To end it now:    {}",
+        share.command("kubectl share-db revoke")
+    ))
+}
+
+/// What is true and should be known, though nobody asked.
+fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: Timestamp) {
+    for Made { share, step, .. } in made {
+        tell_of_the_end(ui, args, share, *step, now);
+    }
+    let everybody = ["system:authenticated", "system:serviceaccounts"];
+    if made.iter().any(|made| matches!(&made.share.subject, Subject::Group { name } if everybody.contains(&name.as_str()))) {
+        ui.warning("that is everybody: each account of this cluster may now connect");
+    }
+    if args.plain_kubectl {
+        let read = shell("kubectl get pod")
+            .arg(pod_to_prove(database))
+            .then("-n")
+            .arg(&database.namespace)
+            .then("-o yaml");
+        ui.warning(format!("with --plain-kubectl they can also read the pod's definition, with every password that stands in its environment: `{read}`"));
+    }
+    if !database.lasting_names {
+        ui.warning(format!(
+            "the pod of {} gets another name when it restarts; share it again then",
+            printable::line(&database.name)
+        ));
+    }
+    if database.serving.is_none() {
+        ui.warning(format!(
+            "{} has no pod that is ready: nobody can connect at the moment",
+            printable::line(&database.name)
+        ));
+    }
+}
+
+/// Says where a share ends otherwise than it was asked for.
+fn tell_of_the_end(ui: &Ui, args: &ShareArgs, share: &Share, step: Step, now: Timestamp) {
+    if args.term.forever {
+        return;
+    }
+    let asked = now.checked_add(args.term.duration).ok();
+    let later = match share.until.zip(asked) {
+        Some((until, asked)) => until.duration_since(asked).as_secs(),
+        None => i64::MAX,
+    };
+    if step == Step::Keep && later > 1 {
+        ui.hint(format!(
+            "to make it shorter: `{}`",
+            share
+                .command("kubectl share-db extend")
+                .then("--for")
+                .arg(duration::exact(args.term.duration))
+        ));
+    }
+    if step != Step::Keep && later < -60 {
+        ui.warning("the cluster ends it earlier than you asked");
+    }
+}
