@@ -22,6 +22,8 @@ pub struct Existing {
     pub plan: Plan,
     pub step: Step,
     pub timer: Option<Timer>,
+    /// When it ended before this.
+    pub until: Option<Timestamp>,
     pub role: Option<Role>,
     pub binding: Option<RoleBinding>,
     pub card: Option<ConfigMap>,
@@ -144,6 +146,7 @@ pub async fn read(cluster: &Cluster, namespace: &str, plan: Plan) -> Result<Exis
             plan,
             step,
             timer,
+            until: share.and_then(|share| share.until),
             role,
             binding,
             card,

@@ -8,7 +8,7 @@ use commons::database::Typed;
 use commons::grant::{self, FOR, Term, TermFlags};
 use commons::output::{self, OutputFlags};
 use commons::subject::Several;
-use commons::{Cluster, Error, Result, Ui};
+use commons::{Cluster, Error, Kind, Result, Ui};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -58,26 +58,20 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
 /// Resets the timer, then tells the card.
 async fn extend(cluster: &Cluster, share: &Share, term: Term, dry_run: DryRun) -> Result<Share> {
     let now = cluster.now();
-    let Some(timer) = share
-        .trace
-        .timer
-        .as_ref()
-        .filter(|_| share.ending != Ends::Over)
-    else {
-        return Err(Error::new(format!(
-            "the share of {} with {} has no timer that could be set",
-            share.database, share.with
-        ))
-        .hint(format!(
-            "end it, then share again: `{}`",
-            share.command("kubectl share-db revoke")
-        )));
+    let timer = match share.own_timer() {
+        Some(timer) if share.ending != Ends::Over => timer,
+        _ => return Err(without_timer(share, term)),
     };
     if dry_run == DryRun::Client {
         return Ok(share.clone());
     }
     let dry = dry_run == DryRun::Server;
-    let timer = grant::reset(cluster, &share.namespace, timer, term, now, dry).await?;
+    let timer = grant::reset(cluster, &share.namespace, timer, term, now, dry)
+        .await
+        .map_err(|error| match error.kind() {
+            Kind::Failed => error.hint(end_it(share)),
+            _ => error,
+        })?;
     let extended = share.clone().timed_by(timer, term, now);
     if !dry {
         write_down(cluster, share, term).await?;
@@ -91,6 +85,28 @@ async fn extend(cluster: &Cluster, share: &Share, term: Term, dry_run: DryRun) -
         })?;
     }
     Ok(extended)
+}
+
+fn end_it(share: &Share) -> String {
+    format!("end it now: `{}`", share.command("kubectl share-db revoke"))
+}
+
+fn without_timer(share: &Share, term: Term) -> Error {
+    let what = format!("the share of {} with {}", share.database, share.with);
+    if share.ending == Ends::Over {
+        return Error::new(format!(
+            "the time of {what} is over, but the cluster has not removed it"
+        ))
+        .hint(end_it(share));
+    }
+    let again = share.command("kubectl share-db");
+    let again = match term {
+        Term::For(_) => again.then("--for").arg(term),
+        Term::Forever => again.then("--forever"),
+    };
+    Error::new(format!("nothing ends {what}: its timer is gone"))
+        .hint(format!("give it a new one: `{again}`"))
+        .hint(end_it(share))
 }
 
 /// Notes at the `RoleBinding` whether an end was asked for, where that has changed.

@@ -47,6 +47,9 @@ pub struct Share {
     /// What it consists of.
     #[serde(skip)]
     pub trace: Trace,
+    /// What owns the `RoleBinding`: it goes with the last of these.
+    #[serde(skip)]
+    owners: Vec<OwnerReference>,
     /// The term that was asked for, as it was written down.
     #[serde(skip)]
     pub asked: String,
@@ -174,6 +177,7 @@ impl Share {
             pods: role.map(pods_of).unwrap_or_default(),
             name: trace.name.clone(),
             trace,
+            owners: owners.to_vec(),
             asked: said.asked.clone(),
         }
         .ending(ending, now)
@@ -193,16 +197,17 @@ impl Share {
         self
     }
 
+    /// The timer with which it goes, and with nothing else.
+    pub fn own_timer(&self) -> Option<&Timer> {
+        let timer = self.trace.timer.as_ref()?;
+        matches!(&self.owners[..], [owner] if owner.uid == timer.uid).then_some(timer)
+    }
+
     /// The same share with a timer that was just set for this term.
     #[must_use]
     pub fn timed_by(mut self, timer: Timer, term: Term, now: Timestamp) -> Self {
         self.asked = term.to_string();
-        let ending = Ending::of(
-            &[timer.owner_reference()],
-            Some(&self.asked),
-            Some(&timer),
-            now,
-        );
+        let ending = Ending::of(&self.owners, Some(&self.asked), Some(&timer), now);
         self.trace.timer = Some(timer);
         self.ending(ending, now)
     }

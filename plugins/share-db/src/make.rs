@@ -9,6 +9,7 @@ use commons::grant::{self, Timer, is_owned_by};
 use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result};
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -32,6 +33,8 @@ pub struct Resolved {
 pub struct Made {
     pub share: Share,
     pub step: Step,
+    /// When it ended before this.
+    pub before: Option<Timestamp>,
     pub verdict: Verdict,
 }
 
@@ -300,6 +303,7 @@ async fn one(
     Ok(Made {
         share,
         step: existing.step,
+        before: existing.until,
         verdict,
     })
 }

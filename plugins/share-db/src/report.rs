@@ -97,7 +97,7 @@ pub fn made(
     let now = cluster.now();
     for one in made {
         who(ui, args, database, one, now)?;
-        checked(ui, &one.share.with, &one.verdict, database)?;
+        checked(ui, &one.share, &one.verdict, database)?;
         what_to_type(ui, args, database, &one.share)?;
     }
     tell(ui, args, database, made, now);
@@ -108,6 +108,7 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
     let share = &made.share;
     let (what, asked) = match made.step {
         Step::Create => ("may connect", Some(args.term.duration)),
+        Step::Extend if made.before.is_none() => ("may connect", Some(args.term.duration)),
         Step::Extend => ("may now connect longer", Some(args.term.duration)),
         Step::Keep => ("may already connect", None),
     };
@@ -126,14 +127,20 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
 }
 
 /// What was proven, and what was not.
-fn checked(ui: &Ui, with: &str, verdict: &Verdict, database: &Database) -> Result<()> {
+fn checked(ui: &Ui, share: &Share, verdict: &Verdict, database: &Database) -> Result<()> {
+    let with = &share.with;
     let pod = pod_to_prove(database);
     let listed = |rights: &[Right]| {
         let rights: Vec<String> = rights.iter().map(Right::to_string).collect();
         rights.join(", ")
     };
     if verdict.more.is_empty() && verdict.unclear.is_empty() {
-        ui.result(format!("Checked: {with} may forward to {pod}; by that name {with} may not read Secrets, exec into, list or delete pods."))?;
+        let but = match share.subject {
+            // Nobody but who logs them in knows the groups of a user.
+            Subject::User { .. } => format!("; by that name {with} may not"),
+            _ => ", and may not".into(),
+        };
+        ui.result(format!("Checked: {with} may forward to {pod}{but} read Secrets, exec into, list or delete pods."))?;
     } else {
         ui.result(format!("Checked: {with} may forward to {pod}."))?;
     }

@@ -25,7 +25,7 @@ pub struct Found {
     pub shares: Vec<Share>,
     /// What carries our label and does not say whose share it is, or gives a role that is not ours.
     pub unreadable: Vec<Trace>,
-    /// Roles of ours that are given to nobody: they would be as soon as somebody binds them.
+    /// Roles and timers of ours that give nobody anything: a Role would as soon as somebody binds it.
     pub leftovers: Vec<Trace>,
     /// Whether `RoleBindings` and Roles could be read; without them only timers are seen.
     pub complete: bool,
@@ -185,7 +185,13 @@ impl Read<'_> {
         let Some((said, subject)) =
             said.and_then(|said| said.subject().cloned().map(|subject| (said, subject)))
         else {
-            found.unreadable.push(trace);
+            // A timer alone gives nothing.
+            let of = if found.complete {
+                &mut found.leftovers
+            } else {
+                &mut found.unreadable
+            };
+            of.push(trace);
             return;
         };
         found.shares.push(Share::of(

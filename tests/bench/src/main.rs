@@ -84,15 +84,27 @@ fn help(stage: &Stage, alice: &Person) -> bool {
 /// A share, beside the kubectl commands that make the same objects and ask the same questions.
 fn share(stage: &Stage, alice: &Person, bob: &Person) -> bool {
     let admin = stage.admin();
-    let name = format!("share-pg-{}", bob.name);
+    let name = alice.share_name("pg", &bob.name);
     let namespace = alice.namespace();
     // The very objects, as somebody who pastes YAML would make them: the Job first, the others owned by it.
     let manifest = std::env::temp_dir().join(stage.own("share.json"));
     let plan = alice
-        .share_db(&["pg", "--with", &bob.name, "--dry-run", "-o", "json"])
+        .share_db(&[
+            "pg",
+            "--with",
+            &bob.name,
+            "--forever",
+            "--dry-run",
+            "-o",
+            "json",
+        ])
         .ok();
-    let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
-    let objects = plan["items"].as_array().unwrap();
+    let mut plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+    let objects = plan["items"].as_array_mut().unwrap();
+    for job in objects.iter_mut().filter(|object| object["kind"] == "Job") {
+        job["spec"]["activeDeadlineSeconds"] = serde_json::json!(28800);
+    }
+    let objects = &*objects;
     let of_kind = |kind: &str| {
         objects
             .iter()

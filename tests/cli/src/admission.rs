@@ -19,6 +19,8 @@ pub struct Policies {
     pub default_ingress_class: Option<String>,
     /// Whether the admission webhook of ingress-nginx is there.
     pub nginx_webhook: bool,
+    /// What is merged into every object of a kind that is written, as a policy does that changes objects.
+    pub rewrites: Vec<(String, Value)>,
 }
 
 impl State {
@@ -32,6 +34,11 @@ impl State {
         stored: Option<&Value>,
     ) -> Result<Vec<String>, Response> {
         let mut warnings = Vec::new();
+        for (plural, change) in &self.policies.rewrites {
+            if *plural == target.plural {
+                merge(object, change);
+            }
+        }
         match target.plural.as_str() {
             "jobs" if stored.is_none() => self.job(object),
             "roles" => {

@@ -198,6 +198,12 @@ impl ApiServer {
         self.shared.inner().state.policies.nginx_webhook = true;
     }
 
+    /// A policy that merges this into every object of a kind that is written.
+    pub fn rewrites(&self, plural: &str, change: Value) {
+        let policies = &mut self.shared.inner().state.policies;
+        policies.rewrites.push((plural.to_owned(), change));
+    }
+
     /// Labels Alice's namespace, as the platform may.
     pub fn label_namespace(&self, label: &str, value: &str) {
         let mut namespace = self.object("namespaces", "", "user-alice");

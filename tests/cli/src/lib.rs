@@ -48,6 +48,7 @@ pub use authority::{Authority, TRUSTED};
 pub use controllers::{Fate, Issuing};
 pub use http::{Request, Response};
 pub use internet::Internet;
+pub use merge_patch::merge;
 pub use run::{Run, Session};
 pub use stopwatch::Stopwatch;
 pub use target::Addon;

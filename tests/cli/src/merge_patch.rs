@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+/// Merges a patch into an object; null removes a field.
 pub fn merge(target: &mut Value, patch: &Value) {
     let Some(patched) = patch.as_object() else {
         *target = patch.clone();

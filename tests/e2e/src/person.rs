@@ -73,6 +73,19 @@ impl Person {
         run(self.plugin("share-db").args(args))
     }
 
+    /// The name of the objects of a share.
+    pub fn share_name(&self, database: &str, with: &str) -> String {
+        let plan = self
+            .share_db(&[database, "--with", with, "--dry-run", "-o", "name"])
+            .ok();
+        let name = plan
+            .stdout
+            .lines()
+            .next()
+            .and_then(|line| line.split_once('/'));
+        name.map(|(_, name)| name.to_owned()).unwrap_or_default()
+    }
+
     /// Types `kubectl proxy-db ARGS` and waits for its end.
     pub fn proxy_db(&self, args: &[&str]) -> Outcome {
         run(self.plugin("proxy-db").args(args))

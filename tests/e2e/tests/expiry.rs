@@ -63,7 +63,7 @@ fn without_an_end_it_stays() {
         .kubectl(&[
             "get",
             "job",
-            &format!("share-pg-{}", bob.name),
+            &alice.share_name("pg", &bob.name),
             "-o",
             "jsonpath={.spec.activeDeadlineSeconds}{.status.startTime}",
         ])

@@ -11,7 +11,7 @@ fn extend_and_shorten() {
     let (alice, bob) = (stage.person("alice"), stage.person("bob"));
     alice.deploys_postgres();
     let database = format!("{}/pg", alice.namespace());
-    let job = format!("share-pg-{}", bob.name);
+    let job = alice.share_name("pg", &bob.name);
     let until = || {
         alice
             .kubectl(&["get", "configmap", &job, "-o", "jsonpath={.data.until}"])

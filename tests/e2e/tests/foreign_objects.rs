@@ -7,7 +7,7 @@ fn an_object_of_somebody_else_is_refused() {
     let mut stage = Stage::new();
     let (alice, bob) = (stage.person("alice"), stage.person("bob"));
     alice.deploys_postgres();
-    let name = format!("share-pg-{}", bob.name);
+    let name = alice.share_name("pg", &bob.name);
     for (kind, create) in [
         (
             "configmap",

@@ -38,7 +38,15 @@ fn the_printed_objects_are_valid() {
     alice.deploys_postgres();
     for format in ["yaml", "json"] {
         let printed = alice
-            .share_db(&["pg", "--with", &bob.name, "--dry-run", "-o", format])
+            .share_db(&[
+                "pg",
+                "--with",
+                &bob.name,
+                "--forever",
+                "--dry-run",
+                "-o",
+                format,
+            ])
             .ok()
             .stdout;
         let file = std::env::temp_dir().join(format!("{}.{format}", stage.own("printed")));

@@ -39,14 +39,14 @@ fn revoked_is_out_but_open_sessions_go_on() {
 
     let revoked = alice.share_db(&["revoke", "pg", "--with", &bob.name]).ok();
     assert!(
-        revoked.stdout.contains("may no longer connect"),
+        revoked.stdout.contains("may open no new tunnel"),
         "{}",
         revoked.stdout
     );
     assert!(
         revoked
             .stderr
-            .contains("stay open until they end by themselves")
+            .contains("a tunnel that is open now stays open")
             && revoked.stderr.contains("kubectl delete pod pg-0"),
         "{}",
         revoked.stderr

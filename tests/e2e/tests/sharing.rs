@@ -115,7 +115,7 @@ fn the_card_holds_no_secret() {
     let (alice, bob) = (stage.person("alice"), stage.person("bob"));
     alice.deploys_postgres();
     alice.share_db(&["pg", "--with", &bob.name]).ok();
-    let name = format!("share-pg-{}", bob.name);
+    let name = alice.share_name("pg", &bob.name);
     let card = bob
         .kubectl(&[
             "get",

@@ -57,7 +57,7 @@ fn databases() {
 
 #[test]
 fn users() {
-    let long = format!("user:{}", "x".repeat(300));
+    let long = format!("user:{}", "x".repeat(2000));
     let names = [
         "",
         "bob smith",

@@ -1,6 +1,6 @@
 //! `share-db list` in every form, and what it makes of what others write into the cluster.
 
-use cli_tests::{ApiServer, Run, Session};
+use cli_tests::{ApiServer, Run, Session, fixtures};
 use serde_json::{Value, json};
 
 fn shared() -> (ApiServer, Session) {
@@ -76,9 +76,9 @@ fn without_the_right_to_ask() {
 #[test]
 fn broken() {
     let (server, session) = shared();
-    server.remove("rolebindings", "user-alice", "share-pg-bob");
+    server.remove("rolebindings", "user-alice", "share-pg-bob-a8c8309b");
     let unbound = session.share_db(["list"]).success();
-    server.remove("roles", "user-alice", "share-pg-bob");
+    server.remove("roles", "user-alice", "share-pg-bob-a8c8309b");
     snapshot!(unbound, session.share_db(["list"]).success());
 }
 
@@ -93,6 +93,16 @@ fn forged(name: &str, annotations: &Value) -> Value {
         "spec": {"activeDeadlineSeconds": 28800},
         "status": {"startTime": "2026-01-05T10:00:00Z"},
     })
+}
+
+/// The RoleBinding of a share as somebody with all rights in the namespace might forge one.
+fn bound(name: &str, annotations: &Value, user: &str) -> Value {
+    let mut binding = fixtures::role_binding("user-alice", name, "", &fixtures::user(user));
+    binding["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "kubectl-share-db"});
+    binding["metadata"]["annotations"] = annotations.clone();
+    binding["roleRef"] =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+    binding
 }
 
 fn hostile() -> (ApiServer, Session) {
@@ -122,7 +132,16 @@ fn hostile() -> (ApiServer, Session) {
         json!({}),
     ];
     for (position, annotations) in shares.iter().enumerate() {
-        server.put(forged(&format!("share-{position}"), annotations));
+        let name = format!("share-{position}");
+        server.put(forged(&name, annotations));
+        let subject = annotations["kube-commons/subject"]
+            .as_str()
+            .unwrap_or("user:bob");
+        server.put(bound(
+            &name,
+            annotations,
+            subject.trim_start_matches("user:"),
+        ));
     }
     server.put(json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",

@@ -35,6 +35,7 @@ macro_rules! snapshot_all {
 mod awaited;
 mod connection;
 mod deploy;
+mod ending;
 mod expose;
 mod hostile;
 mod kubeconfig;

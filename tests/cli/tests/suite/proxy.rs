@@ -193,7 +193,7 @@ fn without_a_ready_pod() {
 fn a_hostile_card() {
     let run = |changes: &[(&str, &str)]| {
         let (server, mut bob) = bob();
-        let mut card = server.object("configmaps", "user-alice", "share-pg-bob");
+        let mut card = server.object("configmaps", "user-alice", "share-pg-bob-a8c8309b");
         for (key, value) in changes {
             card["data"][key] = json!(value);
         }

@@ -63,7 +63,7 @@ fn forbidden_by_quota() {
         status(
             403,
             "Forbidden",
-            "jobs.batch \"share-pg-bob\" is forbidden: exceeded quota: onyxia-quota, requested: count/jobs.batch=1, used: count/jobs.batch=10, limited: count/jobs.batch=10"
+            "jobs.batch \"share-pg-bob-a8c8309b\" is forbidden: exceeded quota: onyxia-quota, requested: count/jobs.batch=1, used: count/jobs.batch=10, limited: count/jobs.batch=10"
         )
     ));
 }
@@ -75,7 +75,7 @@ fn forbidden_in_a_namespace_that_ends() {
         status(
             403,
             "Forbidden",
-            "jobs.batch \"share-pg-bob\" is forbidden: unable to create new content in namespace user-alice because it is being terminated"
+            "jobs.batch \"share-pg-bob-a8c8309b\" is forbidden: unable to create new content in namespace user-alice because it is being terminated"
         )
     ));
 }
@@ -102,7 +102,7 @@ fn refused_by_a_policy() {
         status(
             400,
             "BadRequest",
-            "admission webhook \"validate.kyverno.svc-fail\" denied the request: \n\nresource Job/user-alice/share-pg-bob was blocked due to the following policies \n\nrequire-team-label:\n  check-team: 'validation error: the label `team` is required. rule check-team failed at path /metadata/labels/team/'\n"
+            "admission webhook \"validate.kyverno.svc-fail\" denied the request: \n\nresource Job/user-alice/share-pg-bob-a8c8309b was blocked due to the following policies \n\nrequire-team-label:\n  check-team: 'validation error: the label `team` is required. rule check-team failed at path /metadata/labels/team/'\n"
         )
     ));
 }
@@ -138,7 +138,7 @@ fn refused_by_a_policy_of_the_api_server() {
         status(
             422,
             "Invalid",
-            "jobs.batch \"share-pg-bob\" is forbidden: ValidatingAdmissionPolicy 'jobs.example.test' with binding 'all' denied request: Jobs must have a team"
+            "jobs.batch \"share-pg-bob-a8c8309b\" is forbidden: ValidatingAdmissionPolicy 'jobs.example.test' with binding 'all' denied request: Jobs must have a team"
         )
     ));
 }
@@ -162,7 +162,7 @@ fn invalid() {
         status(
             422,
             "Invalid",
-            "Job.batch \"share-pg-bob\" is invalid: spec.activeDeadlineSeconds: Invalid value: 0: must be greater than zero"
+            "Job.batch \"share-pg-bob-a8c8309b\" is invalid: spec.activeDeadlineSeconds: Invalid value: 0: must be greater than zero"
         )
     ));
 }
@@ -232,8 +232,8 @@ fn exists_already() {
     snapshot!(write_refused("jobs", || Response::status(
         409,
         "AlreadyExists",
-        "jobs.batch \"share-pg-bob\" already exists",
-        &json!({"name": "share-pg-bob", "group": "batch", "kind": "jobs"}),
+        "jobs.batch \"share-pg-bob-a8c8309b\" already exists",
+        &json!({"name": "share-pg-bob-a8c8309b", "group": "batch", "kind": "jobs"}),
     )));
 }
 
@@ -242,7 +242,7 @@ fn changed_at_the_same_time() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    server.on_write("jobs", status(409, "Conflict", "Operation cannot be fulfilled on jobs.batch \"share-pg-bob\": the object has been modified; please apply your changes to the latest version and try again"));
+    server.on_write("jobs", status(409, "Conflict", "Operation cannot be fulfilled on jobs.batch \"share-pg-bob-a8c8309b\": the object has been modified; please apply your changes to the latest version and try again"));
     snapshot!(session.share_db(["extend", "pg", "--for", "1h"]));
 }
 

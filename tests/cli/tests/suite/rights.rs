@@ -37,7 +37,7 @@ fn as_an_editor() {
 #[test]
 fn rights_that_the_owner_lacks() {
     let server = ApiServer::start();
-    server.on_write("roles", || Response::status(403, "Forbidden", "roles.rbac.authorization.k8s.io \"share-pg-bob\" is forbidden: user \"oidc-alice\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods/portforward\"], ResourceNames:[\"pg-0\"], Verbs:[\"get\" \"create\"]}", &Value::Null));
+    server.on_write("roles", || Response::status(403, "Forbidden", "roles.rbac.authorization.k8s.io \"share-pg-bob-a8c8309b\" is forbidden: user \"oidc-alice\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods/portforward\"], ResourceNames:[\"pg-0\"], Verbs:[\"get\" \"create\"]}", &Value::Null));
     let run = Session::alice(&server).share_db(SHARE);
     assert_eq!(server.ours(), [""; 0]);
     snapshot!(run);

@@ -7,10 +7,10 @@ const SHARE: [&str; 3] = ["pg", "--with", "bob"];
 
 /// What a share consists of.
 const OBJECTS: [&str; 4] = [
-    "configmaps/share-pg-bob",
-    "jobs/share-pg-bob",
-    "rolebindings/share-pg-bob",
-    "roles/share-pg-bob",
+    "configmaps/share-pg-bob-a8c8309b",
+    "jobs/share-pg-bob-a8c8309b",
+    "rolebindings/share-pg-bob-a8c8309b",
+    "roles/share-pg-bob-a8c8309b",
 ];
 
 #[test]
@@ -88,13 +88,13 @@ fn again_after_a_change_by_hand() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    let before = server.object("roles", "user-alice", "share-pg-bob");
+    let before = server.object("roles", "user-alice", "share-pg-bob-a8c8309b");
     let mut role = before.clone();
     role["rules"] = json!([]);
     role["metadata"]["labels"]["team"] = json!("a");
     server.put(role);
     let run = session.share_db(SHARE).success();
-    let after = server.object("roles", "user-alice", "share-pg-bob");
+    let after = server.object("roles", "user-alice", "share-pg-bob-a8c8309b");
     assert_eq!(after["rules"], before["rules"]);
     assert_eq!(after["metadata"]["labels"]["team"], "a");
     snapshot!(run);
@@ -129,7 +129,7 @@ fn gives_no_more_than_it_says() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    let role = server.object("roles", "user-alice", "share-pg-bob");
+    let role = server.object("roles", "user-alice", "share-pg-bob-a8c8309b");
     insta::assert_snapshot!(serde_json::to_string_pretty(&role["rules"]).unwrap());
     crate::roles_are_open(&server);
     let bob = Session::with_token(&server, "bob-token");
@@ -280,7 +280,7 @@ fn quietly() {
 
 /// Labels, as an object of somebody else has them.
 fn foreign(kind: &str, api_version: &str, labels: &Value) -> Value {
-    json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "user-alice", "name": "share-pg-bob", "labels": labels}})
+    json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "user-alice", "name": "share-pg-bob-a8c8309b", "labels": labels}})
 }
 
 #[test]
@@ -329,8 +329,9 @@ fn refused_half_way() {
         "{writes:?}"
     );
     assert!(
-        writes
-            .contains(&"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob".to_owned()),
+        writes.contains(
+            &"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob-a8c8309b".to_owned()
+        ),
         "{writes:?}"
     );
     snapshot!(run);
@@ -342,15 +343,15 @@ fn what_was_made_meanwhile_stays() {
     let server = ApiServer::start();
     let helm = json!({"app.kubernetes.io/managed-by": "Helm"});
     server.put(foreign("Job", "batch/v1", &helm));
-    server.on("GET", "*/jobs/share-pg-bob", || {
-        let message = "jobs.batch \"share-pg-bob\" not found";
-        let details = json!({"name": "share-pg-bob", "group": "batch", "kind": "jobs"});
+    server.on("GET", "*/jobs/share-pg-bob-a8c8309b", || {
+        let message = "jobs.batch \"share-pg-bob-a8c8309b\" not found";
+        let details = json!({"name": "share-pg-bob-a8c8309b", "group": "batch", "kind": "jobs"});
         Response::status(404, "NotFound", message, &details)
     });
     let run = Session::alice(&server).share_db(SHARE);
     assert!(
         !server
-            .object("jobs", "user-alice", "share-pg-bob")
+            .object("jobs", "user-alice", "share-pg-bob-a8c8309b")
             .is_null()
     );
     snapshot!(run);
@@ -362,18 +363,18 @@ fn revoking_leaves_what_is_not_ours() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    server.remove("rolebindings", "user-alice", "share-pg-bob");
+    server.remove("rolebindings", "user-alice", "share-pg-bob-a8c8309b");
     let carol = fixtures::user("oidc-carol");
     server.put(fixtures::role_binding(
         "user-alice",
-        "share-pg-bob",
+        "share-pg-bob-a8c8309b",
         "view",
         &carol,
     ));
     let run = session.share_db(["revoke", "pg"]);
     assert!(
         !server
-            .object("rolebindings", "user-alice", "share-pg-bob")
+            .object("rolebindings", "user-alice", "share-pg-bob-a8c8309b")
             .is_null()
     );
     snapshot!(run);
@@ -394,7 +395,11 @@ fn refused_half_way_and_not_taken_back() {
     server.on_write("rolebindings", broken);
     server.on("DELETE", "*", broken);
     let run = Session::alice(&server).share_db(SHARE);
-    assert!(server.ours().contains(&"jobs/share-pg-bob".to_owned()));
+    assert!(
+        server
+            .ours()
+            .contains(&"jobs/share-pg-bob-a8c8309b".to_owned())
+    );
     snapshot!(run);
 }
 
@@ -402,7 +407,7 @@ fn refused_half_way_and_not_taken_back() {
 fn refuse_carol(server: &ApiServer) {
     server.script(|request| {
         let role = request.is_write() && request.path.contains("/roles");
-        let carol = request.json()["metadata"]["name"] == "share-pg-carol";
+        let carol = request.json()["metadata"]["name"] == "share-pg-carol-e76d42e0";
         let message = "admission webhook \"roles.example.test\" denied the request: not carol";
         (role && carol).then(|| Response::status(403, "Forbidden", message, &Value::Null))
     });
@@ -459,7 +464,7 @@ fn how_many_requests() {
     };
     assert_eq!(count(&SHARE), 22, "share");
     assert_eq!(count(&SHARE), 16, "share again");
-    assert_eq!(count(&["list"]), 4, "list");
-    assert_eq!(count(&["extend", "pg"]), 4, "extend");
+    assert_eq!(count(&["list"]), 5, "list");
+    assert_eq!(count(&["extend", "pg"]), 5, "extend");
     assert_eq!(count(&["revoke", "pg"]), 7, "revoke");
 }

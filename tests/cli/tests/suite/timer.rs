@@ -58,11 +58,9 @@ fn interrupted() {
     let run = running.finish();
     assert_eq!(run.code(), 130);
     assert_eq!(server.ours(), [""; 0]);
-    assert!(
-        server
-            .writes()
-            .contains(&"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob".to_owned())
-    );
+    assert!(server.writes().contains(
+        &"DELETE /apis/batch/v1/namespaces/user-alice/jobs/share-pg-bob-a8c8309b".to_owned()
+    ));
     snapshot!(run);
 }
 
@@ -119,7 +117,7 @@ fn tampered_with() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    let mut job = server.object("jobs", "user-alice", "share-pg-bob");
+    let mut job = server.object("jobs", "user-alice", "share-pg-bob-a8c8309b");
     job["spec"]["suspend"] = json!(true);
     job["status"] = json!({});
     server.put(job.clone());
