@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use commons::cli::Interrupt;
 use commons::cluster::Right;
-use commons::database::{self, Credentials, Typed};
+use commons::database::{self, Credentials, Protocol, Typed};
 use commons::error::rights_hints;
-use commons::listener::{self, Bound, Callers, Destination, Wanted};
+use commons::listener::{self, Admission, Bound, Callers, Destination, Wanted};
 use commons::tunnel::{Endpoint, WebSocketPerConnection};
 use commons::{Cluster, Error, Kind, Result, Ui};
 
@@ -61,6 +61,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
     if !wishes.command.is_empty() {
         cluster.leave_stdin_alone();
     }
+    let admission = admission(&wishes, database.protocol);
     let engine = Rc::new(WebSocketPerConnection::new(cluster.clone()));
     let target = Rc::new(Target::new(
         cluster.clone(),
@@ -68,16 +69,12 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         database,
         card,
     ));
-    let callers = if wishes.any_local_user {
-        Callers::Anyone
-    } else {
-        Callers::Oneself
-    };
     let session = Session {
         cluster,
         ui,
         target: &target,
         credentials,
+        is_for_everybody: admission.callers == Callers::Oneself && !listener::TELLS_CALLERS,
         addresses: bound.addresses(),
         port: bound.port,
     };
@@ -86,7 +83,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
     }
     let serving = async {
         tokio::select! {
-            served = serve(bound, callers, &target, engine, ui) => served,
+            served = serve(bound, admission, &target, engine, ui) => served,
             () = login::remind(cluster, ui) => Ok(()),
         }
     };
@@ -99,15 +96,28 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
     tokio::select! {
         biased;
         outcome = &mut working => outcome,
-        // The share has ended; the command decides when it has enough.
+        // It could not listen; the command decides when it has enough.
         served = &mut serving => served.and(working.await),
+    }
+}
+
+/// Whom the port is for, and for how long it is kept.
+fn admission(wishes: &Wishes, protocol: Protocol) -> Admission {
+    Admission {
+        callers: if wishes.any_local_user {
+            Callers::Anyone
+        } else {
+            Callers::Oneself
+        },
+        no_pages: protocol == Protocol::Http,
+        keeps_port: !wishes.command.is_empty(),
     }
 }
 
 /// Carries connections until the share ends, says that, and goes on with those that are open.
 async fn serve(
     bound: Bound,
-    callers: Callers,
+    admission: Admission,
     target: &Rc<Target>,
     engine: Rc<WebSocketPerConnection>,
     ui: &Ui,
@@ -118,7 +128,7 @@ async fn serve(
         }
         ui.error(&target.take_end());
     };
-    listener::serve(bound, callers, target.clone(), engine, ui.clone(), ending).await
+    listener::serve(bound, admission, target.clone(), engine, ui.clone(), ending).await
 }
 
 /// Says whose the database is and until when one may use it, if it is somebody else's.
@@ -134,6 +144,8 @@ struct Session<'a> {
     ui: &'a Ui,
     target: &'a Target,
     credentials: Credentials,
+    /// Whether every user of this machine can connect, without having been asked for.
+    is_for_everybody: bool,
     addresses: Vec<SocketAddr>,
     port: u16,
 }
@@ -177,6 +189,9 @@ impl Session<'_> {
             self.cluster.context(),
         ));
         say_shared(self.target, self.ui);
+        if self.is_for_everybody {
+            self.ui.status("Every user of this machine can connect: this system does not tell whose a connection is");
+        }
         login::announce(self.cluster, self.ui).await;
     }
 
