@@ -26,6 +26,8 @@ pub struct Wishes {
     pub port: Option<u16>,
     /// Whether others on this machine may connect.
     pub any_local_user: bool,
+    /// Whether the command keeps what the user's environment says of other databases.
+    pub keep_env: bool,
     /// Whether to print a line for programs when ready.
     pub json: bool,
     /// What to run beside it, if anything.
@@ -42,11 +44,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         .port
         .map(|port| listener::bind(Wanted::Exactly(port)))
         .transpose()?;
+    let found = find(cluster, &wishes.database).await?;
+    let is_foreign = found.is_foreign();
     let Found {
         database,
         credentials,
         card,
-    } = find(cluster, &wishes.database).await?;
+        is_among_others,
+    } = found;
     let bound = match exactly {
         Some(bound) => bound,
         None => listener::bind(Wanted::Preferably(database.port))?,
@@ -74,6 +79,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         ui,
         target: &target,
         credentials,
+        is_foreign,
+        is_among_others,
         is_for_everybody: admission.callers == Callers::Oneself && !listener::TELLS_CALLERS,
         addresses: bound.addresses(),
         port: bound.port,
@@ -91,7 +98,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         serving.await?;
         return Err(Error::of(Kind::Child(1), ""));
     }
-    let working = session.work(&wishes.command, interrupt);
+    let working = session.work(&wishes.command, wishes.keep_env, interrupt);
     tokio::pin!(serving, working);
     tokio::select! {
         biased;
@@ -144,6 +151,10 @@ struct Session<'a> {
     ui: &'a Ui,
     target: &'a Target,
     credentials: Credentials,
+    /// Whether the database is somebody else's.
+    is_foreign: bool,
+    /// Whether its namespace is, though we may see what is in it.
+    is_among_others: bool,
     /// Whether every user of this machine can connect, without having been asked for.
     is_for_everybody: bool,
     addresses: Vec<SocketAddr>,
@@ -188,6 +199,10 @@ impl Session<'_> {
             endpoint,
             self.cluster.context(),
         ));
+        if self.is_among_others {
+            self.ui
+                .status(report::among_others(&self.target.database().namespace));
+        }
         say_shared(self.target, self.ui);
         if self.is_for_everybody {
             self.ui.status("Every user of this machine can connect: this system does not tell whose a connection is");
@@ -196,15 +211,31 @@ impl Session<'_> {
     }
 
     /// Waits for the database, then runs the command.
-    async fn work(&self, command: &[OsString], interrupt: &Interrupt) -> Result<()> {
+    async fn work(
+        &self,
+        command: &[OsString],
+        keep_env: bool,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
         wait::until_it_answers(self.target, self.port, self.ui).await?;
         if let Some(endpoint) = self.target.last_endpoint() {
             self.say_connected(&endpoint).await;
         }
         let host = Ipv4Addr::LOCALHOST.to_string();
-        let variables =
-            database::environment(self.target.database(), &self.credentials, &host, self.port);
-        child::run(command, &variables, self.ui, interrupt).await
+        let mut environment = database::environment(
+            self.target.database(),
+            &self.credentials,
+            &host,
+            self.port,
+            self.is_foreign,
+        );
+        if keep_env {
+            environment = environment.keeping_the_users();
+        }
+        if let Some(warning) = report::left_out(&child::left_out(&environment)) {
+            self.ui.warn(&warning);
+        }
+        child::run(command, &environment, self.ui, interrupt).await
     }
 }
 

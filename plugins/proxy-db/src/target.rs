@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::find::asked_with;
+use crate::find::request;
 
 /// A laptop's clock for waiting stands still while it sleeps, so the wall clock is looked at this often.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(20);
@@ -121,10 +121,9 @@ impl Target {
         );
         match card {
             Some(card) => error.hint(format!(
-                "ask {}: `kubectl share-db {} --with {}`",
+                "ask {}: `{}`",
                 card.owner,
-                card.database,
-                asked_with(&card.with)
+                request(&card.database, &card.with)
             )),
             None => error,
         }

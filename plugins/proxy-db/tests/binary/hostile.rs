@@ -98,6 +98,27 @@ fn web_pages_do_not_reach_a_database_that_speaks_http() {
     running.end(Some(Signal::INT));
 }
 
+#[test]
+fn a_command_finds_a_database_that_speaks_http() {
+    let server = shared(&[("protocol", "http"), ("port", "9200")]);
+    let port = free_port().to_string();
+    let (code, stdout, stderr) = output(
+        &server,
+        &[
+            "user-alice/pg",
+            "--port",
+            &port,
+            "-q",
+            "--",
+            "sh",
+            "-c",
+            "echo $ELASTICSEARCH_URL",
+        ],
+    );
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert_eq!(stdout, format!("http://127.0.0.1:{port}/\n"));
+}
+
 /// A service of the administrator's that connects for others would let them all in.
 #[test]
 #[cfg(target_os = "linux")]

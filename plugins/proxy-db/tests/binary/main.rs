@@ -7,6 +7,7 @@
 )]
 
 mod hostile;
+mod inherited;
 mod secrets;
 mod server;
 
