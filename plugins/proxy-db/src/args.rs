@@ -51,6 +51,13 @@ pub struct Args {
     #[arg(long)]
     any_local_user: bool,
 
+    /// Pass on PGPASSWORD, PGUSER and the like of your own environment to the command too
+    ///
+    /// Without this flag the command gets no variable of yours that names a database's server, login or secret: they may be
+    /// for another database, whose password a server would then be sent that is not meant to have it.
+    #[arg(long, requires = "command")]
+    keep_env: bool,
+
     /// Print one line when ready, for programs
     #[arg(
         short,
@@ -62,6 +69,10 @@ pub struct Args {
     output: Option<Format>,
 
     /// Run this once the database answers, with PGHOST, PGUSER and the like set, and end with it
+    ///
+    /// What is known of the database is set as the clients of its kind read it. If it is somebody else's, libpq reads no
+    /// ~/.pgpass and sends no password in clear text. The program `mysql` reads ~/.my.cnf in any case, which may name another
+    /// server or hold a password: `-- mysql --no-defaults` keeps it out.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 
@@ -93,6 +104,7 @@ pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
         database,
         port: args.port,
         any_local_user: args.any_local_user,
+        keep_env: args.keep_env,
         json: args.output == Some(Format::Json),
         command: args.command,
     };
@@ -169,6 +181,7 @@ mod tests {
             &["pg", "psql"],
             &["pg", "-o", "yaml"],
             &["pg", "-o", "json", "--", "psql"],
+            &["pg", "--keep-env"],
         ] {
             if words == ["--"] {
                 assert!(parse(words).is_ok(), "nothing after it is no command");

@@ -4,14 +4,11 @@ use std::ffi::OsString;
 use std::process::ExitStatus;
 
 use commons::cli::Interrupt;
+use commons::database::Environment;
 use commons::{Error, Kind, Result, Ui};
-use secrecy::{ExposeSecret, SecretString};
 use tokio::process::{Child, Command};
 
-/// Variables of libpq that would lead the command to another server than PGHOST does.
-const MISLEADING: [&str; 2] = ["PGHOSTADDR", "PGSERVICE"];
-
-/// Runs a command with these variables until it ends. Ctrl-C reaches it by the terminal and is left to it (psql cancels its
+/// Runs a command in this environment until it ends. Ctrl-C reaches it by the terminal and is left to it (psql cancels its
 /// query and goes on); SIGTERM and SIGHUP are passed on.
 ///
 /// # Errors
@@ -19,7 +16,7 @@ const MISLEADING: [&str; 2] = ["PGHOSTADDR", "PGSERVICE"];
 /// command, 126 when it cannot be run.
 pub async fn run(
     command: &[OsString],
-    variables: &[(&'static str, SecretString)],
+    environment: &Environment,
     ui: &Ui,
     interrupt: &Interrupt,
 ) -> Result<()> {
@@ -30,12 +27,12 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     let mut command = Command::new(program);
     command.args(arguments);
-    for name in MISLEADING {
-        command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        if environment.removes(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
     }
-    for (name, value) in variables {
-        command.env(name, value.expose_secret());
-    }
+    command.envs(environment.variables());
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Err(not_run(&program.to_string_lossy(), &error, ui)),
@@ -52,6 +49,17 @@ pub async fn run(
         0 => Ok(()),
         code => Err(Error::of(Kind::Child(code), "")),
     }
+}
+
+/// What the command is not passed on of the user's environment, by name.
+pub fn left_out(environment: &Environment) -> Vec<String> {
+    let users: Vec<(String, String)> = std::env::vars_os()
+        .map(|(name, value)| {
+            let text = |text: OsString| text.to_string_lossy().into_owned();
+            (text(name), text(value))
+        })
+        .collect();
+    environment.left_out(users.iter().map(|(name, value)| (&**name, &**value)))
 }
 
 /// Says why a command did not start; the exit code is the shells'.

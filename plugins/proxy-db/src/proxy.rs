@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use commons::cli::Interrupt;
 use commons::cluster::Right;
-use commons::database::{self, Credentials, Typed};
+use commons::database::{self, Credentials, Protocol, Typed};
 use commons::error::rights_hints;
-use commons::listener::{self, Bound, Callers, Destination, Wanted};
+use commons::listener::{self, Admission, Bound, Callers, Destination, Wanted};
 use commons::tunnel::{Endpoint, WebSocketPerConnection};
 use commons::{Cluster, Error, Kind, Result, Ui};
 
@@ -26,6 +26,8 @@ pub struct Wishes {
     pub port: Option<u16>,
     /// Whether others on this machine may connect.
     pub any_local_user: bool,
+    /// Whether the command keeps what the user's environment says of other databases.
+    pub keep_env: bool,
     /// Whether to print a line for programs when ready.
     pub json: bool,
     /// What to run beside it, if anything.
@@ -42,11 +44,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         .port
         .map(|port| listener::bind(Wanted::Exactly(port)))
         .transpose()?;
+    let found = find(cluster, &wishes.database).await?;
+    let is_foreign = found.is_foreign();
     let Found {
         database,
         credentials,
         card,
-    } = find(cluster, &wishes.database).await?;
+        is_among_others,
+    } = found;
     let bound = match exactly {
         Some(bound) => bound,
         None => listener::bind(Wanted::Preferably(database.port))?,
@@ -61,6 +66,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
     if !wishes.command.is_empty() {
         cluster.leave_stdin_alone();
     }
+    let admission = admission(&wishes, database.protocol);
     let engine = Rc::new(WebSocketPerConnection::new(cluster.clone()));
     let target = Rc::new(Target::new(
         cluster.clone(),
@@ -68,16 +74,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         database,
         card,
     ));
-    let callers = if wishes.any_local_user {
-        Callers::Anyone
-    } else {
-        Callers::Oneself
-    };
     let session = Session {
         cluster,
         ui,
         target: &target,
         credentials,
+        is_foreign,
+        is_among_others,
+        is_for_everybody: admission.callers == Callers::Oneself && !listener::TELLS_CALLERS,
         addresses: bound.addresses(),
         port: bound.port,
     };
@@ -86,7 +90,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
     }
     let serving = async {
         tokio::select! {
-            served = serve(bound, callers, &target, engine, ui) => served,
+            served = serve(bound, admission, &target, engine, ui) => served,
             () = login::remind(cluster, ui) => Ok(()),
         }
     };
@@ -94,20 +98,33 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         serving.await?;
         return Err(Error::of(Kind::Child(1), ""));
     }
-    let working = session.work(&wishes.command, interrupt);
+    let working = session.work(&wishes.command, wishes.keep_env, interrupt);
     tokio::pin!(serving, working);
     tokio::select! {
         biased;
         outcome = &mut working => outcome,
-        // The share has ended; the command decides when it has enough.
+        // It could not listen; the command decides when it has enough.
         served = &mut serving => served.and(working.await),
+    }
+}
+
+/// Whom the port is for, and for how long it is kept.
+fn admission(wishes: &Wishes, protocol: Protocol) -> Admission {
+    Admission {
+        callers: if wishes.any_local_user {
+            Callers::Anyone
+        } else {
+            Callers::Oneself
+        },
+        no_pages: protocol == Protocol::Http,
+        keeps_port: !wishes.command.is_empty(),
     }
 }
 
 /// Carries connections until the share ends, says that, and goes on with those that are open.
 async fn serve(
     bound: Bound,
-    callers: Callers,
+    admission: Admission,
     target: &Rc<Target>,
     engine: Rc<WebSocketPerConnection>,
     ui: &Ui,
@@ -118,7 +135,7 @@ async fn serve(
         }
         ui.error(&target.take_end());
     };
-    listener::serve(bound, callers, target.clone(), engine, ui.clone(), ending).await
+    listener::serve(bound, admission, target.clone(), engine, ui.clone(), ending).await
 }
 
 /// Says whose the database is and until when one may use it, if it is somebody else's.
@@ -134,6 +151,12 @@ struct Session<'a> {
     ui: &'a Ui,
     target: &'a Target,
     credentials: Credentials,
+    /// Whether the database is somebody else's.
+    is_foreign: bool,
+    /// Whether its namespace is, though we may see what is in it.
+    is_among_others: bool,
+    /// Whether every user of this machine can connect, without having been asked for.
+    is_for_everybody: bool,
     addresses: Vec<SocketAddr>,
     port: u16,
 }
@@ -176,20 +199,43 @@ impl Session<'_> {
             endpoint,
             self.cluster.context(),
         ));
+        if self.is_among_others {
+            self.ui
+                .status(report::among_others(&self.target.database().namespace));
+        }
         say_shared(self.target, self.ui);
+        if self.is_for_everybody {
+            self.ui.status("Every user of this machine can connect: this system does not tell whose a connection is");
+        }
         login::announce(self.cluster, self.ui).await;
     }
 
     /// Waits for the database, then runs the command.
-    async fn work(&self, command: &[OsString], interrupt: &Interrupt) -> Result<()> {
+    async fn work(
+        &self,
+        command: &[OsString],
+        keep_env: bool,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
         wait::until_it_answers(self.target, self.port, self.ui).await?;
         if let Some(endpoint) = self.target.last_endpoint() {
             self.say_connected(&endpoint).await;
         }
         let host = Ipv4Addr::LOCALHOST.to_string();
-        let variables =
-            database::environment(self.target.database(), &self.credentials, &host, self.port);
-        child::run(command, &variables, self.ui, interrupt).await
+        let mut environment = database::environment(
+            self.target.database(),
+            &self.credentials,
+            &host,
+            self.port,
+            self.is_foreign,
+        );
+        if keep_env {
+            environment = environment.keeping_the_users();
+        }
+        if let Some(warning) = report::left_out(&child::left_out(&environment)) {
+            self.ui.warn(&warning);
+        }
+        child::run(command, &environment, self.ui, interrupt).await
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use commons::card::Card;
-use commons::database::{Credentials, Database, Protocol};
+use commons::database::{Credentials, Database, Protocol, login_name};
 use commons::duration::{moment, rough};
+use commons::shell::Shell;
 use commons::tunnel::Endpoint;
-use commons::{Error, Result};
+use commons::{Error, Result, shell};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ pub struct Ready<'a> {
     pub database: &'a str,
     /// The pod that serves it now.
     pub pod: &'a str,
-    /// When the share ends; null for one's own and for a share without an end.
+    /// When the share ends; null for one's own and for a share without an end, or with one that cannot be read.
     pub until: Option<Timestamp>,
 }
 
@@ -63,6 +64,9 @@ pub fn forwarding(
 /// Whose it is and until when.
 pub fn shared(card: &Card, now: Timestamp) -> String {
     match card.until {
+        None if card.until_is_unreadable => {
+            format!("Shared by {}, until a time that cannot be read", card.owner)
+        }
         None => format!("Shared by {}, until they revoke it", card.owner),
         Some(until) => {
             let left = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
@@ -76,33 +80,44 @@ pub fn shared(card: &Card, now: Timestamp) -> String {
     }
 }
 
-/// The command that connects to a database, where there is a usual one.
-pub fn client(database: &Database, credentials: &Credentials, port: u16) -> Option<String> {
-    if database.protocol != Protocol::Postgres {
-        return None;
-    }
-    let option = |flag: &str, value: &Option<String>| match value {
-        // psql takes a database name with one of these for a whole connection string, which can name another host.
-        Some(value) if !value.contains('=') && !value.contains("://") => {
-            format!(" {flag} {}", word(value))
-        }
-        _ => String::new(),
-    };
-    let (user, dbname) = (
-        option("-U", &credentials.username),
-        option("-d", &credentials.dbname),
-    );
-    Some(format!("psql -h 127.0.0.1 -p {port}{user}{dbname}"))
+/// Whose namespace it is, if one asked for it and is no administrator there.
+pub fn among_others(namespace: &str) -> String {
+    format!(
+        "Namespace {namespace} is not yours: whoever administers it decides what answers here, and can read what you send"
+    )
 }
 
-/// One word for a shell to read, whatever is in it: these names may have been chosen by somebody else.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+/// What the command is not passed on of the user's environment; nothing if that is nothing.
+pub fn left_out(names: &[String]) -> Option<Error> {
+    const SHOWN: usize = 5;
+    let (last, first) = names.split_last()?;
+    let (names, them) = match first.len() {
+        0 => (last.clone(), "was not passed on: it"),
+        more if more < SHOWN => (
+            format!("{} and {last}", first.join(", ")),
+            "were not passed on: they",
+        ),
+        more => (
+            format!(
+                "{} and {} more",
+                first[..SHOWN].join(", "),
+                more + 1 - SHOWN
+            ),
+            "were not passed on: they",
+        ),
+    };
+    let warning = format!("{names} of your environment {them} may be for another database");
+    Some(Error::new(warning).hint("`--keep-env` passes on what you have set"))
+}
+
+/// The command that connects to a database, where there is a usual one.
+pub fn client(database: &Database, credentials: &Credentials, port: u16) -> Option<Shell> {
+    (database.protocol == Protocol::Postgres).then(|| {
+        shell("psql -h 127.0.0.1 -p")
+            .arg(port)
+            .option("-U", login_name(credentials.username.as_ref()))
+            .option("-d", login_name(credentials.dbname.as_ref()))
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +144,7 @@ mod tests {
         Card::read(&map).expect("a card")
     }
 
-    fn login(username: &str, dbname: &str) -> Credentials {
+    fn known(username: &str, dbname: &str) -> Credentials {
         Credentials {
             username: Some(username.into()),
             dbname: Some(dbname.into()),
@@ -171,14 +186,48 @@ mod tests {
             shared(&card(&[]), now),
             "Shared by alice, until they revoke it"
         );
+        assert_eq!(
+            shared(&card(&[("until", "soon")]), now),
+            "Shared by alice, until a time that cannot be read"
+        );
         let text = shared(&card(&[("until", "2025-01-01T18:00:00Z")]), now);
         assert!(text.ends_with("(0s left)"), "{text}");
     }
 
     #[test]
+    fn names_what_was_left_out() {
+        let said = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            left_out(&names).map(|warning| warning.message().to_owned())
+        };
+        assert_eq!(said(&[]), None);
+        assert_eq!(
+            said(&["PGPASSWORD"]).as_deref(),
+            Some(
+                "PGPASSWORD of your environment was not passed on: it may be for another database"
+            )
+        );
+        assert_eq!(
+            said(&["PGPASSWORD", "PGUSER"]).as_deref(),
+            Some(
+                "PGPASSWORD and PGUSER of your environment were not passed on: they may be for another database"
+            )
+        );
+        let many = said(&["A", "B", "C", "D", "E", "F", "G"]).expect("a line");
+        assert!(
+            many.starts_with("A, B, C, D, E and 2 more of your"),
+            "{many}"
+        );
+        let all = said(&["A", "B", "C", "D", "E"]).expect("a line");
+        assert!(all.starts_with("A, B, C, D and E of your"), "{all}");
+    }
+
+    #[test]
     fn a_name_that_others_chose_stays_one_harmless_word() {
         let database = card(&[]).to_database("user-alice");
-        let line = |username, dbname| client(&database, &login(username, dbname), 5432);
+        let line = |username, dbname| {
+            client(&database, &known(username, dbname), 5432).map(|line| line.to_string())
+        };
         assert_eq!(
             line("shop", "shop").as_deref(),
             Some("psql -h 127.0.0.1 -p 5432 -U shop -d shop")
@@ -190,6 +239,10 @@ mod tests {
         assert_eq!(
             line("$(id)", "host=evil.example").as_deref(),
             Some("psql -h 127.0.0.1 -p 5432 -U '$(id)'")
+        );
+        assert_eq!(
+            line("-W", "postgres://evil.example/x").as_deref(),
+            Some("psql -h 127.0.0.1 -p 5432 -U '-W'")
         );
         let redis = card(&[("protocol", "other")]).to_database("user-alice");
         assert_eq!(client(&redis, &Credentials::default(), 6379), None);

@@ -10,9 +10,9 @@ use commons::tunnel::Endpoint;
 use commons::{Cluster, Error, Kind, Result};
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::find::asked_with;
+use crate::find::request;
 
 /// A laptop's clock for waiting stands still while it sleeps, so the wall clock is looked at this often.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(20);
@@ -44,6 +44,8 @@ pub struct Target {
     database: Database,
     /// What its owner wrote, as read last; nothing for one's own.
     card: RefCell<Option<Card>>,
+    /// When its owner was last believed to have prolonged it.
+    prolonged: Cell<Option<Instant>>,
     /// The share was withdrawn or its time is over.
     ended: Cell<bool>,
     ending: Notify,
@@ -62,6 +64,7 @@ impl Target {
             typed,
             database,
             card: RefCell::new(card),
+            prolonged: Cell::default(),
             ended: Cell::default(),
             ending: Notify::new(),
             end_taken: Cell::default(),
@@ -121,10 +124,9 @@ impl Target {
         );
         match card {
             Some(card) => error.hint(format!(
-                "ask {}: `kubectl share-db {} --with {}`",
+                "ask {}: `{}`",
                 card.owner,
-                card.database,
-                asked_with(&card.with)
+                request(&card.database, &card.with)
             )),
             None => error,
         }
@@ -147,7 +149,8 @@ impl Target {
         self.ending.notify_one();
     }
 
-    /// Waits until the share's time is over and the cluster has removed it, unless its owner has prolonged it meanwhile.
+    /// Waits until the share's time is over and the cluster has removed it, unless its owner has prolonged it meanwhile. That is
+    /// believed once in a while: a card that says something else each time would fill the screen, and have us ask and ask.
     async fn time_over(&self) -> News {
         let mut pause = REMOVAL;
         loop {
@@ -159,12 +162,16 @@ impl Target {
                 sleep((left + REMOVAL).min(LOOK_AT_CLOCK)).await;
                 continue;
             }
+            if let Some(prolonged) = self.prolonged.get() {
+                sleep_until(prolonged + LOOK_AT_CLOCK).await;
+            }
             // No answer is no end: it is asked again.
             if let Ok(false) = self.is_still_shared().await {
                 self.has_to_end();
                 return News::Ended;
             }
-            if self.until() != Some(until) {
+            if is_prolonged(self.until(), self.cluster.now()) {
+                self.prolonged.set(Some(Instant::now()));
                 return News::Prolonged;
             }
             sleep(pause).await;
@@ -209,6 +216,11 @@ impl Target {
     }
 }
 
+/// Whether a share whose time was over has time again.
+fn is_prolonged(until: Option<Timestamp>, now: Timestamp) -> bool {
+    until.is_none_or(|until| left(until, now) > Duration::ZERO)
+}
+
 /// What is left of a time.
 fn left(until: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
@@ -238,5 +250,20 @@ impl Destination for Target {
             return None;
         }
         Some(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_time_to_come_prolongs() {
+        let at = |text: &str| -> Timestamp { text.parse().expect("a time") };
+        let now = at("2026-01-01T10:00:00Z");
+        assert!(is_prolonged(None, now));
+        assert!(is_prolonged(Some(at("2026-01-01T10:00:01Z")), now));
+        assert!(!is_prolonged(Some(now), now));
+        assert!(!is_prolonged(Some(at("2025-01-01T10:00:00Z")), now));
     }
 }

@@ -99,6 +99,16 @@ async fn ask(port: u16, protocol: Protocol, stays_open: Duration) -> io::Result<
                 _ => Err(io::ErrorKind::InvalidData.into()),
             }
         }
+        // The tunnel is opened for a request. Whatever the answer, even a clean end (of a server that speaks TLS), it is one.
+        Protocol::Http => {
+            let request =
+                format!("GET / HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+            socket.write_all(request.as_bytes()).await?;
+            match timeout(stays_open, socket.read(&mut [0])).await {
+                Ok(Ok(_)) | Err(_) => Ok(()),
+                Ok(Err(error)) => Err(error),
+            }
+        }
         _ => match timeout(stays_open, socket.read_u8()).await {
             // It greets first, or waits for us to speak.
             Ok(Ok(_)) | Err(_) => Ok(()),

@@ -138,6 +138,11 @@ impl Cluster {
         &self.namespace
     }
 
+    /// Whether somebody asked for this namespace, rather than the kubeconfig; `-n` may name the kubeconfig's own.
+    pub fn is_asked_for(&self, namespace: &str) -> bool {
+        self.is_named || namespace != self.namespace
+    }
+
     /// What a command in a hint needs to be about the same namespace: ` -n NAMESPACE` if it was given so, else nothing.
     pub fn here(&self) -> String {
         if self.is_named {

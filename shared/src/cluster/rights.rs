@@ -126,26 +126,31 @@ impl Cluster {
             .iter()
             .filter(|right| !rules.iter().any(|rule| covers(rule, right)))
             .collect();
-        let answers = try_join_all(doubtful.iter().map(async |right| {
-            let review = SelfSubjectAccessReview {
-                spec: SelfSubjectAccessReviewSpec {
-                    resource_attributes: Some(right.attributes(namespace)),
-                    ..Default::default()
-                },
-                ..Default::default()
-            };
-            let review = self
-                .review(Api::all(self.client.clone()), &review, Some(namespace))
-                .await?;
-            Ok::<_, crate::Error>(review.status.is_some_and(|status| status.allowed))
-        }))
-        .await?;
+        let answers = try_join_all(doubtful.iter().map(|right| self.may(namespace, right))).await?;
         Ok(doubtful
             .into_iter()
             .zip(answers)
             .filter(|(_, allowed)| !allowed)
             .map(|(right, _)| right.clone())
             .collect())
+    }
+
+    /// Whether we have one right in a namespace: one question, where nothing else of our rules is needed.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn may(&self, namespace: &str, right: &Right) -> Result<bool> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(right.attributes(namespace)),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let review = self
+            .review(Api::all(self.client.clone()), &review, Some(namespace))
+            .await?;
+        Ok(review.status.is_some_and(|status| status.allowed))
     }
 
     /// Whether a subject has each of these rights in a namespace, in their order; a user is asked about as a member of `group`

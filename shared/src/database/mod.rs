@@ -1,6 +1,7 @@
 //! What a database in a namespace is: its Service, its pods now and next, its port, and how one logs in.
 
 mod credentials;
+mod environment;
 mod find;
 mod protocol;
 
@@ -8,7 +9,6 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Endpoints;
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
@@ -17,6 +17,7 @@ use crate::printable;
 use crate::tunnel::Endpoint;
 
 pub use credentials::{Credentials, References, Value, credentials, learn_names, references};
+pub use environment::{Environment, environment, login_name};
 pub use find::{candidates, find};
 pub use protocol::Protocol;
 
@@ -244,57 +245,6 @@ fn ready_endpoint(
     })
 }
 
-/// The environment that the database's client programs read (for `PostgreSQL`: libpq's, and `DATABASE_URL`). Everything is
-/// held as a secret, since some of it is.
-pub fn environment(
-    database: &Database,
-    credentials: &Credentials,
-    host: &str,
-    port: u16,
-) -> Vec<(&'static str, SecretString)> {
-    let mut variables: Vec<(&'static str, SecretString)> = Vec::new();
-    if database.protocol != Protocol::Postgres {
-        return variables;
-    }
-    let mut set = |name, value: &str| variables.push((name, SecretString::from(value.to_owned())));
-    set("PGHOST", host);
-    set("PGPORT", &port.to_string());
-    if let Some(dbname) = &credentials.dbname {
-        set("PGDATABASE", dbname);
-    }
-    if let Some(username) = &credentials.username {
-        set("PGUSER", username);
-    }
-    if let Some(password) = &credentials.password {
-        set("PGPASSWORD", password.expose_secret());
-    }
-    let quoted = |text: &str| {
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
-    let login = match (&credentials.username, &credentials.password) {
-        (Some(user), Some(password)) => {
-            format!("{}:{}@", quoted(user), quoted(password.expose_secret()))
-        }
-        (Some(user), None) => format!("{}@", quoted(user)),
-        (None, _) => String::new(),
-    };
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let dbname = credentials
-        .dbname
-        .as_deref()
-        .map(quoted)
-        .unwrap_or_default();
-    set(
-        "DATABASE_URL",
-        &format!("postgresql://{login}{host}:{port}/{dbname}"),
-    );
-    variables
-}
-
 #[cfg(test)]
 pub(crate) fn example() -> Database {
     Database {
@@ -368,28 +318,6 @@ mod tests {
         ] {
             assert!(text.parse::<Typed>().is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn the_environment_quotes_what_a_url_needs() {
-        let credentials = Credentials {
-            username: Some("al ice".into()),
-            dbname: Some("a/b".into()),
-            password: Some("p@ss:w/rd%".to_owned().into()),
-        };
-        let variables = environment(&example(), &credentials, "::1", 15432);
-        let value = |name| {
-            variables
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, value)| value.expose_secret().to_owned())
-        };
-        assert_eq!(
-            value("DATABASE_URL").as_deref(),
-            Some("postgresql://al%20ice:p%40ss%3Aw%2Frd%25@[::1]:15432/a%2Fb")
-        );
-        assert_eq!(value("PGPASSWORD").as_deref(), Some("p@ss:w/rd%"));
-        assert_eq!(value("PGPORT").as_deref(), Some("15432"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! to it ends another or the listening itself; `kubectl port-forward` ends them all when one fails (kubernetes#111825).
 
 mod bind;
+mod browser;
 #[cfg(target_os = "linux")]
 mod diag;
 mod repeats;
@@ -23,6 +24,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 
 pub use bind::{Bound, Taken, Wanted, bind};
+use browser::Request;
 use repeats::Repeats;
 use sockets::Caller;
 
@@ -58,20 +60,37 @@ pub trait Destination {
 /// that trusts localhost makes whoever comes through a tunnel a superuser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Callers {
-    /// Those of the user who runs this, and the machine's administrator, where the machine tells (Linux).
+    /// Those of the user who runs this, where the machine tells ([`TELLS_CALLERS`]). Not even the administrator's: a service
+    /// of the administrator's that connects for others would let them all in.
     #[default]
     Oneself,
     /// Everybody's.
     Anyone,
 }
 
-/// Takes connections until `closing` ends, then waits for those that are open. When this is dropped, all are reset at once.
+/// Whether this machine tells whose a connection is; where it does not, everybody's are taken.
+pub const TELLS_CALLERS: bool = cfg!(target_os = "linux");
+
+/// Whom a port is for, and for how long it is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Admission {
+    /// Whose connections are taken.
+    pub callers: Callers,
+    /// Whether requests of web pages are turned away; for what speaks HTTP.
+    pub no_pages: bool,
+    /// Whether the port stays ours when nothing is taken any more, until this is dropped: a program that was told of it would
+    /// give its password to whoever came next.
+    pub keeps_port: bool,
+}
+
+/// Takes connections until `closing` ends, then waits for those that are open (for ever, if the port is to be kept). When this
+/// is dropped, all are reset at once.
 ///
 /// # Errors
 /// The sockets cannot be used; never because of a connection.
 pub async fn serve<D, E>(
     bound: Bound,
-    callers: Callers,
+    admission: Admission,
     to: Rc<D>,
     engine: Rc<E>,
     ui: Ui,
@@ -103,7 +122,7 @@ where
                                 exhausted = false;
                                 let (to, engine, repeats, ui) = (to.clone(), engine.clone(), repeats.clone(), ui.clone());
                                 connections.spawn_local(async move {
-                                    if let Err(Some(error)) = connection(local, remote, callers, &*to, &*engine).await {
+                                    if let Err(Some(error)) = connection(local, remote, admission, &*to, &*engine).await {
                                         say(&ui, &repeats, &error);
                                     }
                                 });
@@ -126,18 +145,45 @@ where
                 () = accepting => {}
                 () = closing => {}
             }
-            drop(listening);
-            // Those that are just ending are not worth a word.
-            let _ = timeout(BARELY, async { while connections.join_next().await.is_some() {} }).await;
-            match connections.len() {
-                0 => {}
-                1 => ui.status("One connection is still open; Ctrl-C ends it"),
-                open => ui.status(format!("{open} connections are still open; Ctrl-C ends them")),
+            if admission.keeps_port {
+                let ending = async { while connections.join_next().await.is_some() {} };
+                tokio::join!(ending, turn_all_away(&listening));
             }
-            while connections.join_next().await.is_some() {}
+            drop(listening);
+            finish(connections, &ui).await;
         })
         .await;
     Ok(())
+}
+
+/// Resets whatever comes, for ever.
+async fn turn_all_away(listening: &[TcpListener]) {
+    loop {
+        match accept(listening).await {
+            Ok((local, _)) => {
+                let _ = local.set_zero_linger();
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => sleep(RECOVER).await,
+        }
+    }
+}
+
+/// Waits for the connections that are open.
+async fn finish(mut connections: JoinSet<()>, ui: &Ui) {
+    // Those that are just ending are not worth a word.
+    let _ = timeout(BARELY, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+    match connections.len() {
+        0 => {}
+        1 => ui.status("One connection is still open; Ctrl-C ends it"),
+        open => ui.status(format!(
+            "{open} connections are still open; Ctrl-C ends them"
+        )),
+    }
+    while connections.join_next().await.is_some() {}
 }
 
 /// The next connection on any of the sockets.
@@ -156,15 +202,26 @@ async fn accept(listening: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)
 async fn connection<D: Destination, E: Engine>(
     mut local: TcpStream,
     remote: SocketAddr,
-    callers: Callers,
+    admission: Admission,
     to: &D,
     engine: &E,
 ) -> Result<(), Option<Error>> {
     // Unless all goes well, the client shall see a reset: half an answer must not look like a whole one.
     let _ = local.set_zero_linger();
     let _ = local.set_nodelay(true);
-    if callers == Callers::Oneself {
+    if admission.callers == Callers::Oneself {
         admit(&local, remote)?;
+    }
+    if admission.no_pages {
+        match browser::first_request(&local).await {
+            Request::Fine => {}
+            Request::Gone => return Err(None),
+            Request::Refused(why) => {
+                let _ = local.write_all(browser::FORBIDDEN.as_bytes()).await;
+                part(local).await;
+                return Err(Some(browser::refused(&why)));
+            }
+        }
     }
     let carried = match to.endpoint().await {
         Ok(endpoint) => engine
@@ -193,7 +250,7 @@ fn admit(local: &TcpStream, remote: SocketAddr) -> Result<(), Option<Error>> {
         return Ok(());
     };
     match sockets::caller(ours, remote) {
-        Caller::User(uid) if uid != 0 && uid != own_uid() => {
+        Caller::User(uid) if uid != own_uid() => {
             Err(Some(Error::new(format!("{} of this machine was turned away: the tunnel is for you alone", sockets::user(uid))).hint("`--any-local-user` lets everybody on this machine in, as whoever the database takes them for")))
         }
         Caller::Gone => Err(None),

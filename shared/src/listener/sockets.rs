@@ -84,17 +84,42 @@ pub(super) fn holder(port: u16) -> Option<String> {
     Some(match process(socket.inode) {
         Some((pid, name)) if name.is_empty() => format!("process {pid}"),
         Some((pid, name)) => format!("`{name}` (process {pid})"),
-        None => format!("a process of {}", user(socket.uid)),
+        None => match others_of_us(socket.uid)[..] {
+            [pid] => format!(
+                "a process of {}, it seems `{}` (process {pid})",
+                user(socket.uid),
+                crate::printable::short(&program(pid), 40)
+            ),
+            _ => format!("a process of {}", user(socket.uid)),
+        },
     })
+}
+
+/// A user's other processes of this program. They hide their open files, as this one does, so that is all there is to go by.
+fn others_of_us(uid: u32) -> Vec<u32> {
+    let own = std::process::id();
+    let name = program(own);
+    pids()
+        .filter(|pid| *pid != own && runs_as(*pid) == Some(uid) && program(*pid) == name)
+        .collect()
+}
+
+/// The user that a process runs as.
+fn runs_as(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The processes of this machine, as far as one may see them.
+fn pids() -> impl Iterator<Item = u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// The process that has this socket open, and its name; nothing for those whose open files we may not see.
 fn process(inode: u64) -> Option<(u32, String)> {
     let target = format!("socket:[{inode}]");
-    let processes = std::fs::read_dir("/proc").ok()?;
-    let pids = processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let has_it_open = |pid: &u32| {
         let files = std::fs::read_dir(format!("/proc/{pid}/fd"))
             .into_iter()
@@ -104,7 +129,7 @@ fn process(inode: u64) -> Option<(u32, String)> {
             .filter_map(|file| std::fs::read_link(file.path()).ok())
             .any(|link| link.as_os_str() == target.as_str())
     };
-    let pid = pids.into_iter().find(has_it_open)?;
+    let pid = pids().find(has_it_open)?;
     Some((pid, crate::printable::short(&program(pid), 40)))
 }
 
@@ -247,6 +272,10 @@ mod tests {
             "{held}"
         );
         assert_eq!(holder(1), None);
+        assert_eq!(
+            runs_as(std::process::id()),
+            Some(rustix::process::geteuid().as_raw())
+        );
 
         let client = TcpStream::connect(address).expect("a connection");
         let (accepted, remote) = listener.accept().expect("a connection");

@@ -79,7 +79,7 @@ async fn with(names: &[&'static str], clients: impl AsyncFnOnce(u16, Rc<Notify>)
     let (port, closing) = (bound.port, Rc::new(Notify::new()));
     let serving = serve(
         bound,
-        Callers::Oneself,
+        Admission::default(),
         pods.clone(),
         Rc::new(Played),
         Ui::new(Verbosity::Quiet, Color::Never),
@@ -185,7 +185,7 @@ async fn dropping_it_resets_what_is_open() {
     {
         let serving = serve(
             bound,
-            Callers::Oneself,
+            Admission::default(),
             pods,
             Rc::new(Played),
             Ui::new(Verbosity::Quiet, Color::Never),
@@ -211,4 +211,51 @@ async fn dropping_it_resets_what_is_open() {
             .kind(),
         io::ErrorKind::ConnectionRefused
     );
+}
+
+#[tokio::test]
+async fn a_port_that_is_kept_serves_nobody_and_stays_ours() {
+    let bound = bind(Wanted::Preferably(22_000)).expect("a port");
+    let addresses = bound.addresses();
+    let pods = Rc::new(Pods {
+        names: vec!["echo"],
+        next: Cell::default(),
+        failed: RefCell::default(),
+    });
+    let closing = Notify::new();
+    let admission = Admission {
+        keeps_port: true,
+        ..Admission::default()
+    };
+    let ui = Ui::new(Verbosity::Quiet, Color::Never);
+    let serving = serve(
+        bound,
+        admission,
+        pods.clone(),
+        Rc::new(Played),
+        ui,
+        closing.notified(),
+    );
+    let client = async {
+        let mut open = TcpStream::connect(addresses[0]).await.expect("open");
+        open.write_all(b"1").await.expect("sent");
+        assert_eq!(open.read_u8().await.expect("an echo"), b'1');
+        closing.notify_one();
+        sleep(Duration::from_millis(50)).await;
+        for address in &addresses {
+            // The reset may come before the connection has been looked at.
+            let late = async { TcpStream::connect(address).await?.read_u8().await };
+            let end = late.await.expect_err("it is turned away");
+            assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+            assert!(std::net::TcpListener::bind(address).is_err());
+        }
+        open.write_all(b"2").await.expect("sent");
+        assert_eq!(open.read_u8().await.expect("an echo"), b'2');
+    };
+    tokio::select! {
+        _ = serving => panic!("it lets go"),
+        () = client => {}
+    }
+    assert!(std::net::TcpListener::bind(addresses[0]).is_ok());
+    assert_eq!(pods.next.get(), 1, "nobody else was led to a pod");
 }

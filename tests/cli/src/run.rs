@@ -294,13 +294,20 @@ impl Running<'_> {
         line
     }
 
-    /// Waits until it has this file open.
+    /// Waits until it has this file open, which plugins hide from all but root.
     pub fn opens(&self, path: &Path) {
         let open = format!("/proc/{}/fd", self.child.id());
         let stopwatch = Stopwatch::start();
         let has = || {
-            let descriptors = std::fs::read_dir(&open).into_iter().flatten().flatten();
+            let descriptors = std::fs::read_dir(&open);
+            if let Err(error) = &descriptors {
+                let hidden = error.kind() == std::io::ErrorKind::PermissionDenied;
+                assert!(!hidden, "only root sees which files are open");
+            }
             descriptors
+                .into_iter()
+                .flatten()
+                .flatten()
                 .filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok())
                 .any(|file| file == path)
         };

@@ -6,6 +6,9 @@
     reason = "a test that cannot go on panics, and says where"
 )]
 
+mod hostile;
+mod inherited;
+mod secrets;
 mod server;
 
 use std::collections::BTreeMap;
@@ -416,7 +419,7 @@ fn a_hostile_card_harms_nobody() {
     running.stderr_line();
     assert_eq!(
         running.stderr_line(),
-        "Shared by alice[2J error: pay until 2020-01-01 00:00 UTC (0s left)"
+        "Shared by its owner until 2020-01-01 00:00 UTC (0s left)"
     );
     assert_eq!(
         running.stderr_line(),
@@ -429,7 +432,7 @@ fn a_hostile_card_harms_nobody() {
     assert_eq!(running.end(None), (Some(1), String::new()));
     assert_eq!(
         running.errors(),
-        "Ctrl-C ends it\nerror: the share of `pg` in namespace `user-alice` has ended\n\nhint: ask alice[2J error: pay: `kubectl share-db pg --with USER`\n"
+        "Ctrl-C ends it\nerror: the share of `pg` in namespace `user-alice` has ended\n\nhint: ask its owner: `kubectl share-db pg --with USER`\n"
     );
 }
 

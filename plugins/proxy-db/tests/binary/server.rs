@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures::{SinkExt, StreamExt};
@@ -20,6 +21,8 @@ pub enum Pod {
     Echoes,
     /// The node says this on the error channel, and that was it.
     Fails(String),
+    /// Is a PostgreSQL of somebody who wants the password in clear text.
+    AsksForPassword,
 }
 
 /// Answers by path, without the query.
@@ -29,17 +32,29 @@ type Answers = BTreeMap<String, (u16, Value)>;
 #[derive(Clone)]
 pub struct Server {
     pub address: SocketAddr,
+    state: State,
+}
+
+/// What the server's tasks share with the test.
+#[derive(Clone)]
+struct State {
     answers: Arc<Mutex<Answers>>,
     pod: Arc<Mutex<Pod>>,
+    requests: Arc<AtomicUsize>,
+    heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
-    /// With these answers; everything else is 404.
+    /// With these answers; everything else is 404. `{n}` in one is the number of the request, with two digits.
     pub fn start(answers: Answers) -> Self {
         let (sender, address) = mpsc::channel();
-        let answers = Arc::new(Mutex::new(answers));
-        let pod = Arc::new(Mutex::new(Pod::Echoes));
-        let state = (answers.clone(), pod.clone());
+        let state = State {
+            answers: Arc::new(Mutex::new(answers)),
+            pod: Arc::new(Mutex::new(Pod::Echoes)),
+            requests: Arc::default(),
+            heard: Arc::default(),
+        };
+        let shared = state.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -52,20 +67,20 @@ impl Server {
                     .expect("somebody waits");
                 loop {
                     let (socket, _) = listener.accept().await.expect("a connection");
-                    tokio::spawn(serve(socket, state.0.clone(), state.1.clone()));
+                    tokio::spawn(serve(socket, shared.clone()));
                 }
             });
         });
         Self {
             address: address.recv().expect("it starts"),
-            answers,
-            pod,
+            state,
         }
     }
 
     /// From now on another answer.
     pub fn answer(&self, path: &str, status: u16, body: Value) {
-        self.answers
+        self.state
+            .answers
             .lock()
             .expect("no panic")
             .insert(path.into(), (status, body));
@@ -73,7 +88,18 @@ impl Server {
 
     /// From now on another pod.
     pub fn pod(&self, pod: Pod) {
-        *self.pod.lock().expect("no panic") = pod;
+        *self.state.pod.lock().expect("no panic") = pod;
+    }
+
+    /// How many requests came.
+    pub fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::Relaxed)
+    }
+
+    /// All that clients have sent to the pod that asks for a password.
+    pub fn heard(&self) -> String {
+        let heard = self.state.heard.lock().expect("no panic");
+        String::from_utf8_lossy(&heard).into_owned()
     }
 }
 
@@ -82,7 +108,7 @@ pub fn status(code: u16, reason: &str, message: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code})
 }
 
-async fn serve(mut socket: TcpStream, answers: Arc<Mutex<Answers>>, pod: Arc<Mutex<Pod>>) {
+async fn serve(mut socket: TcpStream, state: State) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let Ok(byte) = socket.read_u8().await else {
@@ -111,19 +137,22 @@ async fn serve(mut socket: TcpStream, answers: Arc<Mutex<Answers>>, pod: Arc<Mut
         .unwrap_or(0);
     let mut body = vec![0; length];
     let _ = socket.read_exact(&mut body).await;
-    let answer = answers.lock().expect("no panic").get(&path).cloned();
+    let number = state.requests.fetch_add(1, Ordering::Relaxed);
+    let answer = state.answers.lock().expect("no panic").get(&path).cloned();
     if answer.is_none() && path.ends_with("/portforward") {
         let accept = derive_accept_key(header("sec-websocket-key").unwrap_or_default().as_bytes());
         let switch = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n"
         );
         let _ = socket.write_all(switch.as_bytes()).await;
-        let pod = pod.lock().expect("no panic").clone();
-        return forward(socket, pod).await;
+        let pod = state.pod.lock().expect("no panic").clone();
+        return forward(socket, pod, &state.heard).await;
     }
     let (code, body) =
         answer.unwrap_or_else(|| (404, status(404, "NotFound", &format!("{path} not found"))));
-    let body = body.to_string();
+    let body = body
+        .to_string()
+        .replace("{n}", &format!("{:02}", number % 60));
     let text = format!(
         "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
@@ -131,7 +160,7 @@ async fn serve(mut socket: TcpStream, answers: Arc<Mutex<Answers>>, pod: Arc<Mut
     let _ = socket.write_all(text.as_bytes()).await;
 }
 
-async fn forward(socket: TcpStream, pod: Pod) {
+async fn forward(socket: TcpStream, pod: Pod, heard: &Mutex<Vec<u8>>) {
     let mut node = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
     for channel in [0, 1] {
         let _ = node.send(Message::binary(vec![channel, 0x38, 0x15])).await;
@@ -148,6 +177,21 @@ async fn forward(socket: TcpStream, pod: Pod) {
                     };
                     let _ = node.send(Message::binary(answer)).await;
                 }
+            }
+        }
+        Pod::AsksForPassword => {
+            while let Some(Ok(message)) = node.next().await {
+                let Message::Binary(bytes) = message else {
+                    continue;
+                };
+                heard.lock().expect("no panic").extend(&bytes[1..]);
+                // SSLRequest and GSSENCRequest; the password; what comes before it.
+                let answer: &[u8] = match &bytes[1..] {
+                    [0, 0, 0, 8, 4, 210, 22, 47 | 48] => b"\0N",
+                    [b'p', ..] => b"\0E\0\0\0\x19SFATAL\0C28P01\0Mthanks\0\0",
+                    _ => b"\0R\0\0\0\x08\0\0\0\x03",
+                };
+                let _ = node.send(Message::binary(answer.to_vec())).await;
             }
         }
         Pod::Fails(text) => {
