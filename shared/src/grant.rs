@@ -736,7 +736,7 @@ mod tests {
                     started,
                     hour,
                 )),
-                "changed",
+                "not removed",
             ),
             (
                 &own[..],
