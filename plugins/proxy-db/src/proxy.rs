@@ -177,6 +177,9 @@ impl Session<'_> {
             self.cluster.context(),
         ));
         say_shared(self.target, self.ui);
+        for note in &self.credentials.notes {
+            self.ui.warning(note.to_string());
+        }
         login::announce(self.cluster, self.ui).await;
     }
 

@@ -82,8 +82,13 @@ pub fn client(database: &Database, credentials: &Credentials, port: u16) -> Opti
         return None;
     }
     let option = |flag: &str, value: &Option<String>| match value {
-        // psql takes a database name with one of these for a whole connection string, which can name another host.
-        Some(value) if !value.contains('=') && !value.contains("://") => {
+        // psql takes a database name with one of these for a whole connection string, which can name another host; and what is
+        // printed holds no control characters, so it would be another name.
+        Some(value)
+            if !value.contains('=')
+                && !value.contains("://")
+                && !value.contains(char::is_control) =>
+        {
             format!(" {flag} {}", word(value))
         }
         _ => String::new(),
@@ -133,7 +138,7 @@ mod tests {
         Credentials {
             username: Some(username.into()),
             dbname: Some(dbname.into()),
-            password: None,
+            ..Credentials::default()
         }
     }
 

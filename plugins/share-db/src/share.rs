@@ -705,6 +705,7 @@ fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: jiff
     if args.plain_kubectl {
         ui.warning(format!("with --plain-kubectl they can also read the pod's definition, with every password that stands in its environment: `kubectl get pod {} -n {} -o yaml`", pod_to_prove(database), database.namespace));
     }
+    database.warnings.iter().for_each(|text| ui.warning(text));
     if !database.lasting_names {
         ui.warning(format!(
             "the pod of {} gets another name when it restarts; share it again then",

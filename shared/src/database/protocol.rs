@@ -14,7 +14,7 @@ pub enum Protocol {
     Redis,
     /// `MongoDB` and what speaks like it.
     Mongodb,
-    /// What answers to HTTP: Elasticsearch, OpenSearch, `ClickHouse`.
+    /// What answers to HTTP: Elasticsearch, `OpenSearch`, `ClickHouse`.
     Http,
     /// Anything else with a TCP port.
     Other,
@@ -81,6 +81,15 @@ impl Protocol {
             .find(|(_, _, ports, _)| ports.contains(&port))
             .map(|(protocol, ..)| *protocol)
             .or_else(|| OTHER_PORTS.contains(&port).then_some(Self::Other))
+    }
+
+    /// The port at which its servers listen where nothing else is said, if they all have the same.
+    pub fn usual_port(self) -> Option<u16> {
+        let known = KNOWN.iter().find(|(protocol, ..)| *protocol == self);
+        match known {
+            Some((_, _, [port], _)) => Some(*port),
+            _ => None,
+        }
     }
 
     /// What the server of an image speaks; nothing for exporters, poolers and administration pages.
