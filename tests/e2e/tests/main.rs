@@ -15,6 +15,7 @@ mod idempotence;
 mod image_to_url;
 mod isolated_pods;
 mod logins;
+mod logins_of_databases;
 mod parity;
 mod plain_kubectl;
 mod pod_restart;
