@@ -1,7 +1,6 @@
 //! How one logs in to a database of one's own: where its container or its operator has it, read from there.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -11,8 +10,8 @@ use super::variables::{Contents, Known, Lookup};
 use super::{Database, Protocol, cnpg};
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::printable;
 
+pub use super::notes::{Field, Note};
 pub use super::variables::{Holder, Key, Value};
 
 /// How to log in, as far as it is known.
@@ -51,87 +50,6 @@ pub(crate) enum Source {
     Container(Box<Image>),
     /// With the `CloudNativePG` cluster of this name.
     Cnpg(String),
-}
-
-/// A part of a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// Whom one logs in as.
-    User,
-    /// The database in the server.
-    Database,
-    /// The password.
-    Password,
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::User => "user",
-            Self::Database => "name of the database",
-            Self::Password => "password",
-        })
-    }
-}
-
-/// Something about a login that its user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// It is not known, and nothing is put in its place.
-    Unknown {
-        /// What.
-        field: Field,
-        /// Of which database.
-        database: String,
-        /// Where it may be.
-        place: Option<String>,
-    },
-    /// Its value ends in a line break, which is seldom meant (`echo VALUE | base64` makes one).
-    LineBreak {
-        /// What.
-        field: Field,
-        /// Where it stands.
-        key: Key,
-        /// Whether the server has it without, so that it is left out.
-        is_left_out: bool,
-    },
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown {
-                field,
-                database,
-                place,
-            } => {
-                let database = printable::line(database);
-                write!(f, "the {field} of `{database}` is not known")?;
-                if *field == Field::Password {
-                    write!(f, ": it is asked for")?;
-                }
-                match place {
-                    Some(place) => write!(f, " (it may be in {place})"),
-                    None => Ok(()),
-                }
-            }
-            Self::LineBreak {
-                field,
-                key,
-                is_left_out,
-            } => {
-                write!(f, "the value of {key} ends in a line break: ")?;
-                if *is_left_out {
-                    write!(
-                        f,
-                        "the server has the {field} without it, so it is left out"
-                    )
-                } else {
-                    write!(f, "it is taken as a part of the {field}")
-                }
-            }
-        }
-    }
 }
 
 /// The credentials of a database of one's own, read where one may; for a shared one what its card says.

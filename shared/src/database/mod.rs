@@ -1,6 +1,7 @@
 //! What a database in a namespace is: its Service, its pods now and next, its port, and how one logs in.
 
 mod behind;
+mod candidates;
 mod cnpg;
 mod credentials;
 mod find;
@@ -8,6 +9,7 @@ mod find;
 mod image_tests;
 mod images;
 mod mounts;
+mod notes;
 mod outside;
 mod pods;
 mod port;
@@ -27,10 +29,11 @@ use crate::names::is_name;
 use crate::printable;
 use crate::tunnel::Endpoint;
 
+pub use candidates::candidates;
 pub use credentials::{
     Credentials, Field, Holder, Key, Note, References, Value, credentials, learn_names, login,
 };
-pub use find::{Location, candidates, find, locate};
+pub use find::{Location, find, locate};
 pub use outside::Outside;
 pub use protocol::Protocol;
 

@@ -154,17 +154,19 @@ fn addresses_by_hand() {
         "-o",
         "jsonpath={.items[0].status.podIP}",
     ]);
+    // The role `admin` of a namespace has no right to write Endpoints (CVE-2021-25740); a platform's operators have.
+    let (admin, namespace) = (stage.admin(), alice.namespace());
     let by_hand = |name: &str, address: &str| {
-        alice.applies(&format!(
+        admin.applies(&format!(
             "
 apiVersion: v1
 kind: Service
-metadata: {{name: {name}}}
+metadata: {{name: {name}, namespace: {namespace}}}
 spec: {{ports: [{{port: 5432}}]}}
 ---
 apiVersion: v1
 kind: Endpoints
-metadata: {{name: {name}}}
+metadata: {{name: {name}, namespace: {namespace}}}
 subsets: [{{addresses: [{{ip: {address}}}], ports: [{{port: 5432}}]}}]
 "
         ));
