@@ -156,6 +156,7 @@ impl Card {
             dbname: self.dbname.clone(),
             username: self.username.clone(),
             source: crate::database::nowhere(),
+            warnings: Vec::new(),
             until: self.until,
             owner: Some(self.owner.clone()),
         }

@@ -94,7 +94,11 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
     let namespace = cluster.namespace();
     let uses = async {
         match &args.uses {
-            Some(UseInput::Database(typed)) => uses::find(cluster, name, typed).await.map(Some),
+            Some(UseInput::Database(typed)) => {
+                let is_given =
+                    |name: &str| inputs.env.contains_key(name) || inputs.secrets.contains_key(name);
+                uses::find(cluster, name, typed, is_given).await.map(Some)
+            }
             _ => Ok(None),
         }
     };

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use commons::database::{self, Protocol, References, Typed, Value as Login};
+use commons::database::{
+    self, Database, Field, Holder, Key, Location, Note, Outside, Protocol, References, Typed,
+    Value as Login,
+};
 use commons::{Cluster, Error, Result, printable};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -59,27 +62,37 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
-/// Finds a database of this namespace and where its login stands.
+/// Finds a database of this namespace and where its login stands. Of variables that are given beside it nothing is missed.
 ///
 /// # Errors
 /// No such database; one of another namespace, one that is not PostgreSQL, one without a Service.
-pub async fn find(cluster: &Cluster, app: &str, typed: &Typed) -> Result<Found> {
+pub async fn find(
+    cluster: &Cluster,
+    app: &str,
+    typed: &Typed,
+    is_given: impl Fn(&str) -> bool,
+) -> Result<Found> {
     let namespace = cluster.namespace();
     if typed.namespace_in(cluster) != namespace {
         return Err(Error::usage("`--use` takes a database of the app's own namespace")
             .caused_by("an app cannot refer to a Secret of another namespace")
             .hint("for a database that is shared with you, ask its owner for a login and give it with `--secret PGPASSWORD`"));
     }
-    let database = database::find(cluster, typed).await?;
-    let name = printable::line(&database.name).into_owned();
-    if database.protocol != Protocol::Postgres {
-        return Err(Error::new(format!(
-            "`{name}` does not look like PostgreSQL, and `--use` knows no other database"
-        ))
-        .hint(format!(
-            "give the app its address and login yourself: `--env HOST={name} --secret PASSWORD`"
-        )));
+    match database::locate(cluster, typed).await? {
+        Location::Inside(database) => inside(cluster, app, &database, is_given).await,
+        Location::Outside(outside) => of_outside(app, &typed.name, &outside, is_given),
     }
+}
+
+/// A database of the cluster, whose login is looked for.
+async fn inside(
+    cluster: &Cluster,
+    app: &str,
+    database: &Database,
+    is_given: impl Fn(&str) -> bool,
+) -> Result<Found> {
+    let name = printable::line(&database.name).into_owned();
+    refuse_others(&name, database.protocol)?;
     let Some(service) = database.service.clone() else {
         return Err(Error::new(format!(
             "`{name}` has no Service, so it has no lasting address"
@@ -90,23 +103,28 @@ pub async fn find(cluster: &Cluster, app: &str, typed: &Typed) -> Result<Found> 
             cluster.here()
         )));
     };
-    let references = database::references(cluster, &database).await?;
-    let values = database::credentials(cluster, &database).await?;
-    let mut notes = Vec::new();
-    if matches!(references.password, Login::Absent) {
-        notes.push(format!(
-            "where the password of `{name}` stands is not known; give it with `--secret PGPASSWORD`"
-        ));
-    }
-    let quotable = [&values.username, &values.dbname]
+    let (values, references) = database::login(cluster, database).await?;
+    let mut notes: Vec<String> = unknown(&name, &references, is_given)
+        .chain(line_breaks(&values.notes))
+        .collect();
+    // A line break has its own note.
+    let fits = |text: &str| fits_a_url(text.trim_end_matches(['\n', '\r']));
+    let has_line_break = values
+        .notes
+        .iter()
+        .any(|note| matches!(note, Note::LineBreak { .. }));
+    let is_url_told = !matches!(references.uri, Login::Absent);
+    let is_plain = [&values.username, &values.dbname]
         .into_iter()
         .flatten()
-        .all(|text| fits_a_url(text))
+        .all(|text| fits(text))
         && values
             .password
             .as_ref()
-            .is_none_or(|password| fits_a_url(password.expose_secret()));
-    if !quotable && matches!(references.uri, Login::Absent) {
+            .is_none_or(|password| fits(password.expose_secret()));
+    if has_line_break && !is_url_told {
+        notes.push("DATABASE_URL is not set: a URL cannot hold a line break".into());
+    } else if !is_plain && !is_url_told {
         notes.push(format!("DATABASE_URL is not set: the login of `{name}` has characters that must be quoted in a URL; the variables PGHOST, PGUSER, ... are set"));
     }
     let copied = match &references.password {
@@ -116,6 +134,7 @@ pub async fn find(cluster: &Cluster, app: &str, typed: &Typed) -> Result<Found> 
         }
         _ => None,
     };
+    let quotable = is_plain && !has_line_break;
     Ok(Found {
         uses: Use {
             env: environment(app, &service, database.port, &references, quotable),
@@ -126,11 +145,104 @@ pub async fn find(cluster: &Cluster, app: &str, typed: &Typed) -> Result<Found> 
     })
 }
 
+/// A database outside the cluster: the Service is a lasting address for it, and nothing here knows its login.
+fn of_outside(
+    app: &str,
+    typed: &str,
+    outside: &Outside,
+    is_given: impl Fn(&str) -> bool,
+) -> Result<Found> {
+    let name = printable::line(typed).into_owned();
+    refuse_others(&name, outside.protocol)?;
+    let references = References {
+        username: Login::Unknown(None),
+        dbname: Login::Unknown(None),
+        password: Login::Unknown(None),
+        uri: Login::Absent,
+    };
+    let port = outside.port.unwrap_or(5432);
+    Ok(Found {
+        notes: unknown(&name, &references, is_given).collect(),
+        uses: Use {
+            env: environment(app, &outside.service, port, &references, false),
+            database: name,
+        },
+        copied: None,
+    })
+}
+
+fn refuse_others(name: &str, protocol: Protocol) -> Result<()> {
+    if protocol == Protocol::Postgres {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "`{name}` does not look like PostgreSQL, and `--use` knows no other database"
+    ))
+    .hint(format!(
+        "give the app its address and login yourself: `--env HOST={name} --secret PASSWORD`"
+    )))
+}
+
+/// What the app does not get, with the flag by which it does.
+fn unknown(
+    name: &str,
+    login: &References,
+    is_given: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = String> {
+    let parts = [
+        (Field::User, &login.username, "PGUSER", "--env PGUSER=USER"),
+        (
+            Field::Database,
+            &login.dbname,
+            "PGDATABASE",
+            "--env PGDATABASE=DATABASE",
+        ),
+        (
+            Field::Password,
+            &login.password,
+            "PGPASSWORD",
+            "--secret PGPASSWORD",
+        ),
+    ];
+    parts
+        .into_iter()
+        .filter_map(move |(field, value, variable, flag)| {
+            let place = match value {
+                Login::Unknown(Some(place)) => format!(" (it may be in {place})"),
+                Login::Unknown(None) => String::new(),
+                Login::Absent | Login::Plain(_) | Login::Key(_) => return None,
+            };
+            (!is_given(variable)).then(|| {
+                format!("the {field} of `{name}` is not known{place}; give it with `{flag}`")
+            })
+        })
+}
+
+/// Line breaks that the app gets with a value, since it gets it by reference.
+fn line_breaks(notes: &[Note]) -> impl Iterator<Item = String> {
+    notes.iter().filter_map(|note| match note {
+        Note::LineBreak {
+            field,
+            key,
+            is_left_out,
+        } => {
+            let gets = format!("the value of {key} ends in a line break: the app gets it too");
+            Some(if *is_left_out {
+                format!(
+                    "{gets}, and the server has the {field} without it; store it without (`printf` in place of `echo`)"
+                )
+            } else {
+                format!("{gets}, as a part of the {field}")
+            })
+        }
+        Note::Unknown { .. } => None,
+    })
+}
+
 /// The entries of the environment; passwords by reference only.
 fn environment(app: &str, host: &str, port: u16, login: &References, quotable: bool) -> Vec<Value> {
     let mut env = Vec::new();
     let plain = |name: &str, value: &str| json!({"name": name, "value": value});
-    let by_key = |name: &str, secret: &str, key: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}});
     env.push(plain("PGHOST", host));
     env.push(plain("PGPORT", &port.to_string()));
     for (name, value) in [
@@ -139,34 +251,53 @@ fn environment(app: &str, host: &str, port: u16, login: &References, quotable: b
         ("PGPASSWORD", &login.password),
     ] {
         match value {
-            Login::Absent => {}
+            Login::Absent | Login::Unknown(_) => {}
             // A copy in the app's own Secret.
-            Login::Plain(_) if name == "PGPASSWORD" => env.push(by_key(name, app, name)),
+            Login::Plain(_) if name == "PGPASSWORD" => env.push(by_key(name, &own_key(app, name))),
             Login::Plain(value) => env.push(plain(name, &escaped(value.expose_secret()))),
-            Login::Key { secret, key } => env.push(by_key(name, secret, key)),
+            Login::Key(key) => env.push(by_key(name, key)),
         }
     }
+    let is_known = |value: &Login| matches!(value, Login::Plain(_) | Login::Key(_));
     match &login.uri {
-        Login::Key { secret, key } => env.push(by_key("DATABASE_URL", secret, key)),
-        _ if quotable => {
-            let user = match (&login.username, &login.password) {
-                (Login::Absent, _) => "",
-                (_, Login::Absent) => "$(PGUSER)@",
-                _ => "$(PGUSER):$(PGPASSWORD)@",
-            };
-            let database = if matches!(login.dbname, Login::Absent) {
-                ""
+        Login::Key(key) => env.push(by_key("DATABASE_URL", key)),
+        // A URL without the user would mean another one.
+        _ if quotable && is_known(&login.username) => {
+            let password = if is_known(&login.password) {
+                ":$(PGPASSWORD)"
             } else {
+                ""
+            };
+            let database = if is_known(&login.dbname) {
                 "$(PGDATABASE)"
+            } else {
+                ""
             };
             env.push(plain(
                 "DATABASE_URL",
-                &format!("postgresql://{user}$(PGHOST):$(PGPORT)/{database}"),
+                &format!("postgresql://$(PGUSER){password}@$(PGHOST):$(PGPORT)/{database}"),
             ));
         }
         _ => {}
     }
     env
+}
+
+fn own_key(app: &str, name: &str) -> Key {
+    Key {
+        holder: Holder::Secret(app.to_owned()),
+        key: name.to_owned(),
+        is_file: false,
+    }
+}
+
+/// A variable whose value stands elsewhere.
+fn by_key(name: &str, key: &Key) -> Value {
+    let (field, holder) = match &key.holder {
+        Holder::Secret(secret) => ("secretKeyRef", secret),
+        Holder::ConfigMap(map) => ("configMapKeyRef", map),
+    };
+    json!({"name": name, "valueFrom": {field: {"name": holder, "key": key.key}}})
 }
 
 /// `$(` in a value would be taken for a reference.
@@ -189,10 +320,7 @@ mod tests {
         let login = References {
             username: Login::Plain("shop".to_owned().into()),
             dbname: Login::Plain("shop".to_owned().into()),
-            password: Login::Key {
-                secret: "pg".into(),
-                key: "password".into(),
-            },
+            password: Login::Key(own_key("pg", "password")),
             uri: Login::Absent,
         };
         let env = environment("web", "pg", 5432, &login, true);
@@ -212,6 +340,33 @@ mod tests {
             .filter_map(|entry| entry["name"].as_str())
             .collect();
         assert_eq!(names, VARIABLES, "what is set is what is taken away again");
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_and_not_made_up() {
+        let login = References {
+            username: Login::Unknown(Some("configmap `settings`".into())),
+            dbname: Login::Key(Key {
+                holder: Holder::ConfigMap("settings".into()),
+                ..own_key("", "database")
+            }),
+            password: Login::Unknown(None),
+            uri: Login::Absent,
+        };
+        assert_eq!(
+            environment("web", "pg", 5432, &login, true)[2..],
+            [
+                json!({"name": "PGDATABASE", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "database"}}})
+            ]
+        );
+        assert_eq!(
+            unknown("pg", &login, |name| name == "PGDATABASE").collect::<Vec<_>>(),
+            [
+                "the user of `pg` is not known (it may be in configmap `settings`); give it with `--env PGUSER=USER`",
+                "the password of `pg` is not known; give it with `--secret PGPASSWORD`",
+            ]
+        );
+        assert_eq!(unknown("pg", &References::default(), |_| false).count(), 0);
     }
 
     #[test]

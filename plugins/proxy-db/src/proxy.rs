@@ -207,6 +207,9 @@ impl Session<'_> {
         if self.is_for_everybody {
             self.ui.status("Every user of this machine can connect: this system does not tell whose a connection is");
         }
+        for note in &self.credentials.notes {
+            self.ui.warning(note.to_string());
+        }
         login::announce(self.cluster, self.ui).await;
     }
 

@@ -148,7 +148,7 @@ mod tests {
         Credentials {
             username: Some(username.into()),
             dbname: Some(dbname.into()),
-            password: None,
+            ..Credentials::default()
         }
     }
 

@@ -209,6 +209,7 @@ fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: Time
             .then("-o yaml");
         ui.warning(format!("with --plain-kubectl they can also read the pod's definition, with every password that stands in its environment: `{read}`"));
     }
+    database.warnings.iter().for_each(|text| ui.warning(text));
     if !database.lasting_names {
         ui.warning(format!(
             "the pod of {} gets another name when it restarts; share it again then",

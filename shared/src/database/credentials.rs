@@ -1,13 +1,18 @@
-//! How one logs in to a database of one's own: learned from its pods' environment, read from the Secrets they name.
+//! How one logs in to a database of one's own: where its container or its operator has it, read from there.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, Secret};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use super::Database;
+use super::images::Image;
+use super::read::read;
+use super::variables::{Contents, Known, Lookup};
+use super::{Database, Protocol, cnpg};
 use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::error::Result;
+
+pub use super::notes::{Field, Note};
+pub use super::variables::{Holder, Key, Value};
 
 /// How to log in, as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -16,41 +21,10 @@ pub struct Credentials {
     pub username: Option<String>,
     /// The database.
     pub dbname: Option<String>,
-    /// The password.
+    /// The password, as the server has it.
     pub password: Option<SecretString>,
-}
-
-/// Where the credentials of a database are.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Source {
-    /// Nowhere that is known.
-    #[default]
-    Unknown,
-    /// In environment variables of its container, some of them read from Secrets.
-    Environment {
-        username: Value,
-        dbname: Value,
-        password: Value,
-    },
-    /// In the first of these Secrets that exists, under the keys that `CloudNativePG` uses (`username`, `dbname`, `password`).
-    Secrets(Vec<String>),
-}
-
-/// The value of an environment variable, as a container declares it.
-#[derive(Clone, Debug, Default)]
-pub enum Value {
-    /// It is not set, or not in a way that can be followed.
-    #[default]
-    Absent,
-    /// It stands in the pod's spec.
-    Plain(SecretString),
-    /// It is a key of a Secret.
-    Key {
-        /// The Secret's name.
-        secret: String,
-        /// The key.
-        key: String,
-    },
+    /// What is not known of it, and what is odd.
+    pub notes: Vec<Note>,
 }
 
 /// Where the credentials of a database stand, so that an app can be given them without a copy.
@@ -66,254 +40,217 @@ pub struct References {
     pub uri: Value,
 }
 
-/// Where the credentials of a database of one's own stand; what only the database's finding tells (a default user) is plain.
+/// Where the credentials of a database are.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Source {
+    /// Nowhere that is known.
+    #[default]
+    Unknown,
+    /// In the variables of its container.
+    Container(Box<Image>),
+    /// With the `CloudNativePG` cluster of this name.
+    Cnpg(String),
+}
+
+/// The credentials of a database of one's own, read where one may; for a shared one what its card says.
 ///
 /// # Errors
-/// When the API server does not answer. Secrets that may not be read or do not exist are not referred to.
-pub async fn references(cluster: &Cluster, database: &Database) -> Result<References> {
-    let known = |text: &Option<String>| {
-        text.as_ref()
-            .map_or(Value::Absent, |text| Value::Plain(text.clone().into()))
-    };
-    let mut found = References {
-        username: known(&database.username),
-        dbname: known(&database.dbname),
-        ..References::default()
-    };
-    match &database.source {
-        Source::Unknown => {}
-        Source::Environment {
-            username,
-            dbname,
-            password,
-        } => {
-            for (to, from) in [
-                (&mut found.username, username),
-                (&mut found.dbname, dbname),
-                (&mut found.password, password),
-            ] {
-                if !matches!(from, Value::Absent) {
-                    *to = from.clone();
-                }
-            }
-            // The images' own rule: the database is called like the user.
-            if matches!(found.dbname, Value::Absent) {
-                found.dbname = found.username.clone();
-            }
-        }
-        Source::Secrets(names) => {
-            for name in names {
-                if let Some(secret) = readable(cluster, &database.namespace, name).await? {
-                    let whole = text(&secret, "dbname").is_some_and(|dbname| dbname != "*");
-                    for (to, key, usable) in [
-                        (&mut found.username, "username", true),
-                        (&mut found.dbname, "dbname", whole),
-                        (&mut found.password, "password", true),
-                        (&mut found.uri, "uri", whole),
-                    ] {
-                        if usable && text(&secret, key).is_some() {
-                            *to = Value::Key {
-                                secret: name.clone(),
-                                key: key.into(),
-                            };
-                        }
-                    }
-                    break;
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-impl Value {
-    /// The first of these variables that the container sets.
-    fn of(container: &Container, names: &[&str]) -> Self {
-        let variables = container.env.as_deref().unwrap_or_default();
-        names
-            .iter()
-            .find_map(|name| variables.iter().find(|variable| variable.name == *name))
-            .map(|variable| {
-                match (
-                    &variable.value,
-                    variable
-                        .value_from
-                        .as_ref()
-                        .and_then(|from| from.secret_key_ref.as_ref()),
-                ) {
-                    (Some(value), _) if !value.is_empty() => Self::Plain(value.clone().into()),
-                    (_, Some(reference)) => Self::Key {
-                        secret: reference.name.clone(),
-                        key: reference.key.clone(),
-                    },
-                    _ => Self::Absent,
-                }
-            })
-            .unwrap_or_default()
-    }
-
-    /// The value where it is no secret's.
-    pub(crate) fn plain(&self) -> Option<String> {
-        match self {
-            Self::Plain(value) => Some(secrecy::ExposeSecret::expose_secret(value).to_owned()),
-            _ => None,
-        }
-    }
-
-    fn secret(&self) -> Option<&str> {
-        match self {
-            Self::Key { secret, .. } => Some(secret),
-            _ => None,
-        }
-    }
-
-    fn resolve(&self, secrets: &BTreeMap<String, Secret>) -> Option<SecretString> {
-        match self {
-            Self::Absent => None,
-            Self::Plain(value) => Some(value.clone()),
-            Self::Key { secret, key } => text(secrets.get(secret)?, key).map(Into::into),
-        }
-    }
-}
-
-/// What a container of a `PostgreSQL` image (the official one, or Bitnami's) says about logging in.
-pub(super) fn from_container(container: &Container) -> Source {
-    Source::Environment {
-        username: Value::of(
-            container,
-            &[
-                "POSTGRES_USER",
-                "POSTGRESQL_USERNAME",
-                "POSTGRESQL_USER",
-                "PGUSER",
-            ],
-        ),
-        dbname: Value::of(
-            container,
-            &[
-                "POSTGRES_DB",
-                "POSTGRES_DATABASE",
-                "POSTGRESQL_DATABASE",
-                "PGDATABASE",
-            ],
-        ),
-        password: Value::of(
-            container,
-            &[
-                "POSTGRES_PASSWORD",
-                "POSTGRESQL_PASSWORD",
-                "POSTGRESQL_POSTGRES_PASSWORD",
-                "PGPASSWORD",
-            ],
-        ),
-    }
-}
-
-/// The credentials of a database of one's own, read from Secrets where one may; for a shared one what its card says.
-///
-/// # Errors
-/// When the API server does not answer. Secrets that may not be read or do not exist only leave the password out.
+/// When the API server does not answer. What may not be read or does not exist is left out, with a note.
 pub async fn credentials(cluster: &Cluster, database: &Database) -> Result<Credentials> {
-    let mut found = Credentials {
-        username: database.username.clone(),
-        dbname: database.dbname.clone(),
-        password: None,
-    };
-    match &database.source {
-        Source::Unknown => {}
-        Source::Environment {
-            username,
-            dbname,
-            password,
-        } => {
-            let mut secrets = BTreeMap::new();
-            for name in [username, dbname, password]
-                .into_iter()
-                .filter_map(Value::secret)
-            {
-                if !secrets.contains_key(name)
-                    && let Some(secret) = readable(cluster, &database.namespace, name).await?
-                {
-                    secrets.insert(name.to_owned(), secret);
-                }
-            }
-            let known = |value: &Value| {
-                value
-                    .resolve(&secrets)
-                    .map(|text| secrecy::ExposeSecret::expose_secret(&text).to_owned())
-            };
-            found.password = password.resolve(&secrets);
-            found.username = known(username).or(found.username);
-            found.dbname = known(dbname).or(found.dbname);
-        }
-        Source::Secrets(names) => {
-            for name in names {
-                if let Some(secret) = readable(cluster, &database.namespace, name).await? {
-                    found.password = text(&secret, "password").map(Into::into);
-                    found.username = text(&secret, "username").or(found.username);
-                    found.dbname = text(&secret, "dbname")
-                        .filter(|dbname| dbname != "*")
-                        .or(found.dbname);
-                    break;
-                }
-            }
-        }
-    }
-    Ok(found)
+    Ok(login(cluster, database).await?.0)
 }
 
-/// Fills in the user and the database of one's own database, where only a Secret tells them; the password is not kept.
+/// The credentials of a database of one's own, and where they stand.
+///
+/// # Errors
+/// As [`credentials`].
+pub async fn login(cluster: &Cluster, database: &Database) -> Result<(Credentials, References)> {
+    let fields = [Field::User, Field::Database, Field::Password];
+    let (references, known) = find(cluster, database, &fields).await?;
+    let credentials = told(database, &references, &known, &fields);
+    Ok((credentials, references))
+}
+
+/// Fills in the user and the database of one's own database, where only a Secret or ConfigMap tells them; the password is not
+/// looked for. What is not known or odd joins the database's warnings.
 ///
 /// # Errors
 /// As [`credentials`].
 pub async fn learn_names(cluster: &Cluster, database: &mut Database) -> Result<()> {
     if database.username.is_none() || database.dbname.is_none() {
-        let found = credentials(cluster, database).await?;
-        database.username = found.username;
-        database.dbname = found.dbname;
+        let fields = [Field::User, Field::Database];
+        let (references, known) = find(cluster, database, &fields).await?;
+        let found = told(database, &references, &known, &fields);
+        // A card is text for people: a name that is not is better left out than changed.
+        let is_text = |name: &String| !name.contains(char::is_control);
+        database.username = found.username.filter(is_text);
+        database.dbname = found.dbname.filter(is_text);
+        let notes = found.notes.iter().map(ToString::to_string);
+        database.warnings.extend(notes);
     }
     Ok(())
 }
 
-/// A Secret, or nothing where there is none or it may not be read.
-async fn readable(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<Secret>> {
-    match cluster.find(namespace, name).await {
-        Err(error) if error.kind() == Kind::Forbidden => Ok(None),
-        other => other,
+/// What of a login is known without reading anything.
+pub(super) fn names_without_reading(image: &Image) -> [Option<String>; 2] {
+    let nothing = Known::new();
+    [image.username(&nothing), image.dbname(&nothing)].map(|value| {
+        let text = value.ok()?.text(&nothing)?;
+        Some(text.expose_secret().to_owned())
+    })
+}
+
+/// Where the parts of a login stand, and what was read to know it.
+async fn find(
+    cluster: &Cluster,
+    database: &Database,
+    fields: &[Field],
+) -> Result<(References, Known)> {
+    let of_card = |text: &Option<String>| match text {
+        Some(text) => Value::of(text),
+        None if is_login_expected(database) => Value::Unknown(None),
+        None => Value::Absent,
+    };
+    match &database.source {
+        Source::Unknown => {
+            let references = References {
+                username: of_card(&database.username),
+                dbname: of_card(&database.dbname),
+                password: of_card(&None),
+                uri: Value::Absent,
+            };
+            Ok((references, Known::new()))
+        }
+        Source::Cnpg(name) => cnpg::login(cluster, &database.namespace, name).await,
+        Source::Container(image) => in_container(cluster, &database.namespace, image, fields).await,
     }
 }
 
-/// A key of a Secret as text; nothing if it is no text or cannot be an environment variable.
-fn text(secret: &Secret, key: &str) -> Option<String> {
-    let bytes = &secret.data.as_ref()?.get(key)?.0;
-    String::from_utf8(bytes.clone())
-        .ok()
-        .filter(|text| !text.is_empty() && !text.contains('\0'))
+/// Whether a database of one's own has a login that we failed to find: of what is shared only its card is known.
+fn is_login_expected(database: &Database) -> bool {
+    let has_login = matches!(
+        database.protocol,
+        Protocol::Postgres | Protocol::Mysql | Protocol::Mongodb | Protocol::Redis
+    );
+    database.owner.is_none() && has_login
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_container_tells_where_its_password_is() {
-        let container: Container = serde_json::from_value(serde_json::json!({"name": "pg", "env": [
-            {"name": "POSTGRES_USER", "value": "shop"},
-            {"name": "POSTGRES_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "pg-secret", "key": "password"}}},
-        ]}))
-        .expect("a container");
-        let Source::Environment {
-            username,
-            dbname,
-            password,
-        } = from_container(&container)
-        else {
-            panic!("an environment")
+/// Asks what the container's image is told, reads what the answers depend on, and asks again until nothing more is needed.
+async fn in_container(
+    cluster: &Cluster,
+    namespace: &str,
+    image: &Image,
+    fields: &[Field],
+) -> Result<(References, Known)> {
+    let mut known = Known::new();
+    loop {
+        let ask = |field: Field, answer: &dyn Fn(&Known) -> Lookup| {
+            if fields.contains(&field) {
+                answer(&known)
+            } else {
+                Ok(Value::Absent)
+            }
         };
-        assert_eq!(username.plain().as_deref(), Some("shop"));
-        assert!(matches!(dbname, Value::Absent));
-        assert!(
-            matches!(password, Value::Key { secret, key } if secret == "pg-secret" && key == "password")
-        );
+        let answers = [
+            ask(Field::User, &|known| image.username(known)),
+            ask(Field::Database, &|known| image.dbname(known)),
+            ask(Field::Password, &|known| image.password(known)),
+        ];
+        match answers {
+            [Ok(username), Ok(dbname), Ok(password)] => {
+                let references = References {
+                    username,
+                    dbname,
+                    password,
+                    uri: Value::Absent,
+                };
+                return Ok((references, known));
+            }
+            answers => {
+                let missing: BTreeSet<Holder> =
+                    answers.into_iter().filter_map(Result::err).collect();
+                read(
+                    cluster,
+                    namespace,
+                    together(image, missing, &known),
+                    &mut known,
+                )
+                .await?;
+            }
+        }
+    }
+}
+
+/// What is read at once: who needs one object of `envFrom` needs all of them.
+fn together(image: &Image, mut missing: BTreeSet<Holder>, known: &Known) -> BTreeSet<Holder> {
+    let shared: BTreeSet<Holder> = image.variables().shared_holders().collect();
+    if !shared.is_disjoint(&missing) {
+        missing.extend(shared);
+    }
+    missing.retain(|holder| !known.contains_key(holder));
+    missing
+}
+
+/// The texts, with a note of each that is not known or ends in a line break.
+fn told(
+    database: &Database,
+    references: &References,
+    known: &Known,
+    fields: &[Field],
+) -> Credentials {
+    let mut notes = Vec::new();
+    let drops_line_break = match &database.source {
+        Source::Container(image) => image.drops_line_break(),
+        Source::Unknown | Source::Cnpg(_) => false,
+    };
+    let mut text = |field: Field, value: &Value| {
+        if !fields.contains(&field) {
+            return None;
+        }
+        let Some(text) = value.text(known) else {
+            if !matches!(value, Value::Absent) {
+                notes.push(Note::Unknown {
+                    field,
+                    database: database.name.clone(),
+                    place: place(value, known),
+                });
+            }
+            return None;
+        };
+        let of_image = drops_line_break && field == Field::Password;
+        if let Value::Key(key) = value
+            && value.ends_in_line_break(known)
+        {
+            notes.push(Note::LineBreak {
+                field,
+                key: key.clone(),
+                is_left_out: of_image || key.is_file,
+            });
+        }
+        Some(if of_image {
+            let text = text.expose_secret().trim_end_matches(['\n', '\r']);
+            text.to_owned().into()
+        } else {
+            text
+        })
+    };
+    let plain = |text: SecretString| text.expose_secret().to_owned();
+    Credentials {
+        username: text(Field::User, &references.username).map(plain),
+        dbname: text(Field::Database, &references.dbname).map(plain),
+        password: text(Field::Password, &references.password),
+        notes,
+    }
+}
+
+/// Where a value may be that is not known.
+fn place(value: &Value, known: &Known) -> Option<String> {
+    match value {
+        Value::Unknown(place) => place.clone(),
+        Value::Key(key) => match known.get(&key.holder) {
+            Some(Contents::Unreadable) => Some(format!("{}, which you may not read", key.holder)),
+            _ => Some(key.to_string()),
+        },
+        Value::Absent | Value::Plain(_) => None,
     }
 }

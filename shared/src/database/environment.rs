@@ -314,6 +314,7 @@ mod tests {
             username: Some("al ice".into()),
             dbname: Some("a/b".into()),
             password: Some("p@ss:w/rd%".to_owned().into()),
+            notes: Vec::new(),
         }
     }
 
@@ -409,6 +410,7 @@ mod tests {
             username: Some("x".repeat(64)),
             dbname: Some("host=127.0.0.9 user=bob dbname=prod".into()),
             password: None,
+            notes: Vec::new(),
         };
         let shown = shown(&of(Protocol::Postgres, &credentials, false));
         assert!(

@@ -1,9 +1,22 @@
 //! What a database in a namespace is: its Service, its pods now and next, its port, and how one logs in.
 
+mod behind;
+mod candidates;
+mod cnpg;
 mod credentials;
 mod environment;
 mod find;
+#[cfg(test)]
+mod image_tests;
+mod images;
+mod mounts;
+mod notes;
+mod outside;
+mod pods;
+mod port;
 mod protocol;
+mod read;
+mod variables;
 
 use std::str::FromStr;
 
@@ -16,9 +29,13 @@ use crate::names::is_name;
 use crate::printable;
 use crate::tunnel::Endpoint;
 
-pub use credentials::{Credentials, References, Value, credentials, learn_names, references};
+pub use candidates::candidates;
+pub use credentials::{
+    Credentials, Field, Holder, Key, Note, References, Value, credentials, learn_names, login,
+};
 pub use environment::{Environment, environment, login_name};
-pub use find::{candidates, find};
+pub use find::{Location, find, locate};
+pub use outside::Outside;
 pub use protocol::Protocol;
 
 /// The kind that a database was typed with.
@@ -28,6 +45,8 @@ pub enum Workload {
     Service,
     /// `sts/`, `statefulset/`
     StatefulSet,
+    /// `deploy/`, `deployment/`
+    Deployment,
     /// `po/`, `pod/`
     Pod,
 }
@@ -39,6 +58,7 @@ impl Workload {
             Self::Service => "svc",
             Self::StatefulSet => "statefulset",
             Self::Pod => "pod",
+            Self::Deployment => "deployment",
         }
     }
 }
@@ -51,9 +71,6 @@ const OTHER_KINDS: &[&str] = &[
     "configmap",
     "cronjob",
     "daemonset",
-    "deploy",
-    "deployment",
-    "deployments",
     "ds",
     "ep",
     "endpoints",
@@ -85,14 +102,16 @@ impl FromStr for Typed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let workload = |word: &str| match word.to_ascii_lowercase().as_str() {
-            "svc" | "service" | "services" => Some(Workload::Service),
-            "sts" | "statefulset" | "statefulsets" | "statefulset.apps" | "statefulsets.apps" => {
-                Some(Workload::StatefulSet)
-            }
-            "po" | "pod" | "pods" => Some(Workload::Pod),
-            _ => None,
-        };
+        let workload =
+            |word: &str| match word.to_ascii_lowercase().as_str() {
+                "svc" | "service" | "services" => Some(Workload::Service),
+                "sts" | "statefulset" | "statefulsets" | "statefulset.apps"
+                | "statefulsets.apps" => Some(Workload::StatefulSet),
+                "deploy" | "deployment" | "deployments" | "deployment.apps"
+                | "deployments.apps" => Some(Workload::Deployment),
+                "po" | "pod" | "pods" => Some(Workload::Pod),
+                _ => None,
+            };
         let parts: Vec<&str> = text.split('/').collect();
         let (namespace, kind, name) =
             match parts[..] {
@@ -100,7 +119,7 @@ impl FromStr for Typed {
                 [kind, name] if workload(kind).is_some() => (None, workload(kind), name),
                 [kind, _] if OTHER_KINDS.contains(&kind) => {
                     return Err(format!(
-                        "a database is `svc/NAME`, `statefulset/NAME` or `pod/NAME`, not `{kind}/`"
+                        "a database is `svc/NAME`, `statefulset/NAME`, `deployment/NAME` or `pod/NAME`, not `{kind}/`"
                     ));
                 }
                 [namespace, name] => (Some(namespace), None, name),
@@ -108,7 +127,7 @@ impl FromStr for Typed {
                     (Some(namespace), workload(kind), name)
                 }
                 _ => return Err(
-                    "write `NAME`, `NAMESPACE/NAME`, or `svc/NAME`, `statefulset/NAME`, `pod/NAME`"
+                    "write `NAME`, `NAMESPACE/NAME`, or `svc/NAME`, `statefulset/NAME`, `deployment/NAME`, `pod/NAME`"
                         .into(),
                 ),
             };
@@ -179,6 +198,8 @@ pub struct Database {
     pub username: Option<String>,
     /// Where the rest of the credentials is, for those who may read it.
     pub(crate) source: credentials::Source,
+    /// What its owner should know before sharing it.
+    pub warnings: Vec<String>,
     /// When the share ends; nothing for one's own and for shares without an end.
     pub until: Option<Timestamp>,
     /// Who shared it, as they are called; nothing for one's own.
@@ -206,6 +227,7 @@ pub async fn serving(cluster: &Cluster, database: &Database) -> Result<Endpoint>
         &database.namespace,
         &endpoints,
         database.port_name.as_deref(),
+        database.port,
     )
     .ok_or_else(|| {
         Error::of(
@@ -219,18 +241,19 @@ pub async fn serving(cluster: &Cluster, database: &Database) -> Result<Endpoint>
     })
 }
 
-/// The first ready pod behind a Service, and its port by this name (or its only port).
+/// The first ready pod behind a Service, and its port by this name (or its only port, or this number where the Service has none).
 fn ready_endpoint(
     namespace: &str,
     endpoints: &Endpoints,
     port_name: Option<&str>,
+    without_ports: u16,
 ) -> Option<Endpoint> {
     endpoints.subsets.iter().flatten().find_map(|subset| {
-        let ports = subset.ports.as_ref()?;
+        let ports = subset.ports.as_deref().unwrap_or_default();
         let port = ports
             .iter()
             .find(|port| port.name.as_deref() == port_name)
-            .or_else(|| ports.first())?;
+            .or_else(|| ports.first());
         let pod = subset
             .addresses
             .iter()
@@ -240,7 +263,10 @@ fn ready_endpoint(
         Some(Endpoint {
             namespace: namespace.to_owned(),
             pod: pod.name.clone()?,
-            port: u16::try_from(port.port).ok()?,
+            port: match port {
+                Some(port) => u16::try_from(port.port).ok()?,
+                None => without_ports,
+            },
         })
     })
 }
@@ -264,6 +290,7 @@ pub(crate) fn example() -> Database {
         dbname: Some("shop".into()),
         username: Some("shop".into()),
         source: credentials::Source::default(),
+        warnings: Vec::new(),
         until: None,
         owner: None,
     }
@@ -286,6 +313,10 @@ mod tests {
             (
                 "statefulset/pg",
                 typed(None, Some(Workload::StatefulSet), "pg"),
+            ),
+            (
+                "deployment/pg",
+                typed(None, Some(Workload::Deployment), "pg"),
             ),
             ("pod/pg-0", typed(None, Some(Workload::Pod), "pg-0")),
             ("user-alice/pg", typed(Some("user-alice"), None, "pg")),
@@ -326,7 +357,7 @@ mod tests {
             {"notReadyAddresses": [{"ip": "10.0.0.1", "targetRef": {"kind": "Pod", "name": "pg-0"}}], "ports": [{"name": "pg", "port": 5432}]},
             {"addresses": [{"ip": "10.0.0.2", "targetRef": {"kind": "Pod", "name": "pg-1"}}], "ports": [{"name": "metrics", "port": 9187}, {"name": "pg", "port": 5433}]},
         ]})).expect("endpoints");
-        let found = ready_endpoint("ns", &endpoints, Some("pg"));
+        let found = ready_endpoint("ns", &endpoints, Some("pg"), 1);
         assert_eq!(
             found,
             Some(Endpoint {
@@ -335,6 +366,12 @@ mod tests {
                 port: 5433
             })
         );
-        assert_eq!(ready_endpoint("ns", &Endpoints::default(), None), None);
+        assert_eq!(ready_endpoint("ns", &Endpoints::default(), None, 1), None);
+        let headless: Endpoints = serde_json::from_value(serde_json::json!({"subsets": [
+            {"addresses": [{"ip": "10.0.0.2", "targetRef": {"kind": "Pod", "name": "pg-0"}}]},
+        ]}))
+        .expect("endpoints");
+        let found = ready_endpoint("ns", &headless, None, 5432);
+        assert_eq!(found.map(|endpoint| endpoint.port), Some(5432));
     }
 }

@@ -83,6 +83,15 @@ impl Protocol {
             .or_else(|| OTHER_PORTS.contains(&port).then_some(Self::Other))
     }
 
+    /// The port at which its servers listen where nothing else is said, if they all have the same.
+    pub fn usual_port(self) -> Option<u16> {
+        let known = KNOWN.iter().find(|(protocol, ..)| *protocol == self);
+        match known {
+            Some((_, _, [port], _)) => Some(*port),
+            _ => None,
+        }
+    }
+
     /// What the server of an image speaks; nothing for exporters, poolers and administration pages.
     pub fn of_image(image: &str) -> Option<Self> {
         let name = image.rsplit('/').next().unwrap_or_default();

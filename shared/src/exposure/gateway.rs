@@ -316,7 +316,7 @@ macro_rules! resource {
         }
     };
 }
-pub(super) use resource;
+pub(crate) use resource;
 
 resource!(HttpRoute, GROUP, "v1", "HTTPRoute", "httproutes");
 resource!(ListenerSet, GROUP, "v1", "ListenerSet", "listenersets");

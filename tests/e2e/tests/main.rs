@@ -15,6 +15,7 @@ mod idempotence;
 mod image_to_url;
 mod isolated_pods;
 mod logins;
+mod logins_of_databases;
 mod never_ends;
 mod parity;
 mod plain_kubectl;

@@ -4,6 +4,7 @@ pub mod around;
 mod credentials;
 mod form;
 mod images;
+mod line_breaks;
 mod links;
 mod policies;
 mod references;
@@ -73,10 +74,12 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
             ));
         }
     }
-    if settings.uses.is_some() {
+    if let Some(uses) = &settings.uses {
+        let is_set = |name: &str| uses.env.iter().any(|entry| entry["name"] == name);
         let shadowed = VARIABLES.iter().find(|name| {
-            settings.env.contains_key(**name)
-                || settings.secrets.contains_key(**name) && **name != "PGPASSWORD"
+            let is_given = settings.env.contains_key(**name)
+                || settings.secrets.contains_key(**name) && **name != "PGPASSWORD";
+            is_given && is_set(name)
         });
         if let Some(name) = shadowed {
             findings.push(Finding::new(
@@ -118,6 +121,7 @@ pub fn of_manifests(objects: &[Value], around: &Around) -> Vec<Finding> {
     findings.extend(policies::findings(objects, around));
     findings.extend(images::findings(objects, around));
     findings.extend(credentials::findings(objects));
+    findings.extend(line_breaks::findings(objects, around));
     findings.extend(rights::findings(objects));
     findings
 }

@@ -106,8 +106,13 @@ fn endpoints(state: &mut State, key: &Key) {
     let mut subsets = json!([]);
     // Where no pod has a port of that name, there is nothing to be reached.
     let somebody = !ready.is_empty() || !unready.is_empty();
-    if somebody && !ports.is_empty() {
-        let mut subset = json!({"ports": ports});
+    let has_none = service_ports.is_empty() && service["spec"]["clusterIP"] == "None";
+    if somebody && (has_none || !ports.is_empty()) {
+        let mut subset = if has_none {
+            json!({})
+        } else {
+            json!({"ports": ports})
+        };
         for (field, list) in [("addresses", &ready), ("notReadyAddresses", &unready)] {
             if !list.is_empty() {
                 subset[field] = json!(list);

@@ -14,6 +14,6 @@ const IMAGE: &str = "registry.example.test/shop/web:1";
 const WEB: [&str; 5] = ["web", "--image", IMAGE, "--port", "8000"];
 
 /// The usual command and more.
-fn web<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub fn web<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&WEB, more].concat()
 }

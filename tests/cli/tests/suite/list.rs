@@ -188,8 +188,8 @@ fn hostile_candidates() {
     let server = ApiServer::start();
     server.script(|request| {
         let services = json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {}, "items": [
-            {"metadata": {"name": "pg\u{1b}[31m", "namespace": "user-alice", "labels": {"cnpg.io/cluster": "\u{202e}gp"}}, "spec": {"ports": [{"port": 5432}]}},
-            {"metadata": {"name": "x\nerror: forged", "namespace": "user-alice"}, "spec": {"ports": [{"port": 5432}]}},
+            {"metadata": {"name": "pg\u{1b}[31m", "namespace": "user-alice", "labels": {"cnpg.io/cluster": "\u{202e}gp"}}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 5432}]}},
+            {"metadata": {"name": "x\nerror: forged", "namespace": "user-alice"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 5432}]}},
         ]});
         request.path.ends_with("/services").then(|| cli_tests::Response::json(200, &services))
     });

@@ -34,6 +34,7 @@ macro_rules! snapshot_all {
 
 mod awaited;
 mod connection;
+mod databases;
 mod deploy;
 mod ending;
 mod expose;

@@ -27,7 +27,7 @@ fn shown_port(session: &mut Session) -> String {
 }
 
 /// Forwards until it is ready, and stops it with Ctrl-C.
-fn ready(session: &mut Session, database: &str) -> Run {
+pub fn ready(session: &mut Session, database: &str) -> Run {
     let port = shown_port(session);
     let args = [database, "--port", &port, "-o", "json"];
     let mut running = session.spawn("proxy-db", args);
