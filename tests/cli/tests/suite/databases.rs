@@ -49,11 +49,19 @@ fn with(manifests: &str) -> (ApiServer, Session) {
     (server, session)
 }
 
+/// The name of the objects of a share with Bob.
+fn share_of(server: &ApiServer, database: &str) -> String {
+    let name = format!("share-{}-bob-", database.rsplit('/').next().unwrap());
+    let mut names = server.names("configmaps").into_iter();
+    names
+        .find(|found| found.starts_with(&name))
+        .expect("a card")
+}
+
 /// What a share of this database tells Bob to log in as.
 fn shared(server: &ApiServer, session: &Session, database: &str) -> (Run, String) {
     let run = session.share_db([database, "--with", "bob"]).success();
-    let name = format!("share-{}-bob", database.rsplit('/').next().unwrap());
-    let card = server.object("configmaps", "user-alice", &name);
+    let card = server.object("configmaps", "user-alice", &share_of(server, database));
     let told = |key: &str| card["data"][key].as_str().unwrap_or("-").to_owned();
     (run, format!("{} {}", told("username"), told("dbname")))
 }
@@ -361,7 +369,7 @@ fn how_many_requests() {
 fn names_that_others_have() {
     let shared = |server: &ApiServer, session: &Session| {
         let run = session.share_db(["stock-rw", "--with", "bob"]).success();
-        let role = server.object("roles", "user-alice", "share-stock-rw-bob");
+        let role = server.object("roles", "user-alice", &share_of(server, "stock-rw"));
         let names = role["rules"][0]["resourceNames"].clone();
         let _ = session.share_db(["revoke", "stock-rw"]).success();
         (run, names)
