@@ -3,6 +3,7 @@
 mod credentials;
 mod find;
 mod protocol;
+mod trust;
 
 use std::str::FromStr;
 
@@ -19,6 +20,7 @@ use crate::tunnel::Endpoint;
 pub use credentials::{Credentials, References, Value, credentials, learn_names, references};
 pub use find::{candidates, find};
 pub use protocol::Protocol;
+pub use trust::{Entry, NotKnown, Trust, trusts_local};
 
 /// The kind that a database was typed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ pub enum Protocol {
     Redis,
     /// `MongoDB` and what speaks like it.
     Mongodb,
-    /// What answers to HTTP: Elasticsearch, OpenSearch, `ClickHouse`.
+    /// What answers to HTTP: Elasticsearch, `OpenSearch`, `ClickHouse`.
     Http,
     /// Anything else with a TCP port.
     Other,
