@@ -8,6 +8,7 @@ mod revoke;
 mod share;
 mod shares;
 mod verify;
+mod worth;
 
 fn main() -> std::process::ExitCode {
     commons::cli::main(args::run)

@@ -21,6 +21,7 @@ use kube::ResourceExt;
 use crate::plan::{Colleague, Plan, Step, step};
 use crate::shares::{Share, TimerState};
 use crate::verify::{self, Verdict};
+use crate::worth;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -89,7 +90,10 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
     if args.dry_run.dry_run == DryRun::Server {
         return print_plan(cluster, ui, &args, &resolved);
     }
-    report(cluster, ui, &args, &resolved, &made)
+    report(cluster, ui, &args, &resolved, &made)?;
+    let with: Vec<&str> = made.iter().map(|made| made.share.with.as_str()).collect();
+    worth::tell(cluster, ui, &resolved.database, &with).await;
+    Ok(())
 }
 
 /// The command that was meant by what was taken for a database.
