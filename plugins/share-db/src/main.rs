@@ -14,6 +14,7 @@ mod selection;
 mod share;
 mod shares;
 mod verify;
+mod worth;
 
 fn main() -> std::process::ExitCode {
     commons::cli::main(args::run)

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use commons::apply;
 use commons::cli::Shield;
-use commons::database::Database;
+use commons::database::{Database, Trust};
 use commons::grant::{self, Timer, is_owned_by};
 use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result};
@@ -22,6 +22,8 @@ use crate::verify::{self, Verdict};
 /// What is to be shared, and what there is of it.
 pub struct Resolved {
     pub database: Database,
+    /// Whether the database lets in whoever comes through a tunnel; not tried in a dry run.
+    pub trust: Option<Trust>,
     /// What people call the owner, for the colleague who asks for more time.
     pub owner: String,
     /// Groups to which something is given in this namespace.

@@ -15,6 +15,7 @@ use crate::listed::Share;
 use crate::make::{Made, Resolved, pod_to_prove};
 use crate::share::ShareArgs;
 use crate::verify::Verdict;
+use crate::worth::{Worth, worth};
 
 /// Prints what would be written. Documents that could be applied by other means leave out what gives a right that is to end:
 /// a timer has its UID only once it is there, so nothing would end it.
@@ -97,7 +98,7 @@ pub fn made(
     let now = cluster.now();
     for one in made {
         who(ui, args, database, one, now)?;
-        checked(ui, &one.share, &one.verdict, database)?;
+        checked(ui, &one.share, &one.verdict, resolved)?;
         what_to_type(ui, args, database, &one.share)?;
     }
     tell(ui, args, database, made, now);
@@ -127,14 +128,22 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
 }
 
 /// What was proven, and what was not.
-fn checked(ui: &Ui, share: &Share, verdict: &Verdict, database: &Database) -> Result<()> {
+fn checked(ui: &Ui, share: &Share, verdict: &Verdict, resolved: &Resolved) -> Result<()> {
     let with = &share.with;
+    let database = &resolved.database;
     let pod = pod_to_prove(database);
+    let worth = resolved
+        .trust
+        .as_ref()
+        .map(|trust| worth(&database.name, database.protocol, trust, with));
     let listed = |rights: &[Right]| {
         let rights: Vec<String> = rights.iter().map(Right::to_string).collect();
         rights.join(", ")
     };
-    if verdict.more.is_empty() && verdict.unclear.is_empty() {
+    if let Some(Worth::Warning(line)) = &worth {
+        // Whoever runs programs in the pod has more than any question about rights would tell.
+        ui.warning(line);
+    } else if verdict.more.is_empty() && verdict.unclear.is_empty() {
         let but = match share.subject {
             // Nobody but who logs them in knows the groups of a user.
             Subject::User { .. } => format!("; by that name {with} may not"),
@@ -143,6 +152,9 @@ fn checked(ui: &Ui, share: &Share, verdict: &Verdict, database: &Database) -> Re
         ui.result(format!("Checked: {with} may forward to {pod}{but} read Secrets, exec into, list or delete pods."))?;
     } else {
         ui.result(format!("Checked: {with} may forward to {pod}."))?;
+    }
+    if let Some(Worth::Checked(line)) = &worth {
+        ui.status(line);
     }
     if !verdict.more.is_empty() {
         ui.warning(format!(

@@ -18,6 +18,7 @@ use crate::listed::{Share, Trace};
 use crate::selection::Selection;
 use crate::shares::{self, Found};
 use crate::verify;
+use crate::worth::left_behind;
 
 /// End a share now
 #[derive(Debug, clap::Args)]
@@ -279,6 +280,11 @@ fn tell_about_open_tunnels(ui: &Ui, revoked: &[Share]) {
         .iter()
         .filter_map(|share| Some((share.namespace.as_str(), share.pods.first()?.as_str())))
         .collect();
+    let left_behind: BTreeSet<String> = revoked
+        .iter()
+        .filter_map(|share| left_behind(&share.namespace, &share.database, share.lets_in?))
+        .collect();
+    left_behind.iter().for_each(|hint| ui.hint(hint));
     for (namespace, pod) in pods {
         ui.hint(format!(
             "to end open tunnels too, restart the database: `{}`",

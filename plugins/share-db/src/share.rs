@@ -3,7 +3,7 @@
 use commons::apply::{DryRun, DryRunFlags};
 use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
-use commons::database::{self, Typed};
+use commons::database::{self, Trust, Typed, trusts_local};
 use commons::error::{close_names, rights_hints};
 use commons::grant::{Term, TermFlags};
 use commons::output::OutputFlags;
@@ -97,18 +97,29 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         let mut database = database::find(cluster, &typed).await?;
         // The colleague is told as whom and where to log in; the password stays here.
         database::learn_names(cluster, &mut database).await?;
-        Ok::<_, Error>(database)
+        let trust = match args.dry_run.dry_run {
+            DryRun::None => Some(trusts_local(cluster, &database).await),
+            _ => None,
+        };
+        Ok::<_, Error>((database, trust))
     };
     let (people, database) = futures::join!(people(cluster, ui, args, &typed, term), database);
     let People {
         owner,
         groups,
-        shares,
+        mut shares,
     } = people?;
+    let (database, trust) = database?;
+    if matches!(trust, Some(Trust::LetsIn(_))) {
+        for existing in &mut shares {
+            existing.plan.lets_in(database.protocol);
+        }
+    }
     Ok(Resolved {
         owner,
         groups,
-        database: database?,
+        database,
+        trust,
         shares,
     })
 }

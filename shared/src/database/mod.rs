@@ -16,6 +16,7 @@ mod pods;
 mod port;
 mod protocol;
 mod read;
+mod trust;
 mod variables;
 
 use std::str::FromStr;
@@ -37,6 +38,7 @@ pub use environment::{Environment, environment, login_name};
 pub use find::{Location, find, locate};
 pub use outside::Outside;
 pub use protocol::Protocol;
+pub use trust::{Entry, NotKnown, Trust, trusts_local};
 
 /// The kind that a database was typed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

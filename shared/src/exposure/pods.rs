@@ -1,18 +1,16 @@
 //! What an app answers from within: its pods, asked through the tunnel, past Service, policies and controller.
 
-use std::io;
 use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Container;
-use tokio::net::{TcpListener, TcpStream};
 
 use super::port;
 use super::sameness::Likeness;
 use crate::cluster::Cluster;
 use crate::error::{Change, Error, Hint, Result};
 use crate::printable;
-use crate::tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection};
+use crate::tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection, pair};
 use crate::web::{Answer, Client, Trouble};
 
 /// How long a pod may take to answer one request.
@@ -154,19 +152,6 @@ pub fn usual(port: u16) -> Option<&'static str> {
         27017 => "MongoDB",
         _ => return None,
     })
-}
-
-/// Two ends of a connection within this process; a port for an instant, which takes nobody in but ourselves.
-async fn pair() -> io::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let near = TcpStream::connect(listener.local_addr()?).await?;
-    let own = near.local_addr()?;
-    loop {
-        let (far, from) = listener.accept().await?;
-        if from == own {
-            return Ok((near, far));
-        }
-    }
 }
 
 /// Which of these ports a pod listens on, in their order.

@@ -6,6 +6,7 @@
 //! something else.
 
 mod channels;
+mod pair;
 mod pulse;
 mod pump;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::future::Future;
 
 use tokio::net::TcpStream;
 
+pub(crate) use pair::pair;
 pub use websocket::WebSocketPerConnection;
 
 use crate::error::{Error, Kind};
