@@ -171,7 +171,7 @@ pub(super) fn behind_service(
         pods: names.into_iter().collect(),
         serving,
         lasting_names,
-        warnings,
+        warnings: [database.warnings, warnings].concat(),
         ..database
     })
 }
@@ -197,7 +197,11 @@ pub(super) fn behind_pod(namespace: &str, name: &str, pod: &Pod) -> Result<Datab
             port: port.number,
         }),
         lasting_names: controller(pod).is_none_or(|(kind, _)| kind == "StatefulSet"),
-        warnings: pods::of_nobody(pod).into_iter().collect(),
+        warnings: database
+            .warnings
+            .into_iter()
+            .chain(pods::of_nobody(pod))
+            .collect(),
         ..database
     })
 }
@@ -237,7 +241,7 @@ fn of_parts(
         dbname,
         username,
         source,
-        warnings: Vec::new(),
+        warnings: pod_spec.and_then(pods::on_the_node).into_iter().collect(),
         until: None,
         owner: None,
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, PodSpec, Service};
 use kube::ResourceExt;
 
 use crate::printable;
@@ -58,6 +58,13 @@ pub(super) fn of_nobody(pod: &Pod) -> Option<String> {
         let name = pod.name_any();
         let name = printable::line(&name);
         format!("pod `{name}` has no controller: it is not made again when it is deleted")
+    })
+}
+
+/// That a pod has no network of its own, where it is so: a tunnel enters a pod by its loopback.
+pub(super) fn on_the_node(spec: &PodSpec) -> Option<String> {
+    (spec.host_network == Some(true)).then(|| {
+        "its pod uses the node's network: a tunnel to it reaches whatever listens at 127.0.0.1 of the node".into()
     })
 }
 
