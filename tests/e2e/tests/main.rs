@@ -24,3 +24,4 @@ mod rights;
 mod second_controller;
 mod sharing;
 mod subjects;
+mod trusting_databases;
