@@ -30,7 +30,7 @@ pub(crate) const CNPG_MANAGER: &str = "docker.io/kube-commons/cnpg-manager:1.27.
 const DEBIAN: &[&str] = &[
     "--quiet",
     "--variant=minbase",
-    "--include=postgresql-15,socat,busybox-static,haproxy,lua-json",
+    "--include=postgresql-15,redis-server,socat,busybox-static,haproxy,lua-json",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -98,6 +98,17 @@ fn recipes() -> Vec<Recipe> {
                     "PGDATA=/var/lib/postgresql/data",
                 ],
                 "User": "26",
+            }),
+        ),
+        recipe(
+            "docker.io/library/redis:7",
+            LayerKind::Debian,
+            // As in the official image: no password, and connections from everywhere.
+            json!({
+                "Entrypoint": ["/usr/bin/redis-server", "--protected-mode", "no", "--save", "", "--dir", "/tmp"],
+                "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                "User": "26",
+                "ExposedPorts": {"6379/tcp": {}},
             }),
         ),
         recipe(
@@ -228,7 +239,7 @@ fn write_archive(images: &[Image], path: &Path) -> Result<()> {
     archive::write(images, BufWriter::new(file))
 }
 
-/// The Debian system that PostgreSQL and socat run in, as a layer.
+/// The Debian system that PostgreSQL, Redis and socat run in, as a layer.
 fn debian_layer(progress: &Progress) -> Result<PathBuf> {
     let key = DEBIAN
         .iter()

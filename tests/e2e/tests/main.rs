@@ -27,4 +27,5 @@ mod rights;
 mod second_controller;
 mod sharing;
 mod subjects;
+mod trusting_databases;
 mod who_may_what;
