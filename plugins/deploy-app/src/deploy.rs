@@ -28,6 +28,7 @@ use crate::resources::{self, Asked, Proposal, Resources, TooMuch};
 use crate::settings::{Change, Present, Settings, Wanted};
 use crate::uses::{self, UseInput};
 use crate::write::{self, Write, Writer, Written};
+use commons::shell::shell;
 
 /// What was read before anything is written.
 pub struct Resolved {
@@ -243,9 +244,16 @@ fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
         None => error,
     };
     error.hint(if is_range {
-        format!("see the bounds: `kubectl describe limitrange -n {namespace}`")
+        format!(
+            "see the bounds: `{}`",
+            shell("kubectl describe limitrange").in_namespace(namespace)
+        )
     } else {
-        format!("see what takes it, and end something: `kubectl describe resourcequota -n {namespace}`, `kubectl get pods -n {namespace}`")
+        format!(
+            "see what takes it, and end something: `{}`, `{}`",
+            shell("kubectl describe resourcequota").in_namespace(namespace),
+            shell("kubectl get pods").in_namespace(namespace)
+        )
     })
 }
 
@@ -317,16 +325,29 @@ fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
 fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
     let deployment: Option<&Deployment> = present.deployment.as_ref();
     apply::refuse_foreign(deployment, cluster.manager()).map_err(|error| {
-        let (namespace, here) = (cluster.namespace(), cluster.here());
+        let from_files =
+            shell("kubectl deploy-app -f FILE --image IMAGE").option("-n", cluster.named());
         if deployment.is_some_and(is_from_files) {
             return Error::of(error.kind(), format!("{name} was deployed from files"))
-                .hint(format!("deploy them again: `kubectl deploy-app -f FILE --image IMAGE{here}`"));
+                .hint(format!("deploy them again: `{from_files}`"));
         }
         error
             .without_hints()
-            .hint(format!("to change its image: `kubectl set image deployment/{name} '*=IMAGE' -n {namespace}`"))
-            .hint(format!("if you have its manifests: `kubectl deploy-app -f FILE --image IMAGE{here}`"))
-            .hint(format!("to make another app: `kubectl deploy-app {name}-2 --image IMAGE{here}`"))
+            .hint(format!(
+                "to change its image: `{}`",
+                shell("kubectl set image")
+                    .arg(format!("deployment/{name}"))
+                    .then("'*=IMAGE'")
+                    .in_namespace(cluster.namespace())
+            ))
+            .hint(format!("if you have its manifests: `{from_files}`"))
+            .hint(format!(
+                "to make another app: `{}`",
+                shell("kubectl deploy-app")
+                    .arg(format!("{name}-2"))
+                    .then("--image IMAGE")
+                    .option("-n", cluster.named())
+            ))
     })
 }
 
@@ -341,8 +362,9 @@ fn refuse_not_used(name: &str, now: Option<&Settings>, typed: &str) -> Result<()
             printable::short(typed, 80)
         ))
         .hint(format!(
-            "it uses `{0}`: `--use {0}-`",
-            printable::word(&used.database)
+            "it uses `{}`: `{}`",
+            printable::line(&used.database),
+            shell("--use").arg(format!("{}-", used.database))
         ))),
         None => Err(Error::usage(format!("{name} uses no database"))),
     }
@@ -397,25 +419,33 @@ async fn refuse_to_cut_off(cluster: &Cluster, plan: &Plan, before: u16) -> Resul
             &plan.name,
             before,
             plan.settings.port,
-            &cluster.here(),
+            cluster.named(),
         )),
         None => Ok(()),
     }
 }
 
-fn cut_off(url: &str, name: &str, before: u16, port: Option<u16>, here: &str) -> Error {
+fn cut_off(url: &str, name: &str, before: u16, port: Option<u16>, here: Option<&str>) -> Error {
     let error = Error::new(format!(
         "{} leads to port {before} of {name}, and would answer no more",
         printable::short(url, 200)
     ));
-    let close = format!("`kubectl expose-app remove {name}{here}`");
+    let close = shell("kubectl expose-app remove")
+        .arg(name)
+        .option("-n", here);
     match port {
         Some(port) => error
             .hint(format!(
-                "to move the address along: `kubectl deploy-app {name} --port {port} --expose{here}`"
+                "to move the address along: `{}`",
+                shell("kubectl deploy-app")
+                    .arg(name)
+                    .then("--port")
+                    .arg(port)
+                    .then("--expose")
+                    .option("-n", here)
             ))
-            .hint(format!("to close it: {close}")),
-        None => error.hint(format!("close the address first: {close}")),
+            .hint(format!("to close it: `{close}`")),
+        None => error.hint(format!("close the address first: `{close}`")),
     }
 }
 
@@ -585,7 +615,7 @@ mod tests {
 
     #[test]
     fn an_address_is_not_cut_off() {
-        let error = cut_off("https://web.kub.test", "web", 8000, Some(9000), " -n a");
+        let error = cut_off("https://web.kub.test", "web", 8000, Some(9000), Some("a"));
         assert_eq!(
             error.message(),
             "https://web.kub.test leads to port 8000 of web, and would answer no more"
@@ -597,7 +627,7 @@ mod tests {
                 "to close it: `kubectl expose-app remove web -n a`"
             ]
         );
-        let error = cut_off("https://web.kub.test", "web", 8000, None, "");
+        let error = cut_off("https://web.kub.test", "web", 8000, None, None);
         assert_eq!(
             error.hints(),
             ["close the address first: `kubectl expose-app remove web`"]

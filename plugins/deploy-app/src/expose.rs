@@ -9,6 +9,7 @@ use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 
 use crate::words;
+use commons::shell::{Shell, shell};
 
 /// An address that was found free and is to be made.
 pub struct Exposure {
@@ -33,7 +34,7 @@ pub async fn resolve(
     };
     let resolved = exposure::resolve(cluster, backend, &options)
         .await
-        .map_err(|error| words::before_app(error, &backend.name, &cluster.here()))?;
+        .map_err(|error| words::before_app(error, &backend.name, cluster.named()))?;
     Ok(Exposure {
         resolved,
         applied: Applied::default(),
@@ -92,7 +93,7 @@ impl Exposure {
 
     fn warn(&self, cluster: &Cluster, ui: &Ui, warnings: &[Error]) {
         for warning in warnings {
-            ui.warn(&words::of_app(warning.clone(), self.app(), &cluster.here()));
+            ui.warn(&words::of_app(warning.clone(), self.app(), cluster.named()));
         }
     }
 
@@ -113,11 +114,14 @@ impl Exposure {
         ui.warning(format!(
             "everybody can open this address, without an account of the cluster: {reason}"
         ));
-        ui.hint(format!(
-            "to close it: `kubectl expose-app remove {}{}`",
-            self.app(),
-            cluster.here()
-        ));
+        ui.hint(format!("to close it: `{}`", self.close(cluster)));
+    }
+
+    /// The command that closes it.
+    fn close(&self, cluster: &Cluster) -> Shell {
+        shell("kubectl expose-app remove")
+            .arg(self.app())
+            .option("-n", cluster.named())
     }
 
     /// The URL, as it will be.
@@ -135,7 +139,6 @@ impl Exposure {
     /// # Errors
     /// Which step of the way does not work; [`Kind::Signal`], after which all stays.
     pub async fn prove(&self, cluster: &Cluster, ui: &Ui, interrupt: &Interrupt) -> Result<String> {
-        let here = cluster.here();
         let shield = interrupt.shield();
         let mut tries = Tries::default();
         let mut again: Option<Self> = None;
@@ -194,7 +197,11 @@ impl Exposure {
             let next = next.map_err(|error| match error.kind() {
                 Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: {without}")),
                 _ => error.context(without).without_hints().hint(format!(
-                    "take another host: `kubectl deploy-app {app} --expose NAME{here}`"
+                    "take another host: `{}`",
+                    shell("kubectl deploy-app")
+                        .arg(&app)
+                        .then("--expose NAME")
+                        .option("-n", cluster.named())
                 )),
             })?;
             let written = shield
@@ -215,10 +222,10 @@ impl Exposure {
 
     /// A failed proof, in the words of this command.
     async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
-        let (app, here) = (self.app(), cluster.here());
-        let error = words::of_app(error, app, &here);
+        let app = self.app();
+        let error = words::of_app(error, app, cluster.named());
         self.back_to_before(cluster, error).await.unwrap_or_else(|error| {
-            error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
+            error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `{}`", self.close(cluster)))
         })
     }
 }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
+use commons::shell::shell;
 use commons::{Error, Result, Ui, printable};
 use secrecy::{ExposeSecret, SecretSlice};
 
@@ -287,8 +288,12 @@ impl InputFlags {
         {
             return Err(Error::usage(format!("the value of secret `{name}` must not stand in the command"))
                 .caused_by("other users of this machine can read it there, and it stays in the shell's history")
-                .hint(format!("be asked for it: `--secret {name}`"))
-                .hint(format!("or from a file: `--secret {name}=@FILE`; or from standard input: `--secret {name}=-`")));
+                .hint(format!("be asked for it: `{}`", shell("--secret").arg(name)))
+                .hint(format!(
+                    "or from a file: `{}`; or from standard input: `{}`",
+                    shell("--secret").arg(format!("{name}=@FILE")),
+                    shell("--secret").arg(format!("{name}=-"))
+                )));
         }
         if let Some(SecretInput::Misnamed(start)) = self
             .secret
@@ -367,7 +372,11 @@ impl InputFlags {
                     name,
                     ui.secret(
                         name,
-                        &format!("give its value by a file or standard input: `--secret {name}=@FILE`, `--secret {name}=-`"),
+                        &format!(
+                            "give its value by a file or standard input: `{}`, `{}`",
+                            shell("--secret").arg(format!("{name}=@FILE")),
+                            shell("--secret").arg(format!("{name}=-"))
+                        ),
                     )?
                     .expose_secret()
                     .as_bytes()

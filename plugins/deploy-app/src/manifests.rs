@@ -1,5 +1,6 @@
 //! `deploy-app -f`: manifests that people keep, checked, applied, waited for and explained.
 
+use commons::shell::shell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -128,8 +129,10 @@ fn paths(file: &str) -> Result<Vec<PathBuf>> {
     if file.starts_with("http://") || file.starts_with("https://") {
         return Err(
             Error::usage("manifests are read from files, not from addresses").hint(format!(
-                "look at it first, then: `curl -fsSL {} | kubectl deploy-app -f -`",
-                printable::word(file)
+                "look at it first, then: `{}`",
+                shell("curl -fsSL")
+                    .arg(file)
+                    .then("| kubectl deploy-app -f -")
             )),
         );
     }
@@ -140,8 +143,10 @@ fn paths(file: &str) -> Result<Vec<PathBuf>> {
     if path.join("kustomization.yaml").exists() || path.join("kustomization.yml").exists() {
         return Err(
             Error::usage(format!("`{shown}` is a kustomization")).hint(format!(
-                "build it first: `kubectl kustomize {} | kubectl deploy-app -f -`",
-                printable::word(file)
+                "build it first: `{}`",
+                shell("kubectl kustomize")
+                    .arg(file)
+                    .then("| kubectl deploy-app -f -")
             )),
         );
     }
@@ -248,7 +253,10 @@ fn refuse_other_namespaces(objects: &[Value], namespace: &str) -> Result<()> {
         return Ok(());
     };
     let how = if names::is_name(other) {
-        format!("if that is meant: `-n {other}`; else remove `metadata.namespace` from the files")
+        format!(
+            "if that is meant: `{}`; else remove `metadata.namespace` from the files",
+            shell("-n").arg(other)
+        )
     } else {
         "remove `metadata.namespace` from the files".to_owned()
     };
@@ -330,9 +338,8 @@ fn set_images(objects: &mut [Value], images: &[String]) -> Result<Vec<String>> {
                 ))
                 .caused_by(format!("there are: {}", choices()))
                 .hint(format!(
-                    "name it: `--image {}={}`",
-                    names[0],
-                    printable::short(image, 120)
+                    "name it: `{}`",
+                    shell("--image").arg(format!("{}={image}", names[0]))
                 )),
             });
         }
@@ -552,17 +559,15 @@ fn explain_immutable(error: Error, objects: &[Value], namespace: &str) -> Error 
     let meant = objects
         .iter()
         .find(|object| says(&format!("{} `{}`", kind(object), documents::name(object))));
-    let what = meant.map_or_else(
-        || "-f FILE".to_owned(),
-        |object| {
-            format!(
-                "{} {}",
-                kind(object),
-                printable::word(documents::name(object))
-            )
-        },
-    );
-    error.hint(format!("that field cannot be changed: delete the object first, `kubectl delete {what} -n {namespace}`, then run the command again"))
+    let delete = shell("kubectl delete");
+    let delete = match meant {
+        Some(object) => delete.arg(kind(object)).arg(documents::name(object)),
+        None => delete.then("-f FILE"),
+    };
+    error.hint(format!(
+        "that field cannot be changed: delete the object first, `{}`, then run the command again",
+        delete.in_namespace(namespace)
+    ))
 }
 
 fn print_plan(ui: &Ui, way: &Way, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
@@ -656,11 +661,13 @@ fn stays(error: Error, files: &[String], namespace: &str, is_new: bool) -> Error
     if !is_new || files.iter().any(|file| file == "-") {
         return error;
     }
-    let files: Vec<String> = files
-        .iter()
-        .map(|file| format!("-f {}", printable::word(file)))
-        .collect();
-    error.hint(format!("all of it stays, to be looked at or corrected; to remove it: `kubectl delete {} -n {namespace}`", files.join(" ")))
+    let delete = files.iter().fold(shell("kubectl delete"), |delete, file| {
+        delete.then("-f").arg(file)
+    });
+    error.hint(format!(
+        "all of it stays, to be looked at or corrected; to remove it: `{}`",
+        delete.in_namespace(namespace)
+    ))
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -147,6 +147,11 @@ impl Cluster {
         }
     }
 
+    /// The namespace that a command in a hint needs to name to be about the same one: nothing where none was named.
+    pub fn named(&self) -> Option<&str> {
+        self.is_named.then_some(self.namespace.as_str())
+    }
+
     /// The kubeconfig's context; `the pod's ServiceAccount` inside a cluster.
     pub fn context(&self) -> &str {
         &self.connection.context

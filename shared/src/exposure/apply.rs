@@ -22,6 +22,7 @@ use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Kind, Result};
 use crate::grant::{self, Term};
 use crate::json;
+use crate::shell::shell;
 
 /// What became of an exposure's objects, as far as writing them has come.
 #[derive(Default)]
@@ -650,11 +651,16 @@ pub async fn take_back(
     match (left.is_empty(), put_back) {
         (true, true) => None,
         (false, _) => Some(format!(
-            "something of it may be left; remove it: `kubectl delete {} {name} --ignore-not-found -n {namespace}`",
-            left.join(",")
+            "something of it may be left; remove it: `{}`",
+            shell("kubectl delete")
+                .arg(left.join(","))
+                .arg(name)
+                .then("--ignore-not-found")
+                .in_namespace(namespace)
         )),
         (true, false) => Some(format!(
-            "the address was changed and could not be changed back; look: `kubectl expose-app list -n {namespace}`"
+            "the address was changed and could not be changed back; look: `{}`",
+            shell("kubectl expose-app list").in_namespace(namespace)
         )),
     }
 }

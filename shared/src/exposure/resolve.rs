@@ -22,6 +22,7 @@ use crate::apply::{is_ours, refuse_foreign};
 use crate::cluster::{Cluster, Right};
 use crate::error::{Error, Hint, Kind, Result, rights_hints};
 use crate::grant::Timer;
+use crate::shell::shell;
 use crate::web::{Certificate, Lookup, Trouble};
 use crate::{network, printable};
 
@@ -174,7 +175,13 @@ async fn resolve_within(
     if let (Tls::Secret(secret), Some(_)) = (&tls, &options.tls) {
         match cluster.get::<Secret>(namespace, secret).await {
             Err(error) if error.kind() == Kind::NotFound => {
-                return Err(error.hint(format!("make it from a certificate and its key: `kubectl create secret tls {secret} --cert=FILE --key=FILE -n {namespace}`")));
+                return Err(error.hint(format!(
+                    "make it from a certificate and its key: `{}`",
+                    shell("kubectl create secret tls")
+                        .arg(secret)
+                        .then("--cert=FILE --key=FILE")
+                        .in_namespace(namespace)
+                )));
             }
             // Whoever may not read it may use it all the same.
             _ => {}
@@ -259,8 +266,11 @@ async fn resolve_within(
             backend.reference
         ))
         .hint(format!(
-            "give them one: `kubectl label {} app={} -n {namespace}`",
-            backend.reference, backend.name
+            "give them one: `{}`",
+            shell("kubectl label")
+                .arg(&backend.reference)
+                .arg(format!("app={}", backend.name))
+                .in_namespace(namespace)
         )));
     }
     refuse_without_rights(&plan, &lacking)?;
@@ -282,8 +292,10 @@ async fn resolve_within(
         ))
         .hint(another_host("NAME"))
         .hint(format!(
-            "or delete that one: `kubectl delete {} -n {namespace}`",
-            other.of.replace('/', " ")
+            "or delete that one: `{}`",
+            shell("kubectl delete")
+                .args(other.of.split('/'))
+                .in_namespace(namespace)
         )));
     }
     let fresh = found.host().as_ref() != Some(&plan.host);
@@ -314,7 +326,7 @@ async fn resolve_within(
     {
         return Err(Error::new(format!("the name {} does not exist", plan.host))
             .caused_by("DNS knows no address for it")
-            .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", &["--host NAME"])));
+            .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", ["--host NAME"])));
     }
     let mut present = present;
     let looked = tokio::time::Instant::now();
@@ -352,7 +364,7 @@ async fn resolve_within(
 
 /// The hint to take another host: its name.
 pub fn another_host(name: &str) -> Hint {
-    Hint::flags("take another host", &[&format!("--host {name}")])
+    Hint::flags("take another host", [shell("--host").arg(name)])
 }
 
 /// The refusal of a host at which somebody else answers: `how`, a phrase.
@@ -364,7 +376,7 @@ fn is_taken_by(host: &str, how: &str) -> Error {
         )))
         .hint(Hint::flags(
             "if it is yours in another namespace, and this address is to win",
-            &["--take"],
+            ["--take"],
         ))
 }
 
@@ -606,8 +618,10 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
             backend.reference
         ))
         .hint(format!(
-            "close it first: `kubectl expose-app remove {app} -n {}`",
-            backend.namespace
+            "close it first: `{}`",
+            shell("kubectl expose-app remove")
+                .arg(app)
+                .in_namespace(&backend.namespace)
         ))),
         _ => Ok(()),
     }
@@ -686,7 +700,7 @@ fn host_and_way(
                     )
                     .hint(Hint::flags(
                         "name the one that the platform's documentation tells",
-                        &["--parent NAMESPACE/GATEWAY"],
+                        ["--parent NAMESPACE/GATEWAY"],
                     )));
                 }
             }
@@ -882,7 +896,7 @@ pub(super) fn policy(
         ))
         .hint(Hint::flags(
             "if it cannot reach them, name its namespace",
-            &["--controller NAMESPACE"],
+            ["--controller NAMESPACE"],
         ))
     };
     let peers = match controller {
@@ -959,7 +973,7 @@ async fn admit(
                 warnings.push(Error::new("the cluster has no default ingress class").hint(
                     Hint::flags(
                         "if nothing answers at the address, name the class",
-                        &["--class NAME"],
+                        ["--class NAME"],
                     ),
                 ));
             }
