@@ -215,7 +215,7 @@ fn clean(object: &mut Value) {
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in OF_THE_SERVER {
             metadata.remove(field);
         }
@@ -367,17 +367,18 @@ fn positions<T>(all: &[T], fits: impl Fn(&T) -> bool) -> Vec<usize> {
         .collect()
 }
 
-/// The images of an object's containers, by the container's name.
+/// The images of an object's containers, by the container's name. A file may hold anything in any field: what is not as it should
+/// be has none, and the cluster says why.
 fn images_of(object: &mut Value) -> Vec<(String, &mut Value)> {
     let pod = match object["kind"].as_str() {
-        Some("Pod") => &mut object["spec"],
+        Some("Pod") => "/spec",
         Some("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job") => {
-            &mut object["spec"]["template"]["spec"]
+            "/spec/template/spec"
         }
-        Some("CronJob") => &mut object["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+        Some("CronJob") => "/spec/jobTemplate/spec/template/spec",
         _ => return Vec::new(),
     };
-    let Some(pod) = pod.as_object_mut() else {
+    let Some(pod) = object.pointer_mut(pod).and_then(Value::as_object_mut) else {
         return Vec::new();
     };
     pod.iter_mut()
@@ -501,10 +502,23 @@ fn note_configuration(document: &mut Value, before: &Value, changed: &[&Value]) 
         (true, Some(has)) => has.to_owned(),
         (true, None) => return,
     };
-    if let Some(template) = document["spec"]["template"].as_object_mut() {
-        let metadata = template.entry("metadata").or_insert_with(|| json!({}));
-        metadata["annotations"][CONFIG_HASH] = note.into();
+    let annotations = document
+        .pointer_mut("/spec/template")
+        .and_then(|template| within(template, "metadata"))
+        .and_then(|metadata| within(metadata, "annotations"))
+        .and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations {
+        annotations.insert(CONFIG_HASH.to_owned(), note.into());
     }
+}
+
+/// A field of an object, which becomes an object where it is missing or empty; nothing where it is a field of none.
+fn within<'a>(object: &'a mut Value, field: &str) -> Option<&'a mut Value> {
+    let value = object.as_object_mut()?.entry(field).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!({});
+    }
+    Some(value)
 }
 
 /// Lets the server check all of it before anything is written, so that no half is. What only fails because it needs another
@@ -789,6 +803,86 @@ mod tests {
             "it stays, so nothing restarts"
         );
         assert_eq!(noted(&before, &[written(Outcome::Configured, "9")]), "9");
+    }
+
+    /// Objects with something else in the place of each field on the way to an image.
+    fn odd() -> Vec<Value> {
+        let odd = [
+            json!("hello"),
+            json!([1]),
+            json!(7),
+            json!(true),
+            Value::Null,
+            json!({}),
+            json!({"a": {"b": 1}}),
+        ];
+        let kinds = [
+            "Pod",
+            "Deployment",
+            "StatefulSet",
+            "Job",
+            "CronJob",
+            "ConfigMap",
+        ];
+        let places = [
+            "/spec",
+            "/spec/template",
+            "/spec/template/metadata",
+            "/spec/template/metadata/annotations",
+            "/spec/template/spec",
+            "/spec/template/spec/containers",
+            "/spec/template/spec/containers/0",
+            "/spec/template/spec/containers/0/image",
+            "/spec/template/spec/containers/0/name",
+            "/spec/jobTemplate",
+            "/spec/jobTemplate/spec",
+            "/spec/jobTemplate/spec/template",
+            "/metadata/annotations",
+            "/metadata/labels",
+            "/status",
+        ];
+        let mut whole = deployment("web", &[("web", "web:1")]);
+        whole["metadata"] = json!({"name": "web", "annotations": {}, "labels": {}});
+        whole["spec"]["template"]["metadata"] = json!({"annotations": {}});
+        whole["spec"]["jobTemplate"] = json!({"spec": {"template": {"spec": {}}}});
+        let mut objects = Vec::new();
+        for kind in kinds {
+            for place in places {
+                for value in &odd {
+                    let mut object = whole.clone();
+                    object["kind"] = kind.into();
+                    if let Some(there) = object.pointer_mut(place) {
+                        there.clone_from(value);
+                        objects.push(object);
+                    }
+                }
+            }
+        }
+        objects
+    }
+
+    #[test]
+    fn odd_objects_are_left_to_the_cluster() {
+        let config = Written {
+            outcome: Outcome::Configured,
+            object: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "resourceVersion": "7"}}),
+        };
+        let odd = odd();
+        assert!(odd.len() > 300, "{}", odd.len());
+        for object in odd {
+            for image in ["web:2", "web=web:2"] {
+                let mut changed = [object.clone()];
+                let _ = set_images(&mut changed, &[image.into()]);
+            }
+            let mut cleaned = object.clone();
+            clean(&mut cleaned);
+            let _ = (rank(&object), shown(&object));
+            let _ = refuse_other_namespaces(std::slice::from_ref(&object), "a");
+            let _ = changed_configuration(&object, std::slice::from_ref(&config));
+            let mut noted = object.clone();
+            note_configuration(&mut noted, &object, &[&config.object]);
+            let _ = explain_immutable(Error::new("field is immutable"), &[object], "a");
+        }
     }
 
     #[test]

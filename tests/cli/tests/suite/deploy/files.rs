@@ -284,6 +284,28 @@ fn images() {
 }
 
 /// Somebody else manages a field; somebody else's namespace; somebody with other rights.
+/// Something else in the place of what leads to an image.
+#[test]
+fn images_of_nothing() {
+    let platform = Platform::new();
+    let alice = &platform.alice;
+    let odd = [
+        "spec: hello",
+        "spec: [1]",
+        "spec: 7",
+        "spec: ~",
+        "spec: {template: hello}",
+        "spec: {template: {metadata: hello, spec: {containers: {web: 1}}}}",
+    ];
+    let run = |spec: &str| {
+        let object =
+            format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: x}}\n{spec}\n");
+        alice.write("app.yaml", object);
+        alice.run("deploy-app", ["-f", "app.yaml", "--image", "web:1"])
+    };
+    snapshot_all!(odd.map(run));
+}
+
 #[test]
 fn others() {
     let platform = Platform::for_web();
