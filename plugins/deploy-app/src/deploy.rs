@@ -83,7 +83,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
     drop(shield);
     tell();
     if way.dry_run == DryRun::Server {
-        let address = exposure.map(|exposure| exposure.objects(way.dry_run));
+        let address = exposure.map(|exposure| exposure.objects(ui, &way));
         return print::written(ui, &way, &written, address.transpose()?);
     }
     report(cluster, ui, interrupt, &by_name, &resolved, &written).await
@@ -594,7 +594,7 @@ fn print_plan(ui: &Ui, way: &Way, resolved: &Resolved) -> Result<()> {
         add(document, before.as_ref());
     }
     if let Some(exposure) = exposure {
-        objects.extend(exposure.objects(way.dry_run)?);
+        objects.extend(exposure.objects(ui, way)?);
     }
     if let Some(secret) = plan
         .secret(false)

@@ -8,6 +8,7 @@ use commons::exposure::{self, Applied, Backend, MANAGER, Options, Outcome, Resol
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 
+use crate::flags::Way;
 use crate::words;
 use commons::shell::{Shell, shell};
 
@@ -46,8 +47,8 @@ impl Exposure {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn objects(&self, dry_run: DryRun) -> Result<Vec<PlannedObject>> {
-        exposure::objects(&self.resolved, dry_run)
+    pub fn objects(&self, ui: &Ui, way: &Way) -> Result<Vec<PlannedObject>> {
+        exposure::objects(ui, &self.resolved, way.output.output, way.dry_run)
     }
 
     /// Makes it.
@@ -238,12 +239,16 @@ pub async fn urls(
     cluster: &Cluster,
     namespace: Option<&str>,
 ) -> Result<BTreeMap<(String, String), String>> {
-    let all = exposure::all(cluster, namespace).await?;
-    let of_deployments = all.into_iter().filter_map(|exposure| {
+    Ok(by_app(&exposure::all(cluster, namespace).await?))
+}
+
+/// Addresses by namespace and app.
+pub fn by_app(all: &[exposure::Exposure]) -> BTreeMap<(String, String), String> {
+    let of_deployments = all.iter().filter_map(|exposure| {
         let app = exposure.app.strip_prefix("deployment/")?.to_owned();
-        Some(((exposure.namespace, app), exposure.url))
+        Some(((exposure.namespace.clone(), app), exposure.url.clone()))
     });
-    Ok(of_deployments.collect())
+    of_deployments.collect()
 }
 
 /// Removes the address of an app, if it has one of ours; a change line for each object.

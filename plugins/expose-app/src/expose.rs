@@ -496,11 +496,9 @@ fn print_plan(
     if let (Some(checked), None) = (checked, args.output.output) {
         return checked.lines().iter().try_for_each(|line| ui.result(line));
     }
-    apply::print_objects(
-        ui,
-        args.output.output,
-        &exposure::objects(resolved, args.dry_run.dry_run)?,
-    )
+    let format = args.output.output;
+    let objects = exposure::objects(ui, resolved, format, args.dry_run.dry_run)?;
+    apply::print_objects(ui, format, &objects)
 }
 
 /// The address alone goes to standard output.
@@ -545,6 +543,7 @@ async fn report(
         .into_iter()
         .filter(|exposure| exposure.object == plan.name)
         .collect();
+    exposure::warn_of_endless(ui, &own);
     if args.output.output.is_some() {
         return output::list(ui, args.output.output, &own, "");
     }

@@ -1,5 +1,7 @@
 //! The exposures that there are, and their removal.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -9,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use serde::Serialize;
 
+use super::ending::{self, Ending};
 use super::gateway::{HttpRoute, ListenerSet};
 use super::plan::{HOST, TLS, app_of};
 use super::tls::{CLUSTER_ISSUER, ISSUER, Tls};
@@ -17,9 +20,11 @@ use super::{MANAGER, certificate};
 use crate::apply::{DryRun, MANAGED_BY, Outcome, change_line, is_ours};
 use crate::cluster::Cluster;
 use crate::duration;
-use crate::error::{Kind, Result};
-use crate::grant::Timer;
+use crate::error::{Error, Kind, Result};
 use crate::output::{Columns, Listed};
+use crate::printable;
+use crate::shell::shell;
+use crate::ui::Ui;
 use crate::web::Trouble;
 
 /// Whether an address answers.
@@ -57,9 +62,18 @@ pub struct Exposure {
     /// When it ends by itself; never where there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The time for which it was asked: `8h`; nothing where no end was asked for.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<String>,
+    /// Why it is open though it was to end: nothing ends it, or its time is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlives: Option<&'static str>,
     /// What was found when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// When it ends.
+    #[serde(skip)]
+    pub ending: Ending,
     /// What is left of its time, in words.
     #[serde(skip)]
     pub left: Option<String>,
@@ -95,10 +109,11 @@ impl Exposure {
         let tls = annotation(TLS).unwrap_or_else(|| "wildcard".into());
         let scheme = tls.parse::<Tls>().map_or("https", |tls| tls.scheme());
         let object = metadata.name.clone()?;
-        let timer = jobs
-            .iter()
-            .find(|job| job.name_any() == object)
-            .map(Timer::of);
+        let ending = Ending::of(metadata, jobs, now);
+        let until = match ending {
+            Ending::Until(until) => Some(until),
+            _ => None,
+        };
         Some(Self {
             url: format!("{scheme}://{host}"),
             app: app_of(metadata).unwrap_or_default().to_owned(),
@@ -107,11 +122,18 @@ impl Exposure {
             resource: resource.to_owned(),
             class,
             tls,
-            until: timer.as_ref().and_then(Timer::until),
-            left: timer
-                .as_ref()
-                .and_then(|timer| timer.left(now))
-                .map(duration::rough),
+            until,
+            lasts: ending::asked(metadata).map(|lasts| printable::short(lasts, 20)),
+            outlives: match ending {
+                Ending::Never(why) => Some(why),
+                Ending::Over => Some("its time is over"),
+                Ending::Until(_) | Ending::Forever => None,
+            },
+            left: until.map(|until| {
+                let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                duration::rough(left)
+            }),
+            ending,
             state: None,
             service,
             host,
@@ -135,6 +157,15 @@ impl Exposure {
         };
         [self.app.as_str(), app, &self.host, &self.url, &self.object].contains(&typed)
             || same_kind()
+    }
+
+    /// By what it is named in a command: its app, or where that is unknown its host.
+    fn called(&self) -> &str {
+        if self.app.is_empty() {
+            &self.host
+        } else {
+            &self.app
+        }
     }
 
     /// Asks whether it answers; where it does not, whether there is a pod to answer.
@@ -223,7 +254,12 @@ impl Listed for Exposure {
             until
                 .map(|until| until.strftime("%Y-%m-%d").to_string())
                 .unwrap_or_default(),
-            self.left.clone().unwrap_or_else(|| "never".into()),
+            match (&self.ending, &self.left) {
+                (Ending::Over, _) => "over".into(),
+                (Ending::Never(_), _) => "never ends".into(),
+                (_, Some(left)) => left.clone(),
+                (_, None) => "never".into(),
+            },
         ];
         if columns.wide {
             cells.extend([
@@ -314,6 +350,29 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Expos
     let mut all: Vec<Exposure> = of_ingresses.chain(of_routes).collect();
     all.sort_by(|a, b| (&a.namespace, &a.url).cmp(&(&b.namespace, &b.url)));
     Ok(all)
+}
+
+/// Warns of addresses that are open though they were to end, with what helps.
+pub fn warn_of_endless<'a>(ui: &Ui, exposures: impl IntoIterator<Item = &'a Exposure>) {
+    for exposure in exposures {
+        let Some(why) = exposure.outlives else {
+            continue;
+        };
+        let Exposure { url, lasts, .. } = exposure;
+        let what = match (&exposure.ending, lasts) {
+            (Ending::Over, _) => format!("{url} has ended, and is still there"),
+            (_, Some(lasts)) => format!("{url} was to end after {lasts}, and never ends"),
+            (_, None) => format!("{url} was to end, and never ends"),
+        };
+        let close = shell("kubectl expose-app remove")
+            .arg(exposure.called())
+            .in_namespace(&exposure.namespace);
+        ui.warn(
+            &Error::new(what)
+                .caused_by(why)
+                .hint(format!("close it: `{close}`")),
+        );
+    }
 }
 
 /// Removes what an exposure of this object name consists of, if it is ours: a line for each object, as kubectl prints them.

@@ -275,6 +275,7 @@ fn plan(address: &Address, ingress: &Ingress, backend: &Backend, port: &port::Po
         new_service: None,
         policy: None,
         term: None,
+        lasts: None,
         secret_name: secret_of(ingress, &address.host),
     }
 }

@@ -8,7 +8,6 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy, NetworkPolicyPeer
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 
-use super::certificate;
 use super::gateway::{HttpRoute, ListenerSet, ParentRef};
 use super::host;
 use super::judge::taken;
@@ -18,13 +17,14 @@ use super::port::{self, Choice};
 use super::tls::Tls;
 use super::visit::{Nobody, Visitor, is_taken, phrase, two_randoms};
 use super::{Backend, Options};
+use super::{certificate, ending};
 use crate::apply::{is_ours, refuse_foreign};
 use crate::cluster::{Cluster, Right};
 use crate::error::{Error, Hint, Kind, Result, rights_hints};
-use crate::grant::Timer;
+use crate::grant::{Term, Timer};
 use crate::shell::shell;
 use crate::web::{Certificate, Lookup, Trouble};
-use crate::{network, printable};
+use crate::{duration, network, printable};
 
 /// How long a controller may serve what is gone already: Traefik gathers changes for two seconds.
 const LETTING_GO: Duration = Duration::from_millis(2500);
@@ -258,6 +258,7 @@ async fn resolve_within(
         new_service,
         policy,
         term: options.term,
+        lasts: lasts(options.term, &found),
         secret_name: None,
     };
     if backend.selector.is_empty() && (plan.new_service.is_some() || plan.policy.is_some()) {
@@ -630,6 +631,19 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
 /// Whether the API has `ListenerSets`, and we may see them; one that is not there is answered like a kind that is not there.
 async fn serves_listener_sets(cluster: &Cluster, namespace: &str) -> bool {
     cluster.list::<ListenerSet>(namespace, "").await.is_ok()
+}
+
+/// The time for which an address is asked: what is said now, or else what was said before.
+fn lasts(term: Option<Term>, found: &Found) -> Option<String> {
+    match term {
+        Some(Term::For(duration)) => Some(duration::exact(duration)),
+        Some(Term::Forever) => None,
+        None => {
+            let of_ingress = found.ingress.as_ref().map(|ingress| &ingress.metadata);
+            let of_route = found.route.as_ref().map(|route| &route.metadata);
+            ending::asked(of_ingress.or(of_route)?).map(str::to_owned)
+        }
+    }
 }
 
 fn target_of(service: &Service) -> Option<u16> {
