@@ -93,6 +93,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
 async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -> Result<Resolved> {
     let ByName { name, args, .. } = by_name;
     let namespace = cluster.namespace();
+    let is_dry = by_name.way.dry_run != DryRun::None;
     let uses = async {
         match &args.uses {
             Some(UseInput::Database(typed)) => uses::find(cluster, name, typed).await.map(Some),
@@ -101,8 +102,8 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
     };
     let image = async {
         match args.image.first() {
-            Some(image) => look_up(image).await,
-            None => ImageFacts::default(),
+            Some(image) if !is_dry => look_up(cluster, image).await,
+            _ => ImageFacts::default(),
         }
     };
     let (documents, rules, uses, image) = futures::join!(
@@ -136,6 +137,15 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
     if args.command && args.words.is_empty() && now.is_none() {
         return Err(Error::usage("what is it to run? nothing stands after `--`")
             .hint("for example: `--command -- python app.py`"));
+    }
+    if is_dry && let Some(image) = args.image.first() {
+        if now.is_none() && args.port.is_none() {
+            return Err(port_unknown());
+        }
+        ui.status(format!(
+            "not checked in a dry run: what the registry says of {}",
+            printable::line(image)
+        ));
     }
     let (mut inputs, mut notes) = (inputs, Vec::new());
     let uses = match (uses, &args.uses) {
@@ -206,6 +216,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
                 Some(host.as_str()).filter(|host| !host.is_empty()),
                 &backend(namespace, &plan)?,
                 by_name.way.wait && plan.settings.replicas != 0,
+                is_dry,
             )
             .await?,
         ),
@@ -219,6 +230,13 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
         now,
         exposure,
     })
+}
+
+/// A new app without a port, whose image is not asked for one.
+fn port_unknown() -> Error {
+    Error::usage("on which port does the app listen?")
+        .caused_by("a dry run asks no registry what the image says")
+        .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`")
 }
 
 /// The port of a new app, where its image names exactly one.

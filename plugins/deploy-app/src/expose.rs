@@ -18,7 +18,8 @@ pub struct Exposure {
     applied: Applied,
 }
 
-/// Chooses and checks the address of an app, before anything is written. `is_proven` tells whether it will be, when the app runs.
+/// Chooses and checks the address of an app, before anything is written. `is_proven` tells whether it will be, when the app runs, and
+/// `is_dry` whether nothing will be made.
 ///
 /// # Errors
 /// A host that is taken; a cluster that cannot be learned from.
@@ -27,10 +28,12 @@ pub async fn resolve(
     host: Option<&str>,
     backend: &Backend,
     is_proven: bool,
+    is_dry: bool,
 ) -> Result<Exposure> {
     let options = Options {
         host: host.map(str::to_owned),
         unproven: !is_proven,
+        dry: is_dry,
         ..Options::default()
     };
     let resolved = exposure::resolve(cluster, backend, &options)

@@ -65,7 +65,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     }
     let progress = ui.progress(format!("Looking at {}", count(objects.len(), "object")));
     let (around, lacking, present) = futures::join!(
-        Around::read(cluster, namespace, &objects),
+        Around::read(cluster, namespace, &objects, way.dry_run != DryRun::None),
         lacking(cluster, &objects),
         try_join_all(
             objects
@@ -75,6 +75,11 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     );
     let around = around?;
     drop(progress);
+    if way.dry_run != DryRun::None
+        && let Some(unchecked) = unchecked(&objects)
+    {
+        ui.status(format!("not checked in a dry run: {unchecked}"));
+    }
     let warnings = lint::tell(ui, &lint::of_manifests(&objects, &around), way.strict)?;
     refuse_without_rights(namespace, &lacking?)?;
     let present = present?;
@@ -99,6 +104,20 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     report(cluster, ui, interrupt, &way, &objects, &written, warnings)
         .await
         .map_err(|error| stays(error, &args.files, namespace, is_new))
+}
+
+/// What others than the API server would have to be asked for.
+fn unchecked(objects: &[Value]) -> Option<String> {
+    let has_images = objects
+        .iter()
+        .any(|object| !lint::containers(object).is_empty());
+    let has_hosts = objects.iter().any(|object| object["kind"] == "Ingress");
+    let parts = [
+        has_images.then_some("what registries say of the images"),
+        has_hosts.then_some("whether new hosts are free"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", and "))
 }
 
 /// Reads all files, in the order in which their objects need each other.

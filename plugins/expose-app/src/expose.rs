@@ -309,6 +309,7 @@ fn options(args: &ExposeArgs) -> Result<Options> {
         term,
         path: Some(args.path.clone()),
         unproven: args.no_wait,
+        dry: args.dry_run.dry_run != DryRun::None,
     })
 }
 

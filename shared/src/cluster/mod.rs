@@ -133,6 +133,12 @@ impl Cluster {
         self.login.credentials.end().await
     }
 
+    /// The host of the API server's address, without brackets.
+    pub fn server_host(&self) -> &str {
+        let host = self.login.config.cluster_url.host().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
     /// The namespace that is meant when none is named.
     pub fn namespace(&self) -> &str {
         &self.namespace

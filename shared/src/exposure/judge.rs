@@ -245,6 +245,11 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &Trouble) -> Verdict {
                 .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", ["--host NAME"])),
         ),
         Trouble::Name { .. } => Verdict::NotYet(failed().hint(look_again("check the network of this machine, then look again", namespace))),
+        Trouble::Local { .. } => Verdict::Wrong(
+            Error::new(format!("{}://{host} is not asked", facts.tls.scheme()))
+                .caused_by(trouble.to_string())
+                .hint(Hint::flags("take a host below your platform's domain", ["--host NAME"])),
+        ),
         Trouble::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
             failed().hint(Hint::flags("the controller has no https here: ask who runs the platform, or do without", ["--tls off"])),
         ),

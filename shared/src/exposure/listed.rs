@@ -170,7 +170,7 @@ impl Exposure {
 
     /// Asks whether it answers; where it does not, whether there is a pod to answer.
     async fn look(&mut self, cluster: &Cluster) {
-        let visitor = Visitor::new(self.scheme, "/");
+        let visitor = Visitor::new(cluster, self.scheme, "/");
         let (answer, nobody) = futures::join!(
             visitor.answer(&self.host),
             visitor.nobody(&self.host, two_randoms())
@@ -195,6 +195,7 @@ impl Exposure {
                     Trouble::Name { .. } => "no such name".into(),
                     Trouble::Tls { .. } => "certificate not valid".into(),
                     Trouble::Timeout => "no answer in time".into(),
+                    Trouble::Local { .. } => "not asked: this machine".into(),
                     _ => "no connection".into(),
                 },
                 certificate_until: None,

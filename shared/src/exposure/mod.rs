@@ -115,4 +115,6 @@ pub struct Options {
     pub path: Option<String>,
     /// Made without proof: `--no-wait`.
     pub unproven: bool,
+    /// Nothing is to be made: nobody but the API server is asked.
+    pub dry: bool,
 }

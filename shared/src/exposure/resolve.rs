@@ -300,12 +300,18 @@ async fn resolve_within(
         )));
     }
     let fresh = found.host().as_ref() != Some(&plan.host);
-    let visitor = Visitor::new(plan.tls.scheme(), options.path.as_deref().unwrap_or("/"));
+    let path = options.path.as_deref().unwrap_or("/");
+    let visitor = Visitor::new(cluster, plan.tls.scheme(), path);
     let (admitted, nobody, present) = futures::join!(
         admit(cluster, &plan, &found, &mut warnings),
-        visitor.nobody(&plan.host, two_randoms()),
         async {
-            if fresh {
+            if options.dry {
+                return Err(Trouble::Protocol("it was not asked".into()));
+            }
+            visitor.nobody(&plan.host, two_randoms()).await
+        },
+        async {
+            if fresh && !options.dry {
                 Some(visitor.answer(&plan.host).await)
             } else {
                 None
@@ -318,6 +324,12 @@ async fn resolve_within(
     {
         learned.push(format!("class {class} (the cluster's default)"));
         *planned = Some(class);
+    }
+    if options.dry && fresh {
+        learned.push(format!(
+            "not checked in a dry run: whether {} is free",
+            plan.host
+        ));
     }
     if let Some(Err(Trouble::Name {
         why: Lookup::NoSuchName,

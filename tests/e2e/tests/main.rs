@@ -1,5 +1,6 @@
 //! Scenarios against a real cluster, one file a behaviour, each promise with its negative beside it.
 
+mod asked;
 mod certificates;
 mod ci_rights;
 mod course_manifests;

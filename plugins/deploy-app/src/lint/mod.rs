@@ -212,7 +212,7 @@ fn template(object: &Value) -> Option<(&Value, &'static str)> {
 }
 
 /// The containers of an object's pods, those that run before included, with the place of each.
-fn containers(object: &Value) -> Vec<(&Value, String)> {
+pub fn containers(object: &Value) -> Vec<(&Value, String)> {
     let Some((template, path)) = template(object) else {
         return Vec::new();
     };

@@ -306,6 +306,18 @@ fn images_of_nothing() {
     snapshot_all!(odd.map(run));
 }
 
+/// A dry run asks the API server alone.
+#[test]
+fn dry() {
+    let platform = Platform::new();
+    platform.alice.write("app.yaml", COURSE);
+    let run = |args: &[&str]| platform.deploy(&[&["-f", "app.yaml"], args].concat());
+    let client = run(&["--dry-run"]).success();
+    let server = run(&["--dry-run=server"]).success();
+    assert!(platform.internet.requests().is_empty(), "nobody is asked");
+    snapshot!(client, server);
+}
+
 #[test]
 fn others() {
     let platform = Platform::for_web();

@@ -188,6 +188,7 @@ fn dry() {
     let server = run(&["web", "--dry-run=server"]);
     assert_eq!(platform.server.writes(), [""; 0]);
     assert_eq!(platform.server.ours(), [""; 0]);
+    assert!(platform.internet.requests().is_empty(), "nobody is asked");
     let _ = run(&["web", "--no-wait"]);
     platform.server.settle();
     platform.server.forget_requests();
