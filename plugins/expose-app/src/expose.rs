@@ -8,7 +8,8 @@ use commons::apply::{self, DryRun, DryRunFlags};
 use commons::cli::{Interrupt, Shield};
 use commons::error::close_names;
 use commons::exposure::{
-    self, Applied, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries, TypedPort,
+    self, Applied, Asking, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries,
+    TypedPort,
 };
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
@@ -308,8 +309,11 @@ fn options(args: &ExposeArgs) -> Result<Options> {
         take: args.take,
         term,
         path: Some(args.path.clone()),
-        unproven: args.no_wait,
-        dry: args.dry_run.dry_run != DryRun::None,
+        asking: match args.dry_run.dry_run {
+            DryRun::None if args.no_wait => Asking::Once,
+            DryRun::None => Asking::UntilProven,
+            DryRun::Client | DryRun::Server => Asking::Nobody,
+        },
     })
 }
 

@@ -174,6 +174,15 @@ mod tests {
         }
     }
 
+    /// What it is about; what was asked; owners; timers; the ending.
+    type Case = (
+        &'static str,
+        Option<&'static str>,
+        Vec<OwnerReference>,
+        Vec<Job>,
+        Ending,
+    );
+
     #[test]
     fn what_is_there_says_when_it_ends() {
         let timer = || owner("Job", "timer");
@@ -187,12 +196,12 @@ mod tests {
             job.status.get_or_insert_default().conditions = Some(vec![condition]);
         };
         let deleted = |job: &mut Job| {
-            job.metadata.deletion_timestamp = Some(Time(at("2026-01-01T10:10:00Z")))
+            job.metadata.deletion_timestamp = Some(Time(at("2026-01-01T10:10:00Z")));
         };
         let managed =
             |by: &'static str| move |job: &mut Job| spec(job).managed_by = Some(by.into());
         let asked = Some("1h");
-        let cases: Vec<(&str, Option<&str>, Vec<OwnerReference>, Vec<Job>, Ending)> = vec![
+        let cases: Vec<Case> = vec![
             (
                 "as made",
                 asked,

@@ -113,8 +113,18 @@ pub struct Options {
     pub term: Option<Term>,
     /// The path by which the address is proven; `/`.
     pub path: Option<String>,
-    /// Made without proof: `--no-wait`.
-    pub unproven: bool,
-    /// Nothing is to be made: nobody but the API server is asked.
-    pub dry: bool,
+    /// Whom to ask about the host.
+    pub asking: Asking,
+}
+
+/// Whom to ask about a host, from this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// Whoever answers there, until the address is proven.
+    #[default]
+    UntilProven,
+    /// Whoever answers there now; the address is made without proof: `--no-wait`.
+    Once,
+    /// Nobody but the API server: nothing is made.
+    Nobody,
 }

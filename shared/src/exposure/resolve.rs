@@ -16,7 +16,7 @@ use super::plan::{Plan, TLS, app_of, object_name};
 use super::port::{self, Choice};
 use super::tls::Tls;
 use super::visit::{Nobody, Visitor, is_taken, phrase, two_randoms};
-use super::{Backend, Options};
+use super::{Asking, Backend, Options};
 use super::{certificate, ending};
 use crate::apply::{is_ours, refuse_foreign};
 use crate::cluster::{Cluster, Right};
@@ -302,16 +302,17 @@ async fn resolve_within(
     let fresh = found.host().as_ref() != Some(&plan.host);
     let path = options.path.as_deref().unwrap_or("/");
     let visitor = Visitor::new(cluster, plan.tls.scheme(), path);
+    let is_dry = options.asking == Asking::Nobody;
     let (admitted, nobody, present) = futures::join!(
         admit(cluster, &plan, &found, &mut warnings),
         async {
-            if options.dry {
+            if is_dry {
                 return Err(Trouble::Protocol("it was not asked".into()));
             }
             visitor.nobody(&plan.host, two_randoms()).await
         },
         async {
-            if fresh && !options.dry {
+            if fresh && !is_dry {
                 Some(visitor.answer(&plan.host).await)
             } else {
                 None
@@ -325,7 +326,7 @@ async fn resolve_within(
         learned.push(format!("class {class} (the cluster's default)"));
         *planned = Some(class);
     }
-    if options.dry && fresh {
+    if is_dry && fresh {
         learned.push(format!(
             "not checked in a dry run: whether {} is free",
             plan.host
@@ -485,7 +486,7 @@ impl Resolved {
     /// Whether the host was free and others may want it at the same moment, so that it has to be won; see
     /// [`super::contest`].
     pub(super) fn is_contested(&self) -> bool {
-        self.fresh && !self.options.take && !self.options.unproven
+        self.fresh && !self.options.take && self.options.asking == Asking::UntilProven
     }
 
     /// The timer that it has already.
@@ -762,13 +763,19 @@ fn host_and_way(
             .way(domain, None)
             .unwrap_or(Way::Ingress { class: None }),
     };
+    // Whoever may write an Ingress here may teach a domain: it is told whose it is.
+    let as_others = match neighbours.teacher(domain) {
+        Some(teacher) => format!(
+            "as your other addresses, such as {}",
+            printable::line(&teacher)
+        ),
+        None => "as your other addresses".to_owned(),
+    };
     learned.insert(
         0,
         match (typed, found.host()) {
-            (None, None) => format!("host {host} (as your other addresses)"),
-            (Some(typed), _) if typed != host => {
-                format!("host {host} (completed as your other addresses)")
-            }
+            (None, None) => format!("host {host} ({as_others})"),
+            (Some(typed), _) if typed != host => format!("host {host} (completed {as_others})"),
             _ => format!("host {host}"),
         },
     );

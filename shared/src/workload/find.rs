@@ -451,7 +451,7 @@ fn not_found(place: &Place<'_>, typed: &Typed, controllers: &[Controller]) -> Er
         "see what there is: `{}`",
         shell("kubectl get")
             .then(listed)
-            .in_namespace(&place.namespace)
+            .in_namespace(place.namespace)
     ))
 }
 

@@ -198,7 +198,7 @@ impl Registry<'_> {
             let to = answer.headers.get(header::LOCATION);
             match to.and_then(|to| to.to_str().ok()) {
                 Some(to) if (300..400).contains(&answer.status) => {
-                    url = next(&self.origin, &url, to)?
+                    url = next(&self.origin, &url, to)?;
                 }
                 _ => return Ok(answer),
             }

@@ -306,6 +306,28 @@ fn images_of_nothing() {
     snapshot_all!(odd.map(run));
 }
 
+/// Links in a repository of others: what is read is told.
+#[test]
+fn links() {
+    use std::os::unix::fs::symlink;
+    let platform = Platform::new();
+    let alice = &platform.alice;
+    let config = alice.write("repository/k8s/app.yaml", COURSE);
+    let repository = config.ancestors().nth(2).unwrap();
+    symlink("../.kube/config", repository.join("app.toml")).unwrap();
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n";
+    alice.write("other.yaml", other);
+    symlink("../../other.yaml", repository.join("k8s/other.yaml")).unwrap();
+    symlink("app.yaml", repository.join("k8s/same.yaml")).unwrap();
+    let dry = ["--dry-run=client", "-o", "name"];
+    let run = |args: &[&str]| platform.deploy(&[args, &dry].concat());
+    let config = ["--config", "repository/app.toml"];
+    snapshot!(
+        run(&[&super::web(&config)[..], &[]].concat()),
+        run(&["-f", "repository/k8s/other.yaml"]),
+    );
+}
+
 /// A dry run asks the API server alone.
 #[test]
 fn dry() {
