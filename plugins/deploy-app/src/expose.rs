@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
-use commons::exposure::{self, Applied, Backend, MANAGER, Options, Outcome, Resolved, Tries};
+use commons::exposure::{
+    self, Applied, Asking, Backend, MANAGER, Options, Outcome, Resolved, Tries,
+};
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 
+use crate::flags::Way;
 use crate::words;
+use commons::shell::{Shell, shell};
 
 /// An address that was found free and is to be made.
 pub struct Exposure {
@@ -16,7 +20,7 @@ pub struct Exposure {
     applied: Applied,
 }
 
-/// Chooses and checks the address of an app, before anything is written. `is_proven` tells whether it will be, when the app runs.
+/// Chooses and checks the address of an app, before anything is written.
 ///
 /// # Errors
 /// A host that is taken; a cluster that cannot be learned from.
@@ -24,16 +28,16 @@ pub async fn resolve(
     cluster: &Cluster,
     host: Option<&str>,
     backend: &Backend,
-    is_proven: bool,
+    asking: Asking,
 ) -> Result<Exposure> {
     let options = Options {
         host: host.map(str::to_owned),
-        unproven: !is_proven,
+        asking,
         ..Options::default()
     };
     let resolved = exposure::resolve(cluster, backend, &options)
         .await
-        .map_err(|error| words::before_app(error, &backend.name, &cluster.here()))?;
+        .map_err(|error| words::before_app(error, &backend.name, cluster.named()))?;
     Ok(Exposure {
         resolved,
         applied: Applied::default(),
@@ -45,8 +49,8 @@ impl Exposure {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn objects(&self, dry_run: DryRun) -> Result<Vec<PlannedObject>> {
-        exposure::objects(&self.resolved, dry_run)
+    pub fn objects(&self, ui: &Ui, way: &Way) -> Result<Vec<PlannedObject>> {
+        exposure::objects(ui, &self.resolved, way.output.output, way.dry_run)
     }
 
     /// Makes it.
@@ -92,7 +96,7 @@ impl Exposure {
 
     fn warn(&self, cluster: &Cluster, ui: &Ui, warnings: &[Error]) {
         for warning in warnings {
-            ui.warn(&words::of_app(warning.clone(), self.app(), &cluster.here()));
+            ui.warn(&words::of_app(warning.clone(), self.app(), cluster.named()));
         }
     }
 
@@ -113,11 +117,14 @@ impl Exposure {
         ui.warning(format!(
             "everybody can open this address, without an account of the cluster: {reason}"
         ));
-        ui.hint(format!(
-            "to close it: `kubectl expose-app remove {}{}`",
-            self.app(),
-            cluster.here()
-        ));
+        ui.hint(format!("to close it: `{}`", self.close(cluster)));
+    }
+
+    /// The command that closes it.
+    fn close(&self, cluster: &Cluster) -> Shell {
+        shell("kubectl expose-app remove")
+            .arg(self.app())
+            .option("-n", cluster.named())
     }
 
     /// The URL, as it will be.
@@ -135,7 +142,6 @@ impl Exposure {
     /// # Errors
     /// Which step of the way does not work; [`Kind::Signal`], after which all stays.
     pub async fn prove(&self, cluster: &Cluster, ui: &Ui, interrupt: &Interrupt) -> Result<String> {
-        let here = cluster.here();
         let shield = interrupt.shield();
         let mut tries = Tries::default();
         let mut again: Option<Self> = None;
@@ -194,7 +200,11 @@ impl Exposure {
             let next = next.map_err(|error| match error.kind() {
                 Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: {without}")),
                 _ => error.context(without).without_hints().hint(format!(
-                    "take another host: `kubectl deploy-app {app} --expose NAME{here}`"
+                    "take another host: `{}`",
+                    shell("kubectl deploy-app")
+                        .arg(&app)
+                        .then("--expose NAME")
+                        .option("-n", cluster.named())
                 )),
             })?;
             let written = shield
@@ -215,10 +225,10 @@ impl Exposure {
 
     /// A failed proof, in the words of this command.
     async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
-        let (app, here) = (self.app(), cluster.here());
-        let error = words::of_app(error, app, &here);
+        let app = self.app();
+        let error = words::of_app(error, app, cluster.named());
         self.back_to_before(cluster, error).await.unwrap_or_else(|error| {
-            error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `kubectl expose-app remove {app}{here}`"))
+            error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `{}`", self.close(cluster)))
         })
     }
 }
@@ -231,12 +241,16 @@ pub async fn urls(
     cluster: &Cluster,
     namespace: Option<&str>,
 ) -> Result<BTreeMap<(String, String), String>> {
-    let all = exposure::all(cluster, namespace).await?;
-    let of_deployments = all.into_iter().filter_map(|exposure| {
+    Ok(by_app(&exposure::all(cluster, namespace).await?))
+}
+
+/// Addresses by namespace and app.
+pub fn by_app(all: &[exposure::Exposure]) -> BTreeMap<(String, String), String> {
+    let of_deployments = all.iter().filter_map(|exposure| {
         let app = exposure.app.strip_prefix("deployment/")?.to_owned();
-        Some(((exposure.namespace, app), exposure.url))
+        Some(((exposure.namespace.clone(), app), exposure.url.clone()))
     });
-    Ok(of_deployments.collect())
+    of_deployments.collect()
 }
 
 /// Removes the address of an app, if it has one of ours; a change line for each object.

@@ -11,6 +11,7 @@ use crate::inputs::InputFlags;
 use crate::quantity::{Quantity, meant};
 use crate::settings::Change;
 use crate::uses::UseInput;
+use commons::shell::shell;
 
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
@@ -222,7 +223,8 @@ impl DeployArgs {
             let error = Error::usage("which app? a name is missing");
             if let Some(host) = self.expose.filter(|host| !host.is_empty()) {
                 return Err(error.hint(format!(
-                    "the name comes first: `kubectl deploy-app NAME --expose {host}`"
+                    "the name comes first: `{}`",
+                    shell("kubectl deploy-app NAME --expose").arg(host)
                 )));
             }
             return Err(error.hint("for example: `kubectl deploy-app web --image IMAGE --port 8000`; see what there is: `kubectl deploy-app list`"));
@@ -235,7 +237,10 @@ impl DeployArgs {
             return Err(if self.command {
                 error.hint("what is to be run stands after `--`: `--command -- python app.py`")
             } else if self.image.is_empty() {
-                error.hint(format!("if it is the image: `--image {shown}`"))
+                error.hint(format!(
+                    "if it is the image: `{}`",
+                    shell("--image").arg(word)
+                ))
             } else {
                 error.hint("arguments for the app stand after `--`")
             });

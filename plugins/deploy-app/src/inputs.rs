@@ -5,8 +5,11 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
+use commons::shell::shell;
 use commons::{Error, Result, Ui, printable};
 use secrecy::{ExposeSecret, SecretSlice};
+
+use crate::link;
 
 /// What a ConfigMap or a Secret may hold, keys and values together (the API server's limit).
 const LIMIT: usize = 1024 * 1024;
@@ -287,8 +290,12 @@ impl InputFlags {
         {
             return Err(Error::usage(format!("the value of secret `{name}` must not stand in the command"))
                 .caused_by("other users of this machine can read it there, and it stays in the shell's history")
-                .hint(format!("be asked for it: `--secret {name}`"))
-                .hint(format!("or from a file: `--secret {name}=@FILE`; or from standard input: `--secret {name}=-`")));
+                .hint(format!("be asked for it: `{}`", shell("--secret").arg(name)))
+                .hint(format!(
+                    "or from a file: `{}`; or from standard input: `{}`",
+                    shell("--secret").arg(format!("{name}=@FILE")),
+                    shell("--secret").arg(format!("{name}=-"))
+                )));
         }
         if let Some(SecretInput::Misnamed(start)) = self
             .secret
@@ -305,6 +312,7 @@ impl InputFlags {
             .hint("be asked for the value: `--secret NAME`")
             .hint("or from a file: `--secret NAME=@FILE`"));
         }
+        self.warn_of_links(ui);
         for file in &self.env_file {
             inputs.env.extend(read_env_file(file)?);
         }
@@ -331,6 +339,22 @@ impl InputFlags {
         self.read_secrets(ui, &mut inputs)?;
         refuse_both(&inputs)?;
         Ok(inputs)
+    }
+
+    /// What is uploaded may be another file than it seems.
+    fn warn_of_links(&self, ui: &Ui) {
+        let config = self.config.iter().filter_map(|config| match config {
+            ConfigInput::File { file, .. } => Some(file),
+            ConfigInput::Unset(_) => None,
+        });
+        let secrets = self.secret.iter().filter_map(|input| match input {
+            SecretInput::File(_, file) => Some(file),
+            _ => None,
+        });
+        let files = self.env_file.iter().chain(&self.secret_file);
+        for file in files.chain(config).chain(secrets) {
+            link::warn(ui, Path::new(file));
+        }
     }
 
     fn read_secrets(&self, ui: &Ui, inputs: &mut Inputs) -> Result<()> {
@@ -367,7 +391,11 @@ impl InputFlags {
                     name,
                     ui.secret(
                         name,
-                        &format!("give its value by a file or standard input: `--secret {name}=@FILE`, `--secret {name}=-`"),
+                        &format!(
+                            "give its value by a file or standard input: `{}`, `{}`",
+                            shell("--secret").arg(format!("{name}=@FILE")),
+                            shell("--secret").arg(format!("{name}=-"))
+                        ),
                     )?
                     .expose_secret()
                     .as_bytes()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commons::apply::is_ours;
 use commons::output::{self, Columns, ListFlags, Listed};
-use commons::{Cluster, Result, Ui, duration};
+use commons::{Cluster, Result, Ui, duration, exposure};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
@@ -146,13 +146,14 @@ impl Listed for App {
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let namespace = args.list.namespace(cluster);
-    let (deployments, urls) = futures::join!(
+    let (deployments, addresses) = futures::join!(
         cluster.list_in::<Deployment>(namespace, ""),
-        expose::urls(cluster, namespace)
+        exposure::all(cluster, namespace)
     );
     let deployments = deployments?;
     // Without the right to read addresses, they are just not shown.
-    let urls = urls.unwrap_or_default();
+    let addresses = addresses.unwrap_or_default();
+    let urls = expose::by_app(&addresses);
     let now = cluster.now();
     let apps: Vec<App> = deployments
         .iter()
@@ -169,5 +170,11 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         || "Nothing is deployed with this command.".into(),
         |namespace| format!("Nothing is deployed with this command in namespace {namespace}."),
     );
-    output::list_of(ui, args.list, &apps, &empty)
+    output::list_of(ui, args.list, &apps, &empty)?;
+    let is_shown = |address: &&exposure::Exposure| {
+        let mut urls = apps.iter().filter_map(|app| app.url.as_ref());
+        urls.any(|url| *url == address.url)
+    };
+    exposure::warn_of_endless(ui, addresses.iter().filter(is_shown));
+    Ok(())
 }

@@ -9,6 +9,7 @@ mod expose;
 mod flags;
 mod image;
 mod inputs;
+mod link;
 mod lint;
 mod list;
 mod manifests;

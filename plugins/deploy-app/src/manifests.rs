@@ -1,5 +1,6 @@
 //! `deploy-app -f`: manifests that people keep, checked, applied, waited for and explained.
 
+use commons::shell::shell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use crate::lint::{self, Around};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
 use crate::write::{self, Write, Writer, Written};
-use crate::{reach, wait};
+use crate::{link, reach, wait};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -56,15 +57,17 @@ const ORDER: [&str; 13] = [
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFiles) -> Result<()> {
     let way = args.way;
     let namespace = cluster.namespace();
-    let files = args.files.clone();
-    let mut objects = blocking(move || read(&files)).await?;
+    let mut objects = {
+        let (files, ui) = (args.files.clone(), ui.clone());
+        blocking(move || read(&ui, &files)).await?
+    };
     refuse_other_namespaces(&objects, namespace)?;
     for change in set_images(&mut objects, &args.images)? {
         ui.status(change);
     }
     let progress = ui.progress(format!("Looking at {}", count(objects.len(), "object")));
     let (around, lacking, present) = futures::join!(
-        Around::read(cluster, namespace, &objects),
+        Around::read(cluster, namespace, &objects, way.dry_run != DryRun::None),
         lacking(cluster, &objects),
         try_join_all(
             objects
@@ -74,6 +77,11 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     );
     let around = around?;
     drop(progress);
+    if way.dry_run != DryRun::None
+        && let Some(unchecked) = unchecked(&objects)
+    {
+        ui.status(format!("not checked in a dry run: {unchecked}"));
+    }
     let warnings = lint::tell(ui, &lint::of_manifests(&objects, &around), way.strict)?;
     refuse_without_rights(namespace, &lacking?)?;
     let present = present?;
@@ -100,12 +108,27 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
         .map_err(|error| stays(error, &args.files, namespace, is_new))
 }
 
+/// What others than the API server would have to be asked for.
+fn unchecked(objects: &[Value]) -> Option<String> {
+    let has_images = objects
+        .iter()
+        .any(|object| !lint::containers(object).is_empty());
+    let has_hosts = objects.iter().any(|object| object["kind"] == "Ingress");
+    let parts = [
+        has_images.then_some("what registries say of the images"),
+        has_hosts.then_some("whether new hosts are free"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", and "))
+}
+
 /// Reads all files, in the order in which their objects need each other.
-fn read(files: &[String]) -> Result<Vec<Value>> {
+fn read(ui: &Ui, files: &[String]) -> Result<Vec<Value>> {
     let mut objects = Vec::new();
     for file in files {
         for path in paths(file)? {
             let shown = called(&path);
+            link::warn(ui, &path);
             let text = text(&path)?;
             let found = manifest::read(&text)
                 .map_err(|error| error.context(format!("cannot read {shown}")))?;
@@ -128,8 +151,10 @@ fn paths(file: &str) -> Result<Vec<PathBuf>> {
     if file.starts_with("http://") || file.starts_with("https://") {
         return Err(
             Error::usage("manifests are read from files, not from addresses").hint(format!(
-                "look at it first, then: `curl -fsSL {} | kubectl deploy-app -f -`",
-                printable::word(file)
+                "look at it first, then: `{}`",
+                shell("curl -fsSL")
+                    .arg(file)
+                    .then("| kubectl deploy-app -f -")
             )),
         );
     }
@@ -140,8 +165,10 @@ fn paths(file: &str) -> Result<Vec<PathBuf>> {
     if path.join("kustomization.yaml").exists() || path.join("kustomization.yml").exists() {
         return Err(
             Error::usage(format!("`{shown}` is a kustomization")).hint(format!(
-                "build it first: `kubectl kustomize {} | kubectl deploy-app -f -`",
-                printable::word(file)
+                "build it first: `{}`",
+                shell("kubectl kustomize")
+                    .arg(file)
+                    .then("| kubectl deploy-app -f -")
             )),
         );
     }
@@ -210,7 +237,7 @@ fn clean(object: &mut Value) {
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         for field in OF_THE_SERVER {
             metadata.remove(field);
         }
@@ -248,7 +275,10 @@ fn refuse_other_namespaces(objects: &[Value], namespace: &str) -> Result<()> {
         return Ok(());
     };
     let how = if names::is_name(other) {
-        format!("if that is meant: `-n {other}`; else remove `metadata.namespace` from the files")
+        format!(
+            "if that is meant: `{}`; else remove `metadata.namespace` from the files",
+            shell("-n").arg(other)
+        )
     } else {
         "remove `metadata.namespace` from the files".to_owned()
     };
@@ -330,9 +360,8 @@ fn set_images(objects: &mut [Value], images: &[String]) -> Result<Vec<String>> {
                 ))
                 .caused_by(format!("there are: {}", choices()))
                 .hint(format!(
-                    "name it: `--image {}={}`",
-                    names[0],
-                    printable::short(image, 120)
+                    "name it: `{}`",
+                    shell("--image").arg(format!("{}={image}", names[0]))
                 )),
             });
         }
@@ -360,17 +389,18 @@ fn positions<T>(all: &[T], fits: impl Fn(&T) -> bool) -> Vec<usize> {
         .collect()
 }
 
-/// The images of an object's containers, by the container's name.
+/// The images of an object's containers, by the container's name. A file may hold anything in any field: what is not as it should
+/// be has none, and the cluster says why.
 fn images_of(object: &mut Value) -> Vec<(String, &mut Value)> {
     let pod = match object["kind"].as_str() {
-        Some("Pod") => &mut object["spec"],
+        Some("Pod") => "/spec",
         Some("Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job") => {
-            &mut object["spec"]["template"]["spec"]
+            "/spec/template/spec"
         }
-        Some("CronJob") => &mut object["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+        Some("CronJob") => "/spec/jobTemplate/spec/template/spec",
         _ => return Vec::new(),
     };
-    let Some(pod) = pod.as_object_mut() else {
+    let Some(pod) = object.pointer_mut(pod).and_then(Value::as_object_mut) else {
         return Vec::new();
     };
     pod.iter_mut()
@@ -494,10 +524,23 @@ fn note_configuration(document: &mut Value, before: &Value, changed: &[&Value]) 
         (true, Some(has)) => has.to_owned(),
         (true, None) => return,
     };
-    if let Some(template) = document["spec"]["template"].as_object_mut() {
-        let metadata = template.entry("metadata").or_insert_with(|| json!({}));
-        metadata["annotations"][CONFIG_HASH] = note.into();
+    let annotations = document
+        .pointer_mut("/spec/template")
+        .and_then(|template| within(template, "metadata"))
+        .and_then(|metadata| within(metadata, "annotations"))
+        .and_then(Value::as_object_mut);
+    if let Some(annotations) = annotations {
+        annotations.insert(CONFIG_HASH.to_owned(), note.into());
     }
+}
+
+/// A field of an object, which becomes an object where it is missing or empty; nothing where it is a field of none.
+fn within<'a>(object: &'a mut Value, field: &str) -> Option<&'a mut Value> {
+    let value = object.as_object_mut()?.entry(field).or_insert(Value::Null);
+    if value.is_null() {
+        *value = json!({});
+    }
+    Some(value)
 }
 
 /// Lets the server check all of it before anything is written, so that no half is. What only fails because it needs another
@@ -552,17 +595,15 @@ fn explain_immutable(error: Error, objects: &[Value], namespace: &str) -> Error 
     let meant = objects
         .iter()
         .find(|object| says(&format!("{} `{}`", kind(object), documents::name(object))));
-    let what = meant.map_or_else(
-        || "-f FILE".to_owned(),
-        |object| {
-            format!(
-                "{} {}",
-                kind(object),
-                printable::word(documents::name(object))
-            )
-        },
-    );
-    error.hint(format!("that field cannot be changed: delete the object first, `kubectl delete {what} -n {namespace}`, then run the command again"))
+    let delete = shell("kubectl delete");
+    let delete = match meant {
+        Some(object) => delete.arg(kind(object)).arg(documents::name(object)),
+        None => delete.then("-f FILE"),
+    };
+    error.hint(format!(
+        "that field cannot be changed: delete the object first, `{}`, then run the command again",
+        delete.in_namespace(namespace)
+    ))
 }
 
 fn print_plan(ui: &Ui, way: &Way, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
@@ -656,11 +697,13 @@ fn stays(error: Error, files: &[String], namespace: &str, is_new: bool) -> Error
     if !is_new || files.iter().any(|file| file == "-") {
         return error;
     }
-    let files: Vec<String> = files
-        .iter()
-        .map(|file| format!("-f {}", printable::word(file)))
-        .collect();
-    error.hint(format!("all of it stays, to be looked at or corrected; to remove it: `kubectl delete {} -n {namespace}`", files.join(" ")))
+    let delete = files.iter().fold(shell("kubectl delete"), |delete, file| {
+        delete.then("-f").arg(file)
+    });
+    error.hint(format!(
+        "all of it stays, to be looked at or corrected; to remove it: `{}`",
+        delete.in_namespace(namespace)
+    ))
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -782,6 +825,86 @@ mod tests {
             "it stays, so nothing restarts"
         );
         assert_eq!(noted(&before, &[written(Outcome::Configured, "9")]), "9");
+    }
+
+    /// Objects with something else in the place of each field on the way to an image.
+    fn odd() -> Vec<Value> {
+        let odd = [
+            json!("hello"),
+            json!([1]),
+            json!(7),
+            json!(true),
+            Value::Null,
+            json!({}),
+            json!({"a": {"b": 1}}),
+        ];
+        let kinds = [
+            "Pod",
+            "Deployment",
+            "StatefulSet",
+            "Job",
+            "CronJob",
+            "ConfigMap",
+        ];
+        let places = [
+            "/spec",
+            "/spec/template",
+            "/spec/template/metadata",
+            "/spec/template/metadata/annotations",
+            "/spec/template/spec",
+            "/spec/template/spec/containers",
+            "/spec/template/spec/containers/0",
+            "/spec/template/spec/containers/0/image",
+            "/spec/template/spec/containers/0/name",
+            "/spec/jobTemplate",
+            "/spec/jobTemplate/spec",
+            "/spec/jobTemplate/spec/template",
+            "/metadata/annotations",
+            "/metadata/labels",
+            "/status",
+        ];
+        let mut whole = deployment("web", &[("web", "web:1")]);
+        whole["metadata"] = json!({"name": "web", "annotations": {}, "labels": {}});
+        whole["spec"]["template"]["metadata"] = json!({"annotations": {}});
+        whole["spec"]["jobTemplate"] = json!({"spec": {"template": {"spec": {}}}});
+        let mut objects = Vec::new();
+        for kind in kinds {
+            for place in places {
+                for value in &odd {
+                    let mut object = whole.clone();
+                    object["kind"] = kind.into();
+                    if let Some(there) = object.pointer_mut(place) {
+                        there.clone_from(value);
+                        objects.push(object);
+                    }
+                }
+            }
+        }
+        objects
+    }
+
+    #[test]
+    fn odd_objects_are_left_to_the_cluster() {
+        let config = Written {
+            outcome: Outcome::Configured,
+            object: json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "resourceVersion": "7"}}),
+        };
+        let odd = odd();
+        assert!(odd.len() > 300, "{}", odd.len());
+        for object in odd {
+            for image in ["web:2", "web=web:2"] {
+                let mut changed = [object.clone()];
+                let _ = set_images(&mut changed, &[image.into()]);
+            }
+            let mut cleaned = object.clone();
+            clean(&mut cleaned);
+            let _ = (rank(&object), shown(&object));
+            let _ = refuse_other_namespaces(std::slice::from_ref(&object), "a");
+            let _ = changed_configuration(&object, std::slice::from_ref(&config));
+            let mut noted = object.clone();
+            note_configuration(&mut noted, &object, &[&config.object]);
+            let _ = explain_immutable(Error::new("field is immutable"), &[object], "a");
+        }
     }
 
     #[test]

@@ -34,13 +34,17 @@ pub fn written(
 /// An object of the server as it may be printed: without its managers, and a Secret without its values.
 pub fn shown(object: &Value) -> Value {
     let mut object = object.clone();
-    if let Some(metadata) = object["metadata"].as_object_mut() {
+    let is_secret = object["kind"] == "Secret";
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
-    }
-    if object["kind"] == "Secret" {
-        if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+        let annotations = metadata.get_mut("annotations");
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut)
+            && is_secret
+        {
             annotations.remove(LAST_APPLIED);
         }
+    }
+    if is_secret {
         for field in ["data", "stringData"] {
             let values = object.get_mut(field).and_then(Value::as_object_mut);
             for value in values.into_iter().flat_map(|values| values.values_mut()) {

@@ -2,6 +2,7 @@
 
 use commons::apply::Outcome;
 use commons::cli::Interrupt;
+use commons::shell::{Shell, shell};
 use commons::workload::{self, Rollout};
 use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
 
@@ -78,11 +79,15 @@ pub async fn report(
         app.url = url;
         return output::list(ui, way.output.output, &[app], "");
     }
-    let here = cluster.here();
+    let here = cluster.named();
     let image = printable::line(&settings.image);
     if is_stopped {
         ui.result(format!(
-            "{name} is stopped: it has no pods. To start it: kubectl deploy-app {name} --replicas 1{here}"
+            "{name} is stopped: it has no pods. To start it: {}",
+            shell("kubectl deploy-app")
+                .arg(name)
+                .then("--replicas 1")
+                .option("-n", here)
         ))?;
         return url.map_or(Ok(()), |url| ui.result(url));
     }
@@ -116,12 +121,30 @@ pub async fn report(
         ui.hint(format!("if `{image}` was pushed again, give it a new tag; a tag that runs already is not pulled again"));
     } else if !way.wait {
         ui.hint(format!(
-            "see how it goes: `kubectl rollout status deployment/{name} -n {namespace}`"
+            "see how it goes: `{}`",
+            rollout_status(cluster, name)
         ));
     } else if settings.port.is_some() && resolved.now.is_none() {
-        ui.hint(format!("for an HTTPS address: `kubectl deploy-app {name} --expose{here}`; on your own machine: `kubectl port-forward svc/{name} 8000:80{here}`"));
+        ui.hint(format!(
+            "for an HTTPS address: `{}`; on your own machine: `{}`",
+            shell("kubectl deploy-app")
+                .arg(name)
+                .then("--expose")
+                .option("-n", here),
+            shell("kubectl port-forward")
+                .arg(format!("svc/{name}"))
+                .then("8000:80")
+                .option("-n", here)
+        ));
     }
     Ok(())
+}
+
+/// The command that shows how a roll-out goes on.
+fn rollout_status(cluster: &Cluster, name: &str) -> Shell {
+    shell("kubectl rollout status")
+        .arg(format!("deployment/{name}"))
+        .in_namespace(cluster.namespace())
 }
 
 fn rollout(cluster: &Cluster, name: &str) -> Rollout {
@@ -143,16 +166,21 @@ async fn address(cluster: &Cluster, resolved: &Resolved) -> Option<String> {
 
 /// What does not come up stays, so that it can be looked at.
 async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
-    let (plan, here) = (&resolved.plan, cluster.here());
+    let (plan, here) = (&resolved.plan, cluster.named());
     let name = &plan.name;
     if matches!(error.kind(), Kind::Signal(_)) {
         return error.hint(format!(
-            "see how it goes: `kubectl rollout status deployment/{name} -n {}`",
-            cluster.namespace()
+            "see how it goes: `{}`",
+            rollout_status(cluster, name)
         ));
     }
     let Some(now) = &resolved.now else {
-        return error.hint(format!("it stays as it is, to be looked at or corrected; to remove it: `kubectl deploy-app delete {name}{here}`"));
+        return error.hint(format!(
+            "it stays as it is, to be looked at or corrected; to remove it: `{}`",
+            shell("kubectl deploy-app delete")
+                .arg(name)
+                .option("-n", here)
+        ));
     };
     // The address leads to this app still, but perhaps at another host, which nobody has seen answer.
     let error = match &resolved.exposure {
@@ -165,6 +193,5 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
     // Whoever may not look is not told.
     let earlier = workload::serving(cluster, &rollout(cluster, name)).await;
     let earlier = earlier.ok().flatten();
-    error
-        .hints_from(earlier.map(|earlier| before::hint(&earlier, name, now, &plan.settings, &here)))
+    error.hints_from(earlier.map(|earlier| before::hint(&earlier, name, now, &plan.settings, here)))
 }

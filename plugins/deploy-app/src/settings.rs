@@ -1,5 +1,6 @@
 //! What an app is: read from what runs, and changed by what is asked for. What is not named stays as it is.
 
+use commons::shell::shell;
 use std::collections::BTreeMap;
 
 use commons::{Error, Result};
@@ -190,8 +191,16 @@ impl Settings {
             (None, None) => {
                 let error = Error::usage(format!("which image? there is no app `{name}` yet"));
                 return Err(match command_meant(name) {
-                    Some(meant) => error.hint(format!("did you mean `kubectl deploy-app {meant}`?")),
-                    None => error.hint(format!("for example: `kubectl deploy-app {name} --image IMAGE --port 8000`; see what there is: `kubectl deploy-app list`")),
+                    Some(meant) => error.hint(format!(
+                        "did you mean `{}`?",
+                        shell("kubectl deploy-app").then(meant)
+                    )),
+                    None => error.hint(format!(
+                        "for example: `{}`; see what there is: `kubectl deploy-app list`",
+                        shell("kubectl deploy-app")
+                            .arg(name)
+                            .then("--image IMAGE --port 8000")
+                    )),
                 });
             }
         };
@@ -230,7 +239,10 @@ impl Settings {
             self.env.remove(name).ok_or_else(|| {
                 let error = absent("variable", name);
                 if self.secrets.contains_key(name) {
-                    error.hint(format!("it is a secret: `--secret {name}-`"))
+                    error.hint(format!(
+                        "it is a secret: `{}`",
+                        shell("--secret").arg(format!("{name}-"))
+                    ))
                 } else {
                     error
                 }
@@ -240,7 +252,10 @@ impl Settings {
             self.secrets.remove(name).ok_or_else(|| {
                 let error = absent("secret", name);
                 if self.env.contains_key(name) {
-                    error.hint(format!("it is an open variable: `--env {name}-`"))
+                    error.hint(format!(
+                        "it is an open variable: `{}`",
+                        shell("--env").arg(format!("{name}-"))
+                    ))
                 } else {
                     error
                 }
@@ -254,7 +269,11 @@ impl Settings {
         for (name, value) in inputs.env {
             if self.secrets.contains_key(&name) {
                 return Err(Error::usage(format!("`{name}` is a secret already"))
-                    .hint(format!("to change it: `--secret {name}`; to make it an open variable, remove the secret first: `--secret {name}-`")));
+                    .hint(format!(
+                        "to change it: `{}`; to make it an open variable, remove the secret first: `{}`",
+                        shell("--secret").arg(&name),
+                        shell("--secret").arg(format!("{name}-"))
+                    )));
             }
             self.env.insert(name, value);
         }

@@ -1,5 +1,6 @@
 //! Waiting until what was deployed runs.
 
+use commons::shell::shell;
 use std::time::Duration;
 
 use commons::cli::Interrupt;
@@ -61,7 +62,7 @@ pub async fn until_app_ready(
     };
     let ready = ready
         .await
-        .map_err(|error| words::of_app(error, &rollout.name, &cluster.here()))?;
+        .map_err(|error| words::of_app(error, &rollout.name, cluster.named()))?;
     ready
         .into_iter()
         .next()
@@ -118,16 +119,19 @@ impl Listening<'_> {
                 if age >= LONG && !is_told && self.may_listen(cluster).await {
                     is_told = true;
                     ui.hint(format!(
-                        "{0} runs, but listens on no usual port yet, {port} neither; if it never will: `kubectl deploy-app {0} --port none{1}`",
+                        "{} runs, but listens on no usual port yet, {port} neither; if it never will: `{}`",
                         rollout.name,
-                        cluster.here()
+                        shell("kubectl deploy-app")
+                            .arg(&rollout.name)
+                            .then("--port none")
+                            .option("-n", cluster.named())
                     ));
                 }
                 before = None;
                 continue;
             };
             if age >= SETTLED && before.as_ref() == Some(&heard) {
-                return explain(&rollout.name, port, &heard, self.has_host, &cluster.here());
+                return explain(&rollout.name, port, &heard, self.has_host, cluster.named());
             }
             before = Some(heard);
         }
@@ -194,19 +198,26 @@ impl Listening<'_> {
     }
 }
 
-fn explain(name: &str, port: u16, heard: &Heard, has_host: bool, here: &str) -> Error {
+fn explain(name: &str, port: u16, heard: &Heard, has_host: bool, here: Option<&str>) -> Error {
     match heard {
         Heard::OnlyItself if has_host => Error::new(format!("{name} listens on port {port}, but only for itself"))
             .caused_by("it listens on 127.0.0.1 (localhost), and its variable `HOST` does not change that")
             .hint("look in its documentation for the option or variable that says where it listens, and set that to 0.0.0.0"),
         Heard::OnlyItself => Error::new(format!("{name} listens on port {port}, but only for itself"))
             .caused_by("it listens on 127.0.0.1 (localhost), where nothing outside of its pod reaches it")
-            .hint(format!("let it listen on 0.0.0.0: often its option `--host 0.0.0.0`, or a variable: `kubectl deploy-app {name} --env HOST=0.0.0.0{here}`")),
+            .hint(format!("let it listen on 0.0.0.0: often its option `--host 0.0.0.0`, or a variable: `{}`", shell("kubectl deploy-app").arg(name).then("--env HOST=0.0.0.0").option("-n", here))),
         Heard::Elsewhere(ports) => {
             let shown: Vec<String> = ports.iter().map(u16::to_string).collect();
             Error::new(format!("nothing listens on port {port} of {name}"))
                 .caused_by(format!("it listens on {}", shown.join(" and ")))
-                .hint(format!("say so: `kubectl deploy-app {name} --port {}{here}`", shown[0]))
+                .hint(format!(
+                    "say so: `{}`",
+                    shell("kubectl deploy-app")
+                        .arg(name)
+                        .then("--port")
+                        .arg(&shown[0])
+                        .option("-n", here)
+                ))
         }
     }
 }
@@ -222,7 +233,7 @@ mod tests {
             8001,
             &Heard::Elsewhere(vec![8000, 8080]),
             false,
-            " -n a",
+            Some("a"),
         );
         assert_eq!(error.causes(), ["it listens on 8000 and 8080"]);
         assert_eq!(

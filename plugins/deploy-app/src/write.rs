@@ -1,5 +1,6 @@
 //! Writing all objects of an app, or none.
 
+use commons::shell::shell;
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -200,8 +201,11 @@ fn after_taking_back(failure: Error, any: bool, left: &[String], namespace: &str
             failure
         };
         return failure.hint(format!(
-            "something of it may be left; remove it: `kubectl delete {} --ignore-not-found -n {namespace}`",
-            left.join(" ")
+            "something of it may be left; remove it: `{}`",
+            shell("kubectl delete")
+                .args(left)
+                .then("--ignore-not-found")
+                .in_namespace(namespace)
         ));
     }
     match (is_interrupt, any) {

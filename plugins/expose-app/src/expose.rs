@@ -1,5 +1,6 @@
 //! `expose-app APP`: finds the app, asks it whether it answers, makes its address, and proves it.
 
+use commons::shell::{Shell, shell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use commons::apply::{self, DryRun, DryRunFlags};
 use commons::cli::{Interrupt, Shield};
 use commons::error::close_names;
 use commons::exposure::{
-    self, Applied, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries, TypedPort,
+    self, Applied, Asking, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries,
+    TypedPort,
 };
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
@@ -104,7 +106,7 @@ pub async fn run(
     args: ExposeArgs,
 ) -> Result<()> {
     let options = options(&args)?;
-    let here = cluster.here();
+    let here = cluster.named();
     let Some(typed) = &args.app else {
         return Err(Error::usage("which app? APP is missing").hint("for example: `kubectl expose-app web`; see what there is: `kubectl get deployments,statefulsets,services`"));
     };
@@ -163,7 +165,14 @@ pub async fn run(
         ui.warning(format!(
             "everybody can open this address, without an account of the cluster: {reason}"
         ));
-        ui.hint(format!("for yourself alone: `kubectl port-forward {} {}{here}`; to close it: `kubectl expose-app remove {}{here}`", backend.reference, resolved.plan.target, backend.name));
+        ui.hint(format!(
+            "for yourself alone: `{}`; to close it: `{}`",
+            shell("kubectl port-forward")
+                .arg(&backend.reference)
+                .arg(resolved.plan.target)
+                .option("-n", here),
+            remove(&backend.name, here)
+        ));
     }
     let Some(answering) = answering else {
         finish(cluster, ui, &resolved, &applied).await?;
@@ -194,7 +203,7 @@ impl Attempt {
         args: &ExposeArgs,
         app: &App,
     ) -> Result<()> {
-        let (name, here) = (&app.name, cluster.here());
+        let close = remove(&app.name, cluster.named());
         let mut tries = Tries::default();
         loop {
             let Self {
@@ -209,7 +218,7 @@ impl Attempt {
                 .await;
             let lost = match proven {
                 Err(error) => return Err(match error.kind() {
-                    Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `kubectl expose-app remove {name}{here}`")),
+                    Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `{close}`")),
                     _ => error,
                 }),
                 Ok(exposure::Outcome::Proven(proof)) => {
@@ -219,7 +228,7 @@ impl Attempt {
                 Ok(exposure::Outcome::Failed(error)) => return Err(exposure::back_to_before(cluster, resolved, applied, error)
                     .await
                     .unwrap_or_else(|error| error.hint(format!(
-                        "the address stays and is right as soon as this is mended; to close it: `kubectl expose-app remove {name}{here}`"
+                        "the address stays and is right as soon as this is mended; to close it: `{close}`"
                     )))),
                 Ok(exposure::Outcome::Lost(error)) => error,
             };
@@ -300,7 +309,11 @@ fn options(args: &ExposeArgs) -> Result<Options> {
         take: args.take,
         term,
         path: Some(args.path.clone()),
-        unproven: args.no_wait,
+        asking: match args.dry_run.dry_run {
+            DryRun::None if args.no_wait => Asking::Once,
+            DryRun::None => Asking::UntilProven,
+            DryRun::Client | DryRun::Server => Asking::Nobody,
+        },
     })
 }
 
@@ -315,9 +328,10 @@ fn meant_a_command(error: Error, typed: &Typed) -> Error {
     if error.kind() != Kind::NotFound || typed.kind.is_some() {
         return error;
     }
-    error
-        .without_hints()
-        .hint(format!("did you mean `kubectl expose-app {command}`?"))
+    error.without_hints().hint(format!(
+        "did you mean `{}`?",
+        shell("kubectl expose-app").then(command)
+    ))
 }
 
 /// A Service with nothing behind it, and what its selector should most likely be.
@@ -328,7 +342,6 @@ async fn leads_nowhere(cluster: &Cluster, app: &App) -> Error {
         .and_then(|service| service.spec.as_ref()?.selector.clone())
         .unwrap_or_default();
     let name = printable::line(&app.name);
-    let namespace = printable::line(&app.namespace);
     if selector.is_empty() {
         return Error::new(format!(
             "service `{name}` has no selector: no pods of this namespace are behind it"
@@ -353,9 +366,25 @@ async fn leads_nowhere(cluster: &Cluster, app: &App) -> Error {
     });
     match likely(&app.name, &selector, templates) {
         Some((deployment, right)) => error
-            .caused_by(format!("the pods of deployment/{} carry {}", printable::line(&deployment), labels(&right)))
-            .hint(format!("set it right: `kubectl set selector service {name} {} -n {namespace}`", labels(&right))),
-        None => error.hint(format!("compare with the labels of your pods: `kubectl get pods --show-labels -n {namespace}`; then: `kubectl edit service {name} -n {namespace}`")),
+            .caused_by(format!(
+                "the pods of deployment/{} carry {}",
+                printable::line(&deployment),
+                labels(&right)
+            ))
+            .hint(format!(
+                "set it right: `{}`",
+                shell("kubectl set selector service")
+                    .arg(&app.name)
+                    .arg(pairs(&right))
+                    .in_namespace(&app.namespace)
+            )),
+        None => error.hint(format!(
+            "compare with the labels of your pods: `{}`; then: `{}`",
+            shell("kubectl get pods --show-labels").in_namespace(&app.namespace),
+            shell("kubectl edit service")
+                .arg(&app.name)
+                .in_namespace(&app.namespace)
+        )),
     }
 }
 
@@ -392,11 +421,22 @@ fn likely(
 type Labels = BTreeMap<String, String>;
 
 fn labels(labels: &Labels) -> String {
+    printable::short(&pairs(labels), 200)
+}
+
+fn pairs(labels: &Labels) -> String {
     let labels: Vec<String> = labels
         .iter()
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
-    printable::short(&labels.join(","), 200)
+    labels.join(",")
+}
+
+/// The command that closes the address of an app.
+fn remove(app: &str, here: Option<&str>) -> Shell {
+    shell("kubectl expose-app remove")
+        .arg(app)
+        .option("-n", here)
 }
 
 /// For how long a pod may be starting, in seconds, before what is wrong with it is told instead of waiting.
@@ -461,11 +501,9 @@ fn print_plan(
     if let (Some(checked), None) = (checked, args.output.output) {
         return checked.lines().iter().try_for_each(|line| ui.result(line));
     }
-    apply::print_objects(
-        ui,
-        args.output.output,
-        &exposure::objects(resolved, args.dry_run.dry_run)?,
-    )
+    let format = args.output.output;
+    let objects = exposure::objects(ui, resolved, format, args.dry_run.dry_run)?;
+    apply::print_objects(ui, format, &objects)
 }
 
 /// The address alone goes to standard output.
@@ -510,6 +548,7 @@ async fn report(
         .into_iter()
         .filter(|exposure| exposure.object == plan.name)
         .collect();
+    exposure::warn_of_endless(ui, &own);
     if args.output.output.is_some() {
         return output::list(ui, args.output.output, &own, "");
     }
@@ -523,9 +562,8 @@ async fn report(
         ));
     }
     ui.status(format!(
-        "To close it: kubectl expose-app remove {}{}",
-        plan.app,
-        cluster.here()
+        "To close it: {}",
+        remove(&plan.app, cluster.named())
     ));
     ui.result(plan.url())
 }

@@ -21,5 +21,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         || "Nothing is exposed.".into(),
         |namespace| format!("Nothing is exposed from namespace {namespace} with this command."),
     );
-    output::list_of(ui, args.list, &all, &empty)
+    output::list_of(ui, args.list, &all, &empty)?;
+    exposure::warn_of_endless(ui, &all);
+    Ok(())
 }

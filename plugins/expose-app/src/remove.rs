@@ -3,6 +3,7 @@
 use commons::apply::{DryRun, DryRunFlags};
 use commons::error::name_hint;
 use commons::exposure::{self, Exposure};
+use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
 
 /// Close an address; the app stays
@@ -85,7 +86,9 @@ fn absent(typed: &str, namespace: &str, present: &[Exposure]) -> Error {
     );
     match name_hint(&typed, names.iter().copied()) {
         Some(hint) => error.hint(hint),
-        None => error
-            .hint(format!("an address that was made otherwise is deleted with it: `kubectl get ingress -n {namespace}`")),
+        None => error.hint(format!(
+            "an address that was made otherwise is deleted with it: `{}`",
+            shell("kubectl get ingress").in_namespace(namespace)
+        )),
     }
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod cut;
 mod existing;
 mod extend;
 mod list;

@@ -7,13 +7,14 @@ use commons::database::Typed;
 use commons::output::{self, OutputFlags};
 use commons::shell::shell;
 use commons::subject::Several;
-use commons::{Cluster, Error, Kind, Result, Ui};
-use futures::future::{join_all, try_join_all};
+use commons::{Cluster, Kind, Result, Ui};
+use futures::future::try_join_all;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 
+use crate::cut::{Cut, CutFlags};
 use crate::listed::{Share, Trace};
 use crate::selection::Selection;
 use crate::shares::{self, Found};
@@ -32,12 +33,8 @@ pub struct Args {
     /// Every share of the namespace
     #[arg(long)]
     all: bool,
-    /// End open connections too: the database's pod is deleted, and made again by what controls it
-    #[arg(long, conflicts_with = "dry_run")]
-    cut: bool,
-    /// With --cut: do not ask
-    #[arg(short, long, requires = "cut")]
-    yes: bool,
+    #[command(flatten)]
+    cut: CutFlags,
     /// It is no failure if there is none
     #[arg(long)]
     ignore_not_found: bool,
@@ -71,11 +68,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         }
         meant => with_the_same_binding(meant?, &found),
     };
-    let pods = if args.cut {
-        to_cut(cluster, ui, &meant, args.yes).await?
-    } else {
-        Vec::new()
-    };
+    let cut = Cut::agreed(cluster, ui, &meant, args.cut).await?;
     if args.dry_run.dry_run != DryRun::Client {
         let dry = args.dry_run.dry_run == DryRun::Server;
         try_join_all(
@@ -100,8 +93,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     } else {
         report(ui, &meant, &ended)?;
     }
-    if args.cut {
-        return cut(cluster, ui, &pods).await;
+    if let Some(cut) = cut {
+        return cut.make(cluster, ui).await;
     }
     tell_about_open_tunnels(ui, &meant);
     Ok(())
@@ -284,7 +277,9 @@ fn tell_about_open_tunnels(ui: &Ui, revoked: &[Share]) {
         .iter()
         .filter_map(|share| left_behind(&share.namespace, &share.database, share.lets_in?))
         .collect();
-    left_behind.iter().for_each(|hint| ui.hint(hint));
+    for hint in &left_behind {
+        ui.hint(hint);
+    }
     for (namespace, pod) in pods {
         ui.hint(format!(
             "to end open tunnels too, restart the database: `{}`",
@@ -294,64 +289,4 @@ fn tell_about_open_tunnels(ui: &Ui, revoked: &[Share]) {
                 .arg(namespace)
         ));
     }
-}
-
-/// The pods whose tunnels are to end, after a yes.
-async fn to_cut(cluster: &Cluster, ui: &Ui, meant: &[Share], yes: bool) -> Result<Vec<Pod>> {
-    let names: BTreeSet<(&str, &str)> = meant
-        .iter()
-        .flat_map(|share| {
-            share
-                .pods
-                .iter()
-                .map(|pod| (share.namespace.as_str(), pod.as_str()))
-        })
-        .collect();
-    let pods = try_join_all(
-        names
-            .into_iter()
-            .map(|(namespace, pod)| cluster.find::<Pod>(namespace, pod)),
-    )
-    .await?;
-    let pods: Vec<Pod> = pods.into_iter().flatten().collect();
-    let for_good: Vec<String> = pods
-        .iter()
-        .filter(|pod| pod.owner_references().is_empty())
-        .map(ResourceExt::name_any)
-        .collect();
-    let names: Vec<String> = pods.iter().map(ResourceExt::name_any).collect();
-    if names.is_empty() || yes {
-        return Ok(pods);
-    }
-    let question = if for_good.is_empty() {
-        format!("Restart {}? All its connections end", names.join(", "))
-    } else {
-        format!(
-            "Delete {}? Nothing makes {} again, and its data may go with it",
-            names.join(", "),
-            for_good.join(", ")
-        )
-    };
-    if ui.confirm(&question, "say it on the command line: `--cut --yes`")? {
-        Ok(pods)
-    } else {
-        Err(Error::of(Kind::Signal(2), "nothing was revoked"))
-    }
-}
-
-/// Ends open tunnels with the pods to which they lead.
-async fn cut(cluster: &Cluster, ui: &Ui, pods: &[Pod]) -> Result<()> {
-    let deleted = join_all(pods.iter().map(async |pod| {
-        let namespace = pod.namespace().unwrap_or_default();
-        let name = pod.name_any();
-        cluster
-            .delete::<Pod>(&namespace, &name, pod.uid().as_deref(), false)
-            .await
-            .map(|_| name)
-    }))
-    .await;
-    for name in deleted {
-        ui.result(format!("Deleted pod {}: tunnels to it have ended.", name?))?;
-    }
-    Ok(())
 }

@@ -116,10 +116,10 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         }
     }
     Ok(Resolved {
-        owner,
-        groups,
         database,
         trust,
+        owner,
+        groups,
         shares,
     })
 }

@@ -14,6 +14,7 @@ use super::{Cluster, path_segment};
 use crate::apply::Outcome;
 use crate::error::{Error, Kind, Request, Result, close_names};
 use crate::printable;
+use crate::shell::shell;
 
 /// `kubectl apply` without `--server-side` manages fields under this name.
 pub const CLIENT_SIDE_APPLY: &str = "kubectl-client-side-apply";
@@ -399,8 +400,10 @@ impl Cluster {
             ))
             .caused_by(why)
             .hint(format!(
-                "see which fields there are: `kubectl explain {} --recursive`",
-                place.noun
+                "see which fields there are: `{}`",
+                shell("kubectl explain")
+                    .arg(&place.noun)
+                    .then("--recursive")
             ))),
         }
     }
@@ -711,13 +714,13 @@ fn explain_conflicts(place: &Place, conflicts: &[Conflict]) -> Error {
     if conflicts.len() > 5 {
         error = error.caused_by(format!("and {} more fields", conflicts.len() - 5));
     }
-    let there = place
-        .namespace
-        .as_deref()
-        .map(|namespace| format!(" -n {namespace}"))
-        .unwrap_or_default();
+    let look = shell("kubectl get")
+        .arg(&place.noun)
+        .arg(&place.name)
+        .then("-o yaml")
+        .option("-n", place.namespace.as_deref());
     error
-        .hint(format!("see what is there now: `kubectl get {} {name} -o yaml{there}`", place.noun))
+        .hint(format!("see what is there now: `{look}`"))
         .hint("to take what the file says: `--force-conflicts`; to keep what is there: remove those fields from the file")
 }
 

@@ -133,6 +133,12 @@ impl Cluster {
         self.login.credentials.end().await
     }
 
+    /// The host of the API server's address, without brackets.
+    pub fn server_host(&self) -> &str {
+        let host = self.login.config.cluster_url.host().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
     /// The namespace that is meant when none is named.
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -150,6 +156,11 @@ impl Cluster {
         } else {
             String::new()
         }
+    }
+
+    /// The namespace that a command in a hint needs to name to be about the same one: nothing where none was named.
+    pub fn named(&self) -> Option<&str> {
+        self.is_named.then_some(self.namespace.as_str())
     }
 
     /// The kubeconfig's context; `the pod's ServiceAccount` inside a cluster.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use crate::shell::Shell;
+
 /// One thing to do about a failure, commands in backticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
@@ -42,7 +44,7 @@ pub enum Change {
         /// What the flag is for: `take another host`.
         why: String,
         /// The flags with their values.
-        flags: Vec<String>,
+        flags: Vec<Shell>,
     },
 }
 
@@ -75,14 +77,16 @@ impl Hint {
     }
 
     /// Something to change of an address, by one of these flags of `expose-app`.
-    pub fn flags(why: impl Into<String>, flags: &[&str]) -> Self {
+    pub fn flags(
+        why: impl Into<String>,
+        flags: impl IntoIterator<Item = impl Into<Shell>>,
+    ) -> Self {
         let why = why.into();
+        let flags: Vec<Shell> = flags.into_iter().map(Into::into).collect();
+        let shown: Vec<String> = flags.iter().map(|flag| format!("`{flag}`")).collect();
         Self {
-            text: format!("{why}: `{}`", flags.join("`, `")),
-            change: Some(Change::Address {
-                why,
-                flags: flags.iter().copied().map(str::to_owned).collect(),
-            }),
+            text: format!("{why}: {}", shown.join(", ")),
+            change: Some(Change::Address { why, flags }),
         }
     }
 

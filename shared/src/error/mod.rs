@@ -213,13 +213,6 @@ impl Request<'_> {
         }
     }
 
-    /// ` -n NAMESPACE`, for commands in hints.
-    fn namespace_flag(&self) -> String {
-        self.namespace
-            .map(|namespace| format!(" -n {}", printable::line(namespace)))
-            .unwrap_or_default()
-    }
-
     fn place(&self) -> String {
         self.namespace
             .map(|namespace| format!(" in namespace `{}`", printable::line(namespace)))

@@ -4,6 +4,7 @@ use kube::core::Status;
 
 use super::{Connection, Error, Failed, Kind, Request, over, transport};
 use crate::printable;
+use crate::shell::shell;
 
 /// Puts a failed request into words.
 pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connection) -> Error {
@@ -162,8 +163,8 @@ fn explain_forbidden(message: &str, request: &Request<'_>) -> Error {
         ))
         .caused_by(said(message))
         .hint(format!(
-            "see what is used: `kubectl describe resourcequota{}`",
-            request.namespace_flag()
+            "see what is used: `{}`",
+            shell("kubectl describe resourcequota").option("-n", request.namespace)
         ));
     }
     if message.contains("unable to create new content in namespace") {
@@ -179,8 +180,8 @@ fn explain_forbidden(message: &str, request: &Request<'_>) -> Error {
         ))
         .caused_by(said(message))
         .hint(format!(
-            "see your own rights: `kubectl auth can-i --list{}`",
-            request.namespace_flag()
+            "see your own rights: `{}`",
+            shell("kubectl auth can-i --list").option("-n", request.namespace)
         ));
     }
     if message.contains("cannot impersonate") {
@@ -205,11 +206,9 @@ fn explain_forbidden(message: &str, request: &Request<'_>) -> Error {
 
 /// What to do about missing rights, on the platforms this is made for.
 pub fn rights_hints(namespace: Option<&str>) -> [String; 2] {
-    let there = namespace
-        .map(|namespace| format!(" -n {}", printable::line(namespace)))
-        .unwrap_or_default();
+    let look = shell("kubectl auth can-i --list").option("-n", namespace);
     [
-        format!("see what you may do there: `kubectl auth can-i --list{there}`"),
+        format!("see what you may do there: `{look}`"),
         "if it is your own namespace, seen from a service of Onyxia: relaunch that with Kubernetes role `admin`, or use the kubeconfig of your account page".into(),
     ]
 }
@@ -263,10 +262,11 @@ fn explain_conflict(status: &Status, request: &Request<'_>) -> Error {
         )
         .caused_by(said(&status.message))
         .hint(format!(
-            "if that was not meant, delete it and run the command again: `kubectl delete {} {}{}`",
-            request.noun,
-            request.name,
-            request.namespace_flag()
+            "if that was not meant, delete it and run the command again: `{}`",
+            shell("kubectl delete")
+                .arg(&request.noun)
+                .arg(request.name)
+                .option("-n", request.namespace)
         ));
     }
     Error::of(

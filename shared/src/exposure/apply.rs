@@ -20,8 +20,11 @@ use crate::apply::{self, DryRun, Outcome, PlannedObject, change_line};
 use crate::cli::Shield;
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Kind, Result};
-use crate::grant::{self, Term};
+use crate::grant::{self, FOR, Term};
 use crate::json;
+use crate::output::Format;
+use crate::shell::shell;
+use crate::ui::Ui;
 
 /// What became of an exposure's objects, as far as writing them has come.
 #[derive(Default)]
@@ -134,11 +137,34 @@ impl Made {
     }
 }
 
-/// The plan's objects, for `--dry-run`.
+/// The plan's objects, for `--dry-run`. Documents may be applied by other means, which know no timer: what would open the address
+/// without an end is not among them, and standard error says so.
 ///
 /// # Errors
 /// When they cannot be written as JSON.
-pub fn objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject>> {
+pub fn objects(
+    ui: &Ui,
+    resolved: &Resolved,
+    format: Option<Format>,
+    dry_run: DryRun,
+) -> Result<Vec<PlannedObject>> {
+    let mut objects = all_objects(resolved, dry_run)?;
+    if resolved.plan.lasts.is_some() && matches!(format, Some(Format::Json | Format::Yaml)) {
+        objects.retain(|object| {
+            !matches!(
+                object.document["kind"].as_str(),
+                Some("Ingress" | "HTTPRoute")
+            )
+        });
+        ui.warning(format!(
+            "left out: {}, because applied by other means it would never end",
+            resolved.object()
+        ));
+    }
+    Ok(objects)
+}
+
+fn all_objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject>> {
     let Resolved { plan, found, .. } = resolved;
     let mut objects = Vec::new();
     let outcome = |present: bool, same: bool| match (present, same) {
@@ -398,11 +424,12 @@ impl Writing<'_> {
                 .create(self.namespace, wanted, self.is_dry())
                 .await?;
             self.applied.finish(kind, stored.uid());
+            refuse_without_owner(wanted, &stored)?;
             self.applied
                 .tell::<K>(&name, Outcome::Created, self.dry_run);
             return Ok(());
         };
-        let cleaned = without_unwanted_issuer(present, wanted);
+        let cleaned = without_unwanted(present, wanted);
         let mut outcome = Outcome::Unchanged;
         if !apply::is_as_wanted(present, wanted)? || cleaned.is_some() {
             self.applied.replace(kind, self.is_dry());
@@ -415,13 +442,14 @@ impl Writing<'_> {
                 self.is_dry(),
             )
             .await?;
+            refuse_without_owner(wanted, &stored)?;
             // Whose it is and when it ends is nothing to a controller.
             let spec = |object: &K| {
                 json::to_value(object)
                     .ok()
                     .map(|object| object["spec"].clone())
             };
-            if cleaned.is_some() || spec(present) != spec(&stored) {
+            if loses_issuer(present, wanted) || spec(present) != spec(&stored) {
                 self.applied.changed.set(true);
             }
         }
@@ -490,12 +518,35 @@ impl Writing<'_> {
     }
 }
 
-/// The object without annotations for cert-manager that it is not to have any more; nothing where there are none. Left there,
-/// cert-manager would write over the Secret that is named instead.
-fn without_unwanted_issuer<K: Namespaced>(present: &K, wanted: &K) -> Option<K> {
+/// Refuses an object that the cluster did not let belong to its timer, and so would never end.
+fn refuse_without_owner<K: Namespaced>(wanted: &K, stored: &K) -> Result<()> {
+    let mut owners = wanted.owner_references().iter();
+    if owners.all(|owner| grant::is_owned_by(stored, &owner.uid)) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "{} `{}` does not end with its timer",
+        K::kind(&()).to_lowercase(),
+        wanted.name_any()
+    ))
+    .caused_by("something in the cluster took its `metadata.ownerReferences` away")
+    .hint("`--forever` is without an end"))
+}
+
+/// Whether cert-manager is to act on it no more.
+fn loses_issuer<K: Namespaced>(present: &K, wanted: &K) -> bool {
+    let has = |object: &K, annotation: &str| object.annotations().contains_key(annotation);
+    [CLUSTER_ISSUER, ISSUER]
+        .iter()
+        .any(|annotation| has(present, annotation) && !has(wanted, annotation))
+}
+
+/// The object without annotations that it is not to have any more; nothing where there are none. Those for cert-manager left
+/// there, it would write over the Secret that is named instead.
+fn without_unwanted<K: Namespaced>(present: &K, wanted: &K) -> Option<K> {
     let mut cleaned = present.clone();
     let mut unwanted = false;
-    for annotation in [CLUSTER_ISSUER, ISSUER] {
+    for annotation in [CLUSTER_ISSUER, ISSUER, FOR] {
         if !wanted.annotations().contains_key(annotation) {
             unwanted |= cleaned.annotations_mut().remove(annotation).is_some();
         }
@@ -650,11 +701,16 @@ pub async fn take_back(
     match (left.is_empty(), put_back) {
         (true, true) => None,
         (false, _) => Some(format!(
-            "something of it may be left; remove it: `kubectl delete {} {name} --ignore-not-found -n {namespace}`",
-            left.join(",")
+            "something of it may be left; remove it: `{}`",
+            shell("kubectl delete")
+                .arg(left.join(","))
+                .arg(name)
+                .then("--ignore-not-found")
+                .in_namespace(namespace)
         )),
         (true, false) => Some(format!(
-            "the address was changed and could not be changed back; look: `kubectl expose-app list -n {namespace}`"
+            "the address was changed and could not be changed back; look: `{}`",
+            shell("kubectl expose-app list").in_namespace(namespace)
         )),
     }
 }
@@ -719,11 +775,11 @@ mod tests {
     #[test]
     fn an_issuer_that_is_not_wanted_any_more_goes() {
         let present = ingress(&[(CLUSTER_ISSUER, "ca"), ("other", "stays")]);
-        let cleaned = without_unwanted_issuer(&present, &ingress(&[])).expect("something to clean");
+        let cleaned = without_unwanted(&present, &ingress(&[])).expect("something to clean");
         assert_eq!(cleaned.annotations().keys().collect::<Vec<_>>(), ["other"]);
-        let of_namespace = without_unwanted_issuer(&present, &ingress(&[(ISSUER, "ca")]))
-            .expect("the other annotation");
+        let of_namespace =
+            without_unwanted(&present, &ingress(&[(ISSUER, "ca")])).expect("the other annotation");
         assert!(!of_namespace.annotations().contains_key(CLUSTER_ISSUER));
-        assert!(without_unwanted_issuer(&present, &ingress(&[(CLUSTER_ISSUER, "new")])).is_none());
+        assert!(without_unwanted(&present, &ingress(&[(CLUSTER_ISSUER, "new")])).is_none());
     }
 }

@@ -16,6 +16,7 @@ use super::neighbours::{certificate_in, covers};
 use crate::cluster::Cluster;
 use crate::error::{Error, Hint};
 use crate::printable;
+use crate::shell::shell;
 
 /// The annotation that names the Certificate which an object is for.
 const FOR: &str = "cert-manager.io/certificate-name";
@@ -210,13 +211,19 @@ fn explain(seen: &Seen<'_>) -> Progress {
     } = seen;
     let failed = || Error::new(format!("no certificate for {host} was issued"));
     let look = |kind: &str, name: &str| {
-        format!("see it whole: `kubectl describe {kind} {name} -n {namespace}`")
+        format!(
+            "see it whole: `{}`",
+            shell("kubectl describe")
+                .arg(kind)
+                .arg(name)
+                .in_namespace(namespace)
+        )
     };
     let Some(certificate) = seen.certificate else {
         return Progress::Waiting(
             failed()
                 .caused_by(format!("cert-manager has made no Certificate `{secret}`: it does not run here, or does not act on this object"))
-                .hint(Hint::flags("take another source of certificates", &["--tls wildcard", "--tls secret=NAME"])),
+                .hint(Hint::flags("take another source of certificates", ["--tls wildcard", "--tls secret=NAME"])),
         );
     };
     for challenge in seen.challenges {
@@ -274,15 +281,22 @@ fn explain(seen: &Seen<'_>) -> Progress {
             let error = failed().caused_by(format!(
                 "there is no issuer `{issuer}`, of this namespace or of the cluster"
             ));
-            return Progress::Failed(error
-                .hint(format!("other addresses show which there are: `kubectl get ingress -n {namespace} -o yaml | grep issuer`"))
-                .hint(Hint::flags("take one of those", &["--tls issuer=NAME"])));
+            return Progress::Failed(
+                error
+                    .hint(format!(
+                        "other addresses show which there are: `{}`",
+                        shell("kubectl get ingress")
+                            .in_namespace(namespace)
+                            .then("-o yaml | grep issuer")
+                    ))
+                    .hint(Hint::flags("take one of those", ["--tls issuer=NAME"])),
+            );
         }
         if lower.contains("does not have a ready status") {
             return Progress::Waiting(
                 failed()
                     .caused_by(format!("issuer `{issuer}` is not ready: those who run the platform have not finished it, or it does not work at the moment"))
-                    .hint(Hint::flags("ask them, or take another source of certificates meanwhile", &["--tls wildcard"])),
+                    .hint(Hint::flags("ask them, or take another source of certificates meanwhile", ["--tls wildcard"])),
             );
         }
         let error =
@@ -324,7 +338,7 @@ fn rate_limited(message: &str, error: Error) -> Error {
             .caused_by("the issuer gives no more certificates for this domain for a while")
             .hint(Hint::flags(
                 "use the platform's wildcard certificate",
-                &["--tls wildcard"],
+                ["--tls wildcard"],
             ))
     } else {
         error

@@ -145,7 +145,7 @@ impl Claim {
                     .caused_by(
                         "it answers too slowly: somebody else may have taken it between two looks",
                     )
-                    .hint(Hint::flags("if nobody else wants it", &["--take"])),
+                    .hint(Hint::flags("if nobody else wants it", ["--take"])),
             ),
         };
     }

@@ -3,6 +3,7 @@
 use crate::error::{Error, Hint, Result};
 use crate::names;
 use crate::printable;
+use crate::shell::shell;
 
 /// The longest host name there can be (RFC 1035).
 const LONGEST: usize = 253;
@@ -98,10 +99,10 @@ pub fn complete(
         )
         .hint(Hint::flags(
             "give the whole name, below the domain of your platform",
-            &[&format!(
-                "--host {}.<domain>",
+            [shell("--host").arg(format!(
+                "{}.DOMAIN",
                 typed.map_or_else(|| label(app, namespace), str::to_owned)
-            )],
+            ))],
         )));
     };
     let label = typed.map_or_else(|| label(app, namespace), str::to_owned);

@@ -11,6 +11,7 @@ use super::gateway::ParentRef;
 use super::pods::Own;
 use super::sameness::{Likeness, title};
 use super::tls::Tls;
+use crate::shell::shell;
 
 /// What is known about an exposure before its answer is looked at.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ pub fn judge(facts: &Facts<'_>, visit: &Result<Visit, Trouble>) -> Verdict {
                 .caused_by(refused.clone())
                 .hint(Hint::flags(
                     "choose another Gateway, one that the platform's documentation names",
-                    &["--parent NAMESPACE/GATEWAY"],
+                    ["--parent NAMESPACE/GATEWAY"],
                 )),
         );
     }
@@ -153,19 +154,19 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             return Verdict::NotYet(
                 error
                     .caused_by(format!("nobody answers for the Gateway `{gateway}`: it does not exist, or takes no routes of this namespace or for this host"))
-                    .hint(Hint::flags("choose another Gateway, one that the platform's documentation names", &["--parent NAMESPACE/GATEWAY"])),
+                    .hint(Hint::flags("choose another Gateway, one that the platform's documentation names", ["--parent NAMESPACE/GATEWAY"])),
             );
         }
         return Verdict::NotYet(match (class, has_address) {
             (_, true) => error
                 .caused_by(format!("{object} has an address all the same, so its controller is not the one that answers here, or has refused it"))
-                .hint(format!("see what it says: `kubectl describe {} -n {namespace}`", object.replace('/', " "))),
+                .hint(format!("see what it says: `{}`", shell("kubectl describe").args(object.split('/')).in_namespace(namespace))),
             (Some(class), false) => error
                 .caused_by(format!("no controller has taken {object}: none serves its class `{}`", printable::short(class, 80)))
-                .hint(Hint::flags("take the class that the platform's documentation tells, or none for the cluster's default", &["--class NAME"])),
+                .hint(Hint::flags("take the class that the platform's documentation tells, or none for the cluster's default", ["--class NAME"])),
             (None, false) => error
                 .caused_by(format!("no controller has taken {object}: it has no class"))
-                .hint(Hint::flags("name the class that the platform's documentation tells", &["--class NAME"])),
+                .hint(Hint::flags("name the class that the platform's documentation tells", ["--class NAME"])),
         });
     }
     let (service, port) = facts.service;
@@ -175,12 +176,12 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
         500 if facts.gateway.is_some() && !answer.body.contains(&b'<') => Verdict::NotYet(
             Error::new(format!("the Gateway has nowhere to send requests for {host}"))
                 .caused_by(format!("it answers 500: it does not know port {port} of service `{service}`"))
-                .hint(format!("see what it says of the route: `kubectl describe httproute -n {namespace}`")),
+                .hint(format!("see what it says of the route: `{}`", shell("kubectl describe httproute").in_namespace(namespace))),
         ),
         503 => Verdict::NotYet(
             Error::new(format!("the controller has nowhere to send requests for {host}"))
                 .caused_by(format!("it answers 503: no pod behind port {port} of service `{service}` is ready, as far as it knows"))
-                .hint(format!("see the pods behind it: `kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={service}`")),
+                .hint(format!("see the pods behind it: `{}`", shell("kubectl get endpointslices").in_namespace(namespace).then("-l").arg(format!("kubernetes.io/service-name={service}")))),
         ),
         _ => Verdict::SomebodyElse(taken(host, &format!("it answers {}", describe(answer))).caused_by(format!("it is not what {app} answers{}", facts.own.map(|own| format!(" ({})", describe(&own.answer))).unwrap_or_default()))),
     }
@@ -212,9 +213,9 @@ fn unreachable_pods(facts: &Facts<'_>, how: &str) -> Error {
             }
         ));
         return if facts.let_in {
-            error.hint(Hint::flags("the controller seems to be in another namespace than the other policies say: name it", &["--controller NAMESPACE"]))
+            error.hint(Hint::flags("the controller seems to be in another namespace than the other policies say: name it", ["--controller NAMESPACE"]))
         } else {
-            error.hint(Hint::flags("name the namespace of the ingress controller (often ingress-nginx or traefik), and it is let in", &["--controller NAMESPACE"]))
+            error.hint(Hint::flags("name the namespace of the ingress controller (often ingress-nginx or traefik), and it is let in", ["--controller NAMESPACE"]))
         };
     }
     if facts.own.is_some() {
@@ -223,7 +224,8 @@ fn unreachable_pods(facts: &Facts<'_>, how: &str) -> Error {
             .hint("make it listen on 0.0.0.0 (a setting of most servers: `--host 0.0.0.0`), and deploy it again");
     }
     error.hint(format!(
-        "see what it says: `kubectl logs {app} -n {namespace}`"
+        "see what it says: `{}`",
+        shell("kubectl logs").arg(app).in_namespace(namespace)
     ))
 }
 
@@ -240,11 +242,16 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &Trouble) -> Verdict {
         Trouble::Name { why: Lookup::NoSuchName, .. } => Verdict::NotYet(
             Error::new(format!("the name {host} does not exist"))
                 .caused_by("DNS knows no address for it")
-                .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", &["--host NAME"])),
+                .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", ["--host NAME"])),
         ),
         Trouble::Name { .. } => Verdict::NotYet(failed().hint(look_again("check the network of this machine, then look again", namespace))),
+        Trouble::Local { .. } => Verdict::Wrong(
+            Error::new(format!("{}://{host} is not asked", facts.tls.scheme()))
+                .caused_by(trouble.to_string())
+                .hint(Hint::flags("take a host below your platform's domain", ["--host NAME"])),
+        ),
         Trouble::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
-            failed().hint(Hint::flags("the controller has no https here: ask who runs the platform, or do without", &["--tls off"])),
+            failed().hint(Hint::flags("the controller has no https here: ask who runs the platform, or do without", ["--tls off"])),
         ),
         Trouble::Connect { .. } | Trouble::Proxy { .. } => Verdict::NotYet(
             failed().hint(look_again("if it opens in a browser of yours all the same, this machine's network is in the way; look again", namespace)),
@@ -305,13 +312,13 @@ fn judge_certificate(
     match (why, facts.tls) {
         (Distrust::Handshake(_), _) => Verdict::NotYet(error.hint(look_again("look again", namespace))),
         (_, Tls::Issuer { .. }) => Verdict::NotYet(
-            error.hint(format!("the controller does not show the new certificate yet; it is in secret `{}`: `kubectl get secret -n {namespace}`", facts.secret.as_deref().unwrap_or_default())),
+            error.hint(format!("the controller does not show the new certificate yet; it is in secret `{}`: `{}`", facts.secret.as_deref().unwrap_or_default(), shell("kubectl get secret").in_namespace(namespace))),
         ),
         (Distrust::NotForThisName, Tls::Wildcard) if !made_up => Verdict::Wrong(
             error.hint(other_certificate()),
         ),
         (_, Tls::Secret(secret)) => Verdict::NotYet(
-            error.hint(Hint::flags(format!("put a certificate for {host} into secret `{secret}`, or choose another"), &["--tls secret=NAME", "--tls issuer=NAME"])),
+            error.hint(Hint::flags(format!("put a certificate for {host} into secret `{secret}`, or choose another"), ["--tls secret=NAME", "--tls issuer=NAME"])),
         ),
         (_, _) if made_up || *why == Distrust::NotForThisName => Verdict::NotYet(
             error.caused_by("the controller has no certificate of its own for this host").hint(other_certificate()),
@@ -319,7 +326,7 @@ fn judge_certificate(
         (Distrust::UnknownIssuer, _) => Verdict::Wrong(
             error.hint("if that issuer is your organisation's, let this machine trust it (`SSL_CERT_FILE` names a file of trusted issuers)"),
         ),
-        (_, _) => Verdict::Wrong(error.hint(Hint::flags("tell who runs the platform; meanwhile", &["--tls off"]))),
+        (_, _) => Verdict::Wrong(error.hint(Hint::flags("tell who runs the platform; meanwhile", ["--tls off"]))),
     }
 }
 
@@ -327,14 +334,17 @@ fn judge_certificate(
 fn look_again(how: &str, namespace: &str) -> Hint {
     Hint::to_change(
         Change::LookAgain(how.to_owned()),
-        format!("{how}: `kubectl expose-app list -n {namespace}`"),
+        format!(
+            "{how}: `{}`",
+            shell("kubectl expose-app list").in_namespace(namespace)
+        ),
     )
 }
 
 fn other_certificate() -> Hint {
     Hint::flags(
         "take a host one label below the platform's domain, or another source of certificates",
-        &["--tls issuer=NAME", "--tls secret=NAME", "--tls off"],
+        ["--tls issuer=NAME", "--tls secret=NAME", "--tls off"],
     )
 }
 

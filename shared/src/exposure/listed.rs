@@ -17,9 +17,12 @@ use super::{MANAGER, certificate};
 use crate::apply::{DryRun, MANAGED_BY, Outcome, change_line, is_ours};
 use crate::cluster::Cluster;
 use crate::duration;
-use crate::error::{Kind, Result};
-use crate::grant::Timer;
+use crate::error::{Error, Kind, Result};
+use crate::grant::{self, Ending, FOR, Term, Timer};
 use crate::output::{Columns, Listed};
+use crate::printable;
+use crate::shell::shell;
+use crate::ui::Ui;
 use crate::web::Trouble;
 
 /// Whether an address answers.
@@ -57,9 +60,18 @@ pub struct Exposure {
     /// When it ends by itself; never where there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The time for which it was asked: `8h`; nothing where no end was asked for.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<String>,
+    /// Why it is open though it was to end: nothing ends it, or its time is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outlives: Option<&'static str>,
     /// What was found when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// When it ends.
+    #[serde(skip)]
+    pub ending: Ending,
     /// What is left of its time, in words.
     #[serde(skip)]
     pub left: Option<String>,
@@ -95,10 +107,8 @@ impl Exposure {
         let tls = annotation(TLS).unwrap_or_else(|| "wildcard".into());
         let scheme = tls.parse::<Tls>().map_or("https", |tls| tls.scheme());
         let object = metadata.name.clone()?;
-        let timer = jobs
-            .iter()
-            .find(|job| job.name_any() == object)
-            .map(Timer::of);
+        let ending = ending_of(metadata, jobs, now);
+        let until = ending.until();
         Some(Self {
             url: format!("{scheme}://{host}"),
             app: app_of(metadata).unwrap_or_default().to_owned(),
@@ -107,12 +117,15 @@ impl Exposure {
             resource: resource.to_owned(),
             class,
             tls,
-            until: timer.as_ref().and_then(Timer::until),
-            left: timer
-                .as_ref()
-                .and_then(Timer::until)
-                .map(|until| crate::grant::left(until, now))
-                .map(duration::rough),
+            until,
+            lasts: asked(metadata).map(|lasts| printable::short(lasts, 20)),
+            outlives: match ending {
+                Ending::Never(why) => Some(why),
+                Ending::Over(_) => Some("its time is over"),
+                Ending::At(_) | Ending::Forever => None,
+            },
+            left: until.map(|until| duration::rough(grant::left(until, now))),
+            ending,
             state: None,
             service,
             host,
@@ -138,9 +151,18 @@ impl Exposure {
             || same_kind()
     }
 
+    /// By what it is named in a command: its app, or where that is unknown its host.
+    fn called(&self) -> &str {
+        if self.app.is_empty() {
+            &self.host
+        } else {
+            &self.app
+        }
+    }
+
     /// Asks whether it answers; where it does not, whether there is a pod to answer.
     async fn look(&mut self, cluster: &Cluster) {
-        let visitor = Visitor::new(self.scheme, "/");
+        let visitor = Visitor::new(cluster, self.scheme, "/");
         let (answer, nobody) = futures::join!(
             visitor.answer(&self.host),
             visitor.nobody(&self.host, two_randoms())
@@ -165,6 +187,7 @@ impl Exposure {
                     Trouble::Name { .. } => "no such name".into(),
                     Trouble::Tls { .. } => "certificate not valid".into(),
                     Trouble::Timeout => "no answer in time".into(),
+                    Trouble::Local { .. } => "not asked: this machine".into(),
                     _ => "no connection".into(),
                 },
                 certificate_until: None,
@@ -224,7 +247,12 @@ impl Listed for Exposure {
             until
                 .map(|until| until.strftime("%Y-%m-%d").to_string())
                 .unwrap_or_default(),
-            self.left.clone().unwrap_or_else(|| "never".into()),
+            match (&self.ending, &self.left) {
+                (Ending::Over(_), _) => "over".into(),
+                (Ending::Never(_), _) => "never ends".into(),
+                (_, Some(left)) => left.clone(),
+                (_, None) => "never".into(),
+            },
         ];
         if columns.wide {
             cells.extend([
@@ -315,6 +343,51 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Expos
     let mut all: Vec<Exposure> = of_ingresses.chain(of_routes).collect();
     all.sort_by(|a, b| (&a.namespace, &a.url).cmp(&(&b.namespace, &b.url)));
     Ok(all)
+}
+
+/// When an address ends, by the metadata of what opens it and the timers of its namespace. Without the annotation no end was
+/// asked for.
+fn ending_of(metadata: &ObjectMeta, jobs: &[Job], now: Timestamp) -> Ending {
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    let timer = jobs
+        .iter()
+        .find(|job| {
+            owners
+                .iter()
+                .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
+        })
+        .map(Timer::of);
+    let asked = asked(metadata).map_or_else(|| Term::Forever.to_string(), str::to_owned);
+    Ending::of(owners, Some(&asked), timer.as_ref(), now)
+}
+
+/// The time for which an address was asked, if an end was.
+pub(super) fn asked(metadata: &ObjectMeta) -> Option<&str> {
+    let asked = metadata.annotations.as_ref()?.get(FOR)?;
+    (!asked.is_empty()).then_some(asked.as_str())
+}
+
+/// Warns of addresses that are open though they were to end, with what helps.
+pub fn warn_of_endless<'a>(ui: &Ui, exposures: impl IntoIterator<Item = &'a Exposure>) {
+    for exposure in exposures {
+        let Some(why) = exposure.outlives else {
+            continue;
+        };
+        let Exposure { url, lasts, .. } = exposure;
+        let what = match (&exposure.ending, lasts) {
+            (Ending::Over(_), _) => format!("{url} has ended, and is still there"),
+            (_, Some(lasts)) => format!("{url} was to end after {lasts}, and never ends"),
+            (_, None) => format!("{url} was to end, and never ends"),
+        };
+        let close = shell("kubectl expose-app remove")
+            .arg(exposure.called())
+            .in_namespace(&exposure.namespace);
+        ui.warn(
+            &Error::new(what)
+                .caused_by(why)
+                .hint(format!("close it: `{close}`")),
+        );
+    }
 }
 
 /// Removes what an exposure of this object name consists of, if it is ours: a line for each object, as kubectl prints them.

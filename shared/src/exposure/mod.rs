@@ -33,7 +33,7 @@ pub use contest::Tries;
 pub use danger::reason as reason_against;
 pub use gateway::ParentRef;
 pub use host::parse as parse_host;
-pub use listed::{Exposure, State, all, look_at, remove};
+pub use listed::{Exposure, State, all, look_at, remove, warn_of_endless};
 pub use neighbours::Way;
 pub use plan::{Plan, object_name};
 pub use pods::listening;
@@ -111,6 +111,18 @@ pub struct Options {
     pub term: Option<Term>,
     /// The path by which the address is proven; `/`.
     pub path: Option<String>,
-    /// Made without proof: `--no-wait`.
-    pub unproven: bool,
+    /// Whom to ask about the host.
+    pub asking: Asking,
+}
+
+/// Whom to ask about a host, from this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// Whoever answers there, until the address is proven.
+    #[default]
+    UntilProven,
+    /// Whoever answers there now; the address is made without proof: `--no-wait`.
+    Once,
+    /// Nobody but the API server: nothing is made.
+    Nobody,
 }

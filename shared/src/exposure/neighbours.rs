@@ -99,6 +99,14 @@ impl Neighbours {
         .map(str::to_owned)
     }
 
+    /// An object that has an address of this domain: `ingress/grafana`.
+    pub fn teacher(&self, domain: Option<&str>) -> Option<String> {
+        let mut teachers = self.teachers().into_iter();
+        teachers
+            .find(|address| domain.is_some() && domain_of(&address.host) == domain)
+            .map(|address| address.of)
+    }
+
     /// How addresses of this domain are served here, the most common way first; of any domain, where there is none of it.
     pub fn way(&self, domain: Option<&str>, gateway: Option<bool>) -> Option<Way> {
         let teachers = self.teachers();

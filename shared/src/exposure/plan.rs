@@ -21,7 +21,7 @@ use super::gateway::{
 use super::neighbours::Way;
 use super::tls::Tls;
 use crate::apply::MANAGED_BY;
-use crate::grant::{Term, timer_job};
+use crate::grant::{FOR, Term, timer_job};
 use crate::names;
 use crate::network::{self, Admitted};
 
@@ -68,6 +68,8 @@ pub struct Plan {
     pub policy: Option<(BTreeMap<String, String>, Vec<NetworkPolicyPeer>)>,
     /// Until when; nothing for until it is removed.
     pub term: Option<Term>,
+    /// The time for which it is asked now, or was before: `8h`.
+    pub lasts: Option<String>,
     /// The Secret for a certificate that is issued, where somebody else has named it.
     pub secret_name: Option<String>,
 }
@@ -116,6 +118,15 @@ impl Plan {
             owner_references: Some(owner.cloned().into_iter().collect()),
             ..Default::default()
         }
+    }
+
+    /// The metadata of what opens the address: it says that an end was asked for, so that a lost one is seen.
+    fn opening(&self, owner: Option<&OwnerReference>, with_issuer: bool) -> ObjectMeta {
+        let mut metadata = self.metadata(owner, with_issuer);
+        if let (Some(lasts), Some(annotations)) = (&self.lasts, &mut metadata.annotations) {
+            annotations.insert(FOR.to_owned(), lasts.clone());
+        }
+        metadata
     }
 
     /// The timer, for an exposure that ends by itself.
@@ -187,7 +198,7 @@ impl Plan {
             }]
         });
         Some(Ingress {
-            metadata: self.metadata(owner, true),
+            metadata: self.opening(owner, true),
             spec: Some(IngressSpec {
                 ingress_class_name: class.clone(),
                 rules: Some(vec![IngressRule {
@@ -229,7 +240,7 @@ impl Plan {
         };
         let everything = serde_json::json!({"path": {"type": "PathPrefix", "value": "/"}});
         Some(HttpRoute::new(
-            self.metadata(owner, false),
+            self.opening(owner, false),
             HttpRouteSpec {
                 parent_refs: vec![parent],
                 hostnames: vec![self.host.clone()],
@@ -294,6 +305,7 @@ mod tests {
             new_service: Some(BTreeMap::from([("app".into(), "web".into())])),
             policy: None,
             term: None,
+            lasts: None,
             secret_name: None,
         }
     }

@@ -10,6 +10,7 @@ use super::sameness::Likeness;
 use crate::cluster::Cluster;
 use crate::error::{Change, Error, Hint, Result};
 use crate::printable;
+use crate::shell::shell;
 use crate::tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection, pair};
 use crate::web::{Answer, Client, Trouble};
 
@@ -231,7 +232,10 @@ pub fn explain(
     field: Option<Sends<'_>>,
 ) -> Error {
     let pod = printable::short(&endpoint.pod, 80);
-    let namespace = printable::short(&endpoint.namespace, 80);
+    let namespace = &endpoint.namespace;
+    let logs = shell("kubectl logs")
+        .arg(&endpoint.pod)
+        .in_namespace(namespace);
     let port = endpoint.port;
     match silence {
         Silence::NothingListens => {
@@ -245,25 +249,47 @@ pub fn explain(
                 None => error,
             };
             match (others, field) {
-                ([], _) => error.caused_by("nothing listens on any other usual port of web applications either")
-                    .hint(format!("see what it says: `kubectl logs {pod} -n {namespace}`")),
-                ([other, ..], Some(Sends { deployed: Some(name), .. })) => error
+                ([], _) => error
+                    .caused_by("nothing listens on any other usual port of web applications either")
+                    .hint(format!("see what it says: `{logs}`")),
+                (
+                    [other, ..],
+                    Some(Sends {
+                        deployed: Some(name),
+                        ..
+                    }),
+                ) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
                     .hint(format!(
-                        "say so where it was deployed: `kubectl deploy-app {name} --port {other} -n {namespace}`"
+                        "say so where it was deployed: `{}`",
+                        shell("kubectl deploy-app")
+                            .arg(name)
+                            .then("--port")
+                            .arg(other)
+                            .in_namespace(namespace)
                     )),
                 ([other, ..], Some(Sends { service, field, .. })) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
                     .hint(Hint::to_change(
                         Change::Field(format!("set `{field}` of service `{service}` to {other}")),
                         format!(
-                            "set `{field}` to {other}: `kubectl patch service {service} -n {namespace} --type=json -p '[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]'`",
-                            field.replace("].", "/").replace(['.', '['], "/")
+                            "set `{field}` to {other}: `{}`",
+                            shell("kubectl patch service")
+                                .arg(service)
+                                .in_namespace(namespace)
+                                .then("--type=json -p")
+                                .arg(format!(
+                                    "[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]",
+                                    field.replace("].", "/").replace(['.', '['], "/")
+                                ))
                         ),
                     )),
                 ([other, ..], None) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(Hint::flags("give the port that it has", &[&format!("--port {other}")])),
+                    .hint(Hint::flags(
+                        "give the port that it has",
+                        [shell("--port").arg(other)],
+                    )),
             }
         }
         Silence::Slow => Error::new(format!(
@@ -271,9 +297,7 @@ pub fn explain(
             PATIENCE.as_secs()
         ))
         .caused_by(format!("asked directly: pod `{pod}`, port {port}"))
-        .hint(format!(
-            "see what it is doing: `kubectl logs {pod} -n {namespace}`"
-        )),
+        .hint(format!("see what it is doing: `{logs}`")),
         Silence::NotHttp(said) => {
             let error = Error::new(format!("port {port} of {app} does not speak HTTP")).caused_by(
                 match said {
@@ -288,7 +312,7 @@ pub fn explain(
                 None => error
                     .hint(Hint::flags(
                         "give the port of the web page",
-                        &["--port NUMBER"],
+                        ["--port NUMBER"],
                     ))
                     .hint("a database is shared with `kubectl share-db`"),
             }

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 
 use crate::error::{Error, Hint, Kind, Result};
 use crate::printable;
+use crate::shell::shell;
 
 /// Ports that web applications listen on, the likeliest first.
 pub const COMMON_PORTS: [u16; 18] = [
@@ -154,7 +155,7 @@ pub fn choose(
                 format!("`{app}` has no port named `{wanted}`"),
             );
             return Err(if known.is_empty() {
-                error.hint(Hint::flags("give its number", &["--port NUMBER"]))
+                error.hint(Hint::flags("give its number", ["--port NUMBER"]))
             } else {
                 error.hint(format!("its ports are named {}", quoted(&known)))
             });
@@ -280,7 +281,12 @@ fn target(
                     )),
                     (true, true) => error.caused_by("the containers declare no ports at all"),
                 };
-                return Err(error.hint(format!("set `{field}` of service `{name}` to the port's number: `kubectl edit service {name} -n {}`", service.namespace().unwrap_or_default())));
+                return Err(error.hint(format!(
+                    "set `{field}` of service `{name}` to the port's number: `{}`",
+                    shell("kubectl edit service")
+                        .arg(&name)
+                        .option("-n", service.namespace())
+                )));
             };
             i32::from(number)
         }

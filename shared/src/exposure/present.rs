@@ -131,7 +131,7 @@ impl Place {
             &mut Vec::new(),
             &mut Vec::new(),
         );
-        let visitor = Visitor::new(scheme(address), &path);
+        let visitor = Visitor::new(cluster, scheme(address), &path);
         let nobody = visitor.nobody(&address.host, two_randoms()).await;
         Ok(Some(Present {
             resolved: Resolved::of_present(
@@ -275,6 +275,7 @@ fn plan(address: &Address, ingress: &Ingress, backend: &Backend, port: &port::Po
         new_service: None,
         policy: None,
         term: None,
+        lasts: None,
         secret_name: secret_of(ingress, &address.host),
     }
 }

@@ -21,6 +21,7 @@ use super::resolve::Resolved;
 use super::tls::Tls;
 use crate::cluster::Cluster;
 use crate::error::{Error, Hint, Kind, Request, Result};
+use crate::shell::shell;
 use crate::tunnel::Endpoint;
 use crate::ui::Ui;
 use crate::web::Trouble;
@@ -136,7 +137,7 @@ pub async fn find_port(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod])
             "which port is {}'s? It declares none, and {why}",
             plan.app
         ))
-        .hint(Hint::flags("give it", &["--port NUMBER"]))
+        .hint(Hint::flags("give it", ["--port NUMBER"]))
     };
     let Some(pod) = ready(pods).next() else {
         return Err(unknown("no pod is ready to be looked at"));
@@ -167,8 +168,8 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
     let Some(pod) = ready.next() else {
         return Err(
             Error::of(Kind::NotFound, format!("no pod of {} is ready", plan.app)).hint(format!(
-                "see them: `kubectl get pods -n {}`",
-                plan.namespace
+                "see them: `{}`",
+                shell("kubectl get pods").in_namespace(&plan.namespace)
             )),
         );
     };
@@ -436,7 +437,7 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
             )
             .hint(Hint::flags(
                 "name a page of it that stays the same",
-                &["--path /PAGE"],
+                ["--path /PAGE"],
             )),
         );
     } else if resolved
@@ -449,7 +450,7 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
                 "the app answers {} there, just as the controller does for hosts that nobody has: whether it is the app cannot be told",
                 describe(&own.answer)
             ))
-            .hint(Hint::flags("name a page that it has", &["--path /PAGE"])),
+            .hint(Hint::flags("name a page that it has", ["--path /PAGE"])),
         );
     } else if own.answer.status >= 400 && !matches!(own.answer.status, 401 | 403) {
         is_certain = true;
@@ -459,8 +460,10 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
                 describe(&own.answer)
             ))
             .hint(format!(
-                "see why: `kubectl logs {} -n {}`",
-                plan.app, plan.namespace
+                "see why: `{}`",
+                shell("kubectl logs")
+                    .arg(&plan.app)
+                    .in_namespace(&plan.namespace)
             )),
         );
     } else {
@@ -574,8 +577,8 @@ async fn issued(cluster: &Cluster, resolved: &Resolved) -> Result<Option<Vec<u8>
                 plan.host
             ))
             .hint(format!(
-                "see how far it is: `kubectl get certificate -n {}`",
-                plan.namespace
+                "see how far it is: `{}`",
+                shell("kubectl get certificate").in_namespace(&plan.namespace)
             )));
         }
     };

@@ -8,7 +8,6 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy, NetworkPolicyPeer
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 
-use super::certificate;
 use super::gateway::{HttpRoute, ListenerSet, ParentRef};
 use super::host;
 use super::judge::taken;
@@ -17,13 +16,15 @@ use super::plan::{Plan, TLS, app_of, object_name};
 use super::port::{self, Choice};
 use super::tls::Tls;
 use super::visit::{Nobody, Visitor, is_taken, phrase, two_randoms};
-use super::{Backend, Options};
+use super::{Asking, Backend, Options};
+use super::{certificate, listed};
 use crate::apply::{is_ours, refuse_foreign};
 use crate::cluster::{Cluster, Right};
 use crate::error::{Error, Hint, Kind, Result, rights_hints};
-use crate::grant::Timer;
+use crate::grant::{Term, Timer};
+use crate::shell::shell;
 use crate::web::{Certificate, Lookup, Trouble};
-use crate::{network, printable};
+use crate::{duration, network, printable};
 
 /// How long a controller may serve what is gone already: Traefik gathers changes for two seconds.
 const LETTING_GO: Duration = Duration::from_millis(2500);
@@ -174,7 +175,13 @@ async fn resolve_within(
     if let (Tls::Secret(secret), Some(_)) = (&tls, &options.tls) {
         match cluster.get::<Secret>(namespace, secret).await {
             Err(error) if error.kind() == Kind::NotFound => {
-                return Err(error.hint(format!("make it from a certificate and its key: `kubectl create secret tls {secret} --cert=FILE --key=FILE -n {namespace}`")));
+                return Err(error.hint(format!(
+                    "make it from a certificate and its key: `{}`",
+                    shell("kubectl create secret tls")
+                        .arg(secret)
+                        .then("--cert=FILE --key=FILE")
+                        .in_namespace(namespace)
+                )));
             }
             // Whoever may not read it may use it all the same.
             _ => {}
@@ -251,6 +258,7 @@ async fn resolve_within(
         new_service,
         policy,
         term: options.term,
+        lasts: lasts(options.term, &found),
         secret_name: None,
     };
     if backend.selector.is_empty() && (plan.new_service.is_some() || plan.policy.is_some()) {
@@ -259,8 +267,11 @@ async fn resolve_within(
             backend.reference
         ))
         .hint(format!(
-            "give them one: `kubectl label {} app={} -n {namespace}`",
-            backend.reference, backend.name
+            "give them one: `{}`",
+            shell("kubectl label")
+                .arg(&backend.reference)
+                .arg(format!("app={}", backend.name))
+                .in_namespace(namespace)
         )));
     }
     refuse_without_rights(&plan, &lacking)?;
@@ -282,17 +293,26 @@ async fn resolve_within(
         ))
         .hint(another_host("NAME"))
         .hint(format!(
-            "or delete that one: `kubectl delete {} -n {namespace}`",
-            other.of.replace('/', " ")
+            "or delete that one: `{}`",
+            shell("kubectl delete")
+                .args(other.of.split('/'))
+                .in_namespace(namespace)
         )));
     }
     let fresh = found.host().as_ref() != Some(&plan.host);
-    let visitor = Visitor::new(plan.tls.scheme(), options.path.as_deref().unwrap_or("/"));
+    let path = options.path.as_deref().unwrap_or("/");
+    let visitor = Visitor::new(cluster, plan.tls.scheme(), path);
+    let is_dry = options.asking == Asking::Nobody;
     let (admitted, nobody, present) = futures::join!(
         admit(cluster, &plan, &found, &mut warnings),
-        visitor.nobody(&plan.host, two_randoms()),
         async {
-            if fresh {
+            if is_dry {
+                return Err(Trouble::Protocol("it was not asked".into()));
+            }
+            visitor.nobody(&plan.host, two_randoms()).await
+        },
+        async {
+            if fresh && !is_dry {
                 Some(visitor.answer(&plan.host).await)
             } else {
                 None
@@ -306,6 +326,12 @@ async fn resolve_within(
         learned.push(format!("class {class} (the cluster's default)"));
         *planned = Some(class);
     }
+    if is_dry && fresh {
+        learned.push(format!(
+            "not checked in a dry run: whether {} is free",
+            plan.host
+        ));
+    }
     if let Some(Err(Trouble::Name {
         why: Lookup::NoSuchName,
         ..
@@ -314,7 +340,7 @@ async fn resolve_within(
     {
         return Err(Error::new(format!("the name {} does not exist", plan.host))
             .caused_by("DNS knows no address for it")
-            .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", &["--host NAME"])));
+            .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", ["--host NAME"])));
     }
     let mut present = present;
     let looked = tokio::time::Instant::now();
@@ -352,7 +378,7 @@ async fn resolve_within(
 
 /// The hint to take another host: its name.
 pub fn another_host(name: &str) -> Hint {
-    Hint::flags("take another host", &[&format!("--host {name}")])
+    Hint::flags("take another host", [shell("--host").arg(name)])
 }
 
 /// The refusal of a host at which somebody else answers: `how`, a phrase.
@@ -364,7 +390,7 @@ fn is_taken_by(host: &str, how: &str) -> Error {
         )))
         .hint(Hint::flags(
             "if it is yours in another namespace, and this address is to win",
-            &["--take"],
+            ["--take"],
         ))
 }
 
@@ -460,7 +486,7 @@ impl Resolved {
     /// Whether the host was free and others may want it at the same moment, so that it has to be won; see
     /// [`super::contest`].
     pub(super) fn is_contested(&self) -> bool {
-        self.fresh && !self.options.take && !self.options.unproven
+        self.fresh && !self.options.take && self.options.asking == Asking::UntilProven
     }
 
     /// The timer that it has already.
@@ -606,8 +632,10 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
             backend.reference
         ))
         .hint(format!(
-            "close it first: `kubectl expose-app remove {app} -n {}`",
-            backend.namespace
+            "close it first: `{}`",
+            shell("kubectl expose-app remove")
+                .arg(app)
+                .in_namespace(&backend.namespace)
         ))),
         _ => Ok(()),
     }
@@ -616,6 +644,19 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
 /// Whether the API has `ListenerSets`, and we may see them; one that is not there is answered like a kind that is not there.
 async fn serves_listener_sets(cluster: &Cluster, namespace: &str) -> bool {
     cluster.list::<ListenerSet>(namespace, "").await.is_ok()
+}
+
+/// The time for which an address is asked: what is said now, or else what was said before.
+fn lasts(term: Option<Term>, found: &Found) -> Option<String> {
+    match term {
+        Some(Term::For(duration)) => Some(duration::exact(duration)),
+        Some(Term::Forever) => None,
+        None => {
+            let of_ingress = found.ingress.as_ref().map(|ingress| &ingress.metadata);
+            let of_route = found.route.as_ref().map(|route| &route.metadata);
+            listed::asked(of_ingress.or(of_route)?).map(str::to_owned)
+        }
+    }
 }
 
 fn target_of(service: &Service) -> Option<u16> {
@@ -686,7 +727,7 @@ fn host_and_way(
                     )
                     .hint(Hint::flags(
                         "name the one that the platform's documentation tells",
-                        &["--parent NAMESPACE/GATEWAY"],
+                        ["--parent NAMESPACE/GATEWAY"],
                     )));
                 }
             }
@@ -722,13 +763,19 @@ fn host_and_way(
             .way(domain, None)
             .unwrap_or(Way::Ingress { class: None }),
     };
+    // Whoever may write an Ingress here may teach a domain: it is told whose it is.
+    let as_others = match neighbours.teacher(domain) {
+        Some(teacher) => format!(
+            "as your other addresses, such as {}",
+            printable::line(&teacher)
+        ),
+        None => "as your other addresses".to_owned(),
+    };
     learned.insert(
         0,
         match (typed, found.host()) {
-            (None, None) => format!("host {host} (as your other addresses)"),
-            (Some(typed), _) if typed != host => {
-                format!("host {host} (completed as your other addresses)")
-            }
+            (None, None) => format!("host {host} ({as_others})"),
+            (Some(typed), _) if typed != host => format!("host {host} (completed {as_others})"),
             _ => format!("host {host}"),
         },
     );
@@ -882,7 +929,7 @@ pub(super) fn policy(
         ))
         .hint(Hint::flags(
             "if it cannot reach them, name its namespace",
-            &["--controller NAMESPACE"],
+            ["--controller NAMESPACE"],
         ))
     };
     let peers = match controller {
@@ -959,7 +1006,7 @@ async fn admit(
                 warnings.push(Error::new("the cluster has no default ingress class").hint(
                     Hint::flags(
                         "if nothing answers at the address, name the class",
-                        &["--class NAME"],
+                        ["--class NAME"],
                     ),
                 ));
             }

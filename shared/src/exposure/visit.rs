@@ -9,6 +9,7 @@ use http::header::LOCATION;
 use super::host::sibling;
 use super::judge::{End, Visit, describe};
 use super::sameness::Likeness;
+use crate::cluster::Cluster;
 use crate::web::{Answer, Client, Trouble};
 
 /// How long one request may take; a controller that cannot reach a pod takes longer to say so.
@@ -35,10 +36,10 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// For addresses of this scheme, asked for `path`.
-    pub fn new(scheme: &'static str, path: &str) -> Self {
+    /// For addresses of this scheme that a cluster serves, asked for `path`.
+    pub fn new(cluster: &Cluster, scheme: &'static str, path: &str) -> Self {
         Self {
-            client: Client::new(PATIENCE),
+            client: Client::new(PATIENCE).beside(cluster.server_host()),
             scheme,
             path: path.to_owned(),
         }
@@ -167,8 +168,8 @@ fn redirect(from: &str, answer: &Answer) -> Option<String> {
 }
 
 /// What somebody answers at a host, as a phrase; nothing where it is as free as hosts that nobody has.
-pub async fn who_answers(host: &str, https: bool) -> Option<String> {
-    let visitor = Visitor::new(if https { "https" } else { "http" }, "/");
+pub async fn who_answers(cluster: &Cluster, host: &str, https: bool) -> Option<String> {
+    let visitor = Visitor::new(cluster, if https { "https" } else { "http" }, "/");
     let (answer, nobody) =
         futures::join!(visitor.answer(host), visitor.nobody(host, two_randoms()));
     is_taken(&answer, &nobody).then(|| phrase(&answer))

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::kubeconfig::{document, text};
 use crate::error::{Error, Kind, Result};
 use crate::printable;
+use crate::shell::shell;
 
 /// kubectl holds its lock for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -124,8 +125,8 @@ fn stale(lock: &Path) -> Error {
             printable::short(&path, 200)
         ))
         .hint(format!(
-            "if no `kubectl` is running, one was interrupted: `rm {}`",
-            printable::word(&path)
+            "if no `kubectl` is running, one was interrupted: `{}`",
+            shell("rm").arg(path)
         ))
 }
 

@@ -22,6 +22,7 @@ pub use websocket::WebSocketPerConnection;
 
 use crate::error::{Error, Kind};
 use crate::printable;
+use crate::shell::shell;
 
 /// Where in the cluster a connection goes: a port that a container of this pod listens on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -109,8 +110,10 @@ impl Failure {
             Self::Refused(error) => error.clone(),
             Self::NothingListens(_) => {
                 Error::new(format!("nothing listens on port {port} in pod `{pod}`")).hint(format!(
-                    "see how it does: `kubectl logs --namespace {} {pod}`",
-                    printable::short(&to.namespace, 80)
+                    "see how it does: `{}`",
+                    shell("kubectl logs --namespace")
+                        .arg(&to.namespace)
+                        .arg(&to.pod)
                 ))
             }
             Self::PodGone(_) => Error::new(format!("pod `{pod}` has just gone"))

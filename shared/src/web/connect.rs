@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tower::ServiceExt;
 
 use super::tls::Trust;
-use super::{Lookup, Trouble, Unconnected};
+use super::{Lookup, Trouble, Unconnected, local};
 use crate::printable;
 use crate::proxy::{Proxies, Proxy};
 
@@ -117,11 +117,27 @@ impl Route {
         matches!(&self.by, By::Proxy(proxy) if !self.secure && !proxy.is_socks())
     }
 
-    pub(super) async fn open(&self, trust: &Trust, deadline: Instant) -> Result<Opened, Trouble> {
+    /// Connects. `beside` is where the cluster's API server is.
+    pub(super) async fn open(
+        &self,
+        trust: &Trust,
+        beside: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Opened, Trouble> {
         match &self.by {
-            By::Address(address) => dial(vec![*address], deadline).await,
-            By::Dns => dial(lookup(&self.host, self.port, deadline).await?, deadline).await,
+            By::Address(address) => {
+                let found = self.allowed(vec![*address], beside, deadline).await?;
+                dial(found, deadline).await
+            }
+            By::Dns => {
+                let found = lookup(&self.host, self.port, deadline).await?;
+                dial(self.allowed(found, beside, deadline).await?, deadline).await
+            }
             By::Proxy(proxy) => {
+                // Names are resolved by the proxy, and it may reach more than we.
+                if local::is_named_local(&self.host) && !is_here(beside, deadline).await {
+                    return Err(self.local(None));
+                }
                 self.through(proxy, trust, deadline)
                     .await
                     .map_err(|why| match why {
@@ -141,6 +157,34 @@ impl Route {
                 _ => None,
             },
         })
+    }
+
+    /// Those of the addresses that may be asked: looked at after the name was resolved, so that no name gets around it.
+    async fn allowed(
+        &self,
+        mut found: Vec<SocketAddr>,
+        beside: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, Trouble> {
+        let is_local = |address: &SocketAddr| local::is_local(address.ip());
+        let Some(address) = found.iter().copied().find(is_local) else {
+            return Ok(found);
+        };
+        if is_here(beside, deadline).await {
+            return Ok(found);
+        }
+        found.retain(|address| !is_local(address));
+        if found.is_empty() {
+            return Err(self.local(Some(address.ip())));
+        }
+        Ok(found)
+    }
+
+    fn local(&self, address: Option<IpAddr>) -> Trouble {
+        Trouble::Local {
+            host: self.host.clone(),
+            address,
+        }
     }
 
     /// Connects to the proxy and, unless it is to fetch the URL itself, from there to the server.
@@ -208,6 +252,15 @@ impl Route {
             Err(_) => Err(Trouble::Timeout),
         }
     }
+}
+
+/// Whether an API server is at this machine.
+async fn is_here(server: Option<&str>, deadline: Instant) -> bool {
+    let Some(server) = server else {
+        return false;
+    };
+    let found = lookup(bare(server), 443, deadline).await;
+    found.is_ok_and(|found| found.iter().any(|address| local::is_loopback(address.ip())))
 }
 
 /// Finds the addresses of a host.

@@ -7,6 +7,7 @@
 mod certificate;
 mod connect;
 mod exchange;
+mod local;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -38,6 +39,7 @@ pub struct Client {
     timeout: Duration,
     body: usize,
     to: Option<SocketAddr>,
+    beside: Option<String>,
     proxies: Arc<Proxies>,
     trust: Trust,
 }
@@ -65,12 +67,14 @@ pub struct Answer {
 
 impl Client {
     /// A client that gives up on a request after `timeout`, from the lookup of the name to the end of the answer. Uses the
-    /// proxies that the environment names, see [`Proxies`].
+    /// proxies that the environment names, see [`Proxies`]. This machine, its link and a cloud's metadata are not asked, whatever
+    /// a name resolves to; see [`Client::beside`].
     pub fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             body: BODY,
             to: None,
+            beside: None,
             proxies: Arc::new(Proxies::from_env()),
             trust: Trust::default(),
         }
@@ -81,6 +85,16 @@ impl Client {
     pub fn to(&self, address: SocketAddr) -> Self {
         Self {
             to: Some(address),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, for a cluster whose API server is at this host: where that is this machine, as with kind, what the cluster
+    /// serves is at this machine too.
+    #[must_use]
+    pub fn beside(&self, host: &str) -> Self {
+        Self {
+            beside: Some(host.to_owned()),
             ..self.clone()
         }
     }
@@ -115,7 +129,8 @@ impl Client {
     ) -> Result<Answer, Trouble> {
         let deadline = Instant::now() + self.timeout;
         let route = Route::to(url, self.to, &self.proxies)?;
-        let opened = route.open(&self.trust, deadline).await?;
+        let beside = self.beside.as_deref();
+        let opened = route.open(&self.trust, beside, deadline).await?;
         let (stream, certificate) = if route.secure {
             let (stream, certificate) = self
                 .trust

@@ -14,10 +14,11 @@ use super::*;
 const LIMIT: Duration = Duration::from_secs(20);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Who: me\r\n\r\nhi";
 
-/// A client that knows no proxy, whatever the environment of the tests says.
+/// A client that knows no proxy, whatever the environment of the tests says, for a cluster on this machine.
 fn client(timeout: Duration) -> Client {
     Client {
         proxies: Arc::default(),
+        beside: Some("localhost".to_owned()),
         ..Client::new(timeout)
     }
 }
@@ -795,4 +796,85 @@ async fn some_are_never_asked_through_a_proxy() {
         .await
         .unwrap_err();
     assert!(matches!(trouble, Trouble::Proxy { .. }), "{trouble:?}");
+}
+
+/// What an address of this machine is to a client of a cluster elsewhere.
+#[tokio::test]
+async fn this_machine_is_not_asked_for_others() {
+    let (listener, address) = listen().await;
+    let port = address.port();
+    let elsewhere = |server: Option<&str>| Client {
+        beside: server.map(str::to_owned),
+        ..client(LIMIT)
+    };
+    let local = |trouble: &Trouble| matches!(trouble, Trouble::Local { .. });
+    for server in [None, Some("192.0.2.1"), Some("2001:db8::1")] {
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "0.0.0.0",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "2130706433",
+        ] {
+            let url = uri(format!("http://{host}:{port}/"));
+            let trouble = elsewhere(server).get(&url, &[]).await.unwrap_err();
+            assert!(local(&trouble), "{host}: {trouble}");
+        }
+        let named = uri("http://app.invalid/");
+        let trouble = elsewhere(server)
+            .to(address)
+            .get(&named, &[])
+            .await
+            .unwrap_err();
+        assert!(local(&trouble), "{trouble}");
+        let metadata = uri("http://169.254.169.254/latest/meta-data/");
+        let trouble = elsewhere(server).get(&metadata, &[]).await.unwrap_err();
+        assert_eq!(
+            trouble.to_string(),
+            "169.254.169.254 is this machine or next to it, and is not asked: the cluster is elsewhere"
+        );
+    }
+    let trouble = elsewhere(None)
+        .get(&uri(format!("http://localhost:{port}/")), &[])
+        .await
+        .unwrap_err();
+    assert!(
+        trouble.to_string().starts_with("localhost leads to "),
+        "{trouble}"
+    );
+    let asked = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(asked.is_err(), "nobody has connected");
+    for server in ["127.0.0.1", "[::1]", "localhost", "0.0.0.0"] {
+        let (address, _server) = answering(OK).await;
+        let url = uri(format!("http://{address}/"));
+        elsewhere(Some(server)).get(&url, &[]).await.unwrap();
+    }
+}
+
+/// A proxy resolves names by itself, so they are looked at as they are.
+#[tokio::test]
+async fn a_proxy_is_not_sent_to_this_machine() {
+    let (listener, proxy) = listen().await;
+    let client = Client {
+        proxies: through(&format!("http://{proxy}"), ""),
+        beside: None,
+        ..client(LIMIT)
+    };
+    for host in [
+        "169.254.169.254",
+        "api.localhost",
+        "127.1",
+        "0x7f000001",
+        "[fe80::1]",
+        "[::ffff:169.254.169.254]",
+    ] {
+        for scheme in ["http", "https"] {
+            let url = uri(format!("{scheme}://{host}/"));
+            let trouble = client.get(&url, &[]).await.unwrap_err();
+            assert!(matches!(trouble, Trouble::Local { .. }), "{url}: {trouble}");
+        }
+    }
+    let asked = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(asked.is_err(), "the proxy was not asked");
 }

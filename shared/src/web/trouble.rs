@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Certificate;
 use crate::printable;
@@ -16,6 +16,13 @@ pub enum Trouble {
         host: String,
         /// What the lookup said.
         why: Lookup,
+    },
+    /// Its addresses are this machine's, its link's or a cloud's metadata, and it was not asked.
+    Local {
+        /// The URL's host.
+        host: String,
+        /// One of them, where the name was resolved here.
+        address: Option<IpAddr>,
     },
     /// No address of the name could be connected to.
     Connect {
@@ -135,6 +142,16 @@ impl fmt::Display for Trouble {
                     Lookup::NoSuchName => write!(f, "DNS knows no address for {host}"),
                     Lookup::NoAnswer(text) => write!(f, "DNS gave no answer about {host} ({text})"),
                 }
+            }
+            Self::Local { host, address } => {
+                let host = printable::line(host);
+                match address.filter(|address| address.to_string() != host) {
+                    Some(address) => write!(f, "{host} leads to {address}, which is")?,
+                    None => write!(f, "{host} is")?,
+                }
+                f.write_str(
+                    " this machine or next to it, and is not asked: the cluster is elsewhere",
+                )
             }
             Self::Connect { address, why } => match why {
                 Unconnected::Refused => {

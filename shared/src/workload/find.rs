@@ -11,6 +11,7 @@ use super::{App, Kind, Typed};
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::{self, Error, Result, name_hint};
 use crate::printable;
+use crate::shell::shell;
 
 /// Helm charts put their release's name on everything they make.
 const RELEASE: &str = "app.kubernetes.io/instance";
@@ -447,8 +448,10 @@ fn not_found(place: &Place<'_>, typed: &Typed, controllers: &[Controller]) -> Er
         None => missing,
     }
     .hint(format!(
-        "see what there is: `kubectl get {listed} -n {}`",
-        place.namespace
+        "see what there is: `{}`",
+        shell("kubectl get")
+            .then(listed)
+            .in_namespace(place.namespace)
     ))
 }
 

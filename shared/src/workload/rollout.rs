@@ -15,6 +15,7 @@ use super::state::{Progress, State};
 use super::{Earlier, Finding, Kind, Ready, Rollout};
 use crate::cluster::{Change, Cluster, Seen, Selection};
 use crate::error::{self, Error, Result};
+use crate::shell::shell;
 use crate::ui::Ui;
 
 /// How often what is known is looked at again though nothing changed: some findings are final only after a time.
@@ -188,8 +189,10 @@ async fn timed_out(cluster: &Cluster, mut state: State, timeout: Duration) -> Er
         _ => error,
     };
     error.hint(format!(
-        "see what happens to it: `kubectl get events -n {} --sort-by=.lastTimestamp`",
-        state.rollout.namespace
+        "see what happens to it: `{}`",
+        shell("kubectl get events")
+            .in_namespace(&state.rollout.namespace)
+            .then("--sort-by=.lastTimestamp")
     ))
 }
 
@@ -202,9 +205,10 @@ fn gone(rollout: &Rollout) -> Error {
         ),
     )
     .hint(format!(
-        "see what there is: `kubectl get {} -n {}`",
-        rollout.kind.plural(),
-        rollout.namespace
+        "see what there is: `{}`",
+        shell("kubectl get")
+            .then(rollout.kind.plural())
+            .in_namespace(&rollout.namespace)
     ))
 }
 

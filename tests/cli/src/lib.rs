@@ -22,6 +22,7 @@ mod access;
 mod admission;
 pub mod api;
 pub mod authority;
+pub mod commands;
 mod controllers;
 mod defaults;
 mod discovery;

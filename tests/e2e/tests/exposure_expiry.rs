@@ -94,6 +94,66 @@ fn an_end_is_taken_away_and_set_again() {
     );
 }
 
+/// Whoever deletes a Job without saying how leaves what it owned behind: the API's default for Jobs.
+#[test]
+fn an_address_that_lost_its_timer_is_seen_and_closed() {
+    let alone = Alone::on_the_cluster();
+    let mut stage = alone.stage();
+    let alice = stage.person("alice");
+    let host = stage.host("shop");
+    alice.deploys_web("web", &[]);
+    let before = alice.belongings();
+    alice
+        .expose_app(&["web", "--host", &host, "--for", "10s"])
+        .ok();
+    alice
+        .kubectl(&["delete", "job", "expose-web", "--cascade=orphan"])
+        .ok();
+    // The garbage collector takes the owner out of what it has owned, and the Job last.
+    eventually("the timer is gone", Duration::from_secs(10), || {
+        alice.ours("jobs").is_empty()
+    });
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(alice.fetch(&format!("https://{host}")).status, 200);
+    alice
+        .expose_app(&["list"])
+        .ok()
+        .says("never ends")
+        .says("was to end after 10s")
+        .says("its timer is gone")
+        .says("kubectl expose-app remove deployment/web");
+    alice.deploy_app(&["list"]).ok();
+    alice.expose_app(&["remove", "web"]).ok();
+    eventually("all of it is gone", Duration::from_secs(5), || {
+        alice.belongings() == before
+    });
+}
+
+/// What is printed for other means does not open an address that would never end.
+#[test]
+fn a_dry_run_that_is_applied_opens_nothing() {
+    let alone = Alone::on_the_cluster();
+    let mut stage = alone.stage();
+    let alice = stage.person("alice");
+    let host = stage.host("shop");
+    alice.deploys_web("web", &[]);
+    let printed = |way| {
+        let dry = format!("--dry-run={way}");
+        alice
+            .expose_app(&["web", "--host", &host, "--for", "5s", &dry, "-o", "yaml"])
+            .ok()
+            .says("left out: ingress/expose-web")
+            .stdout
+    };
+    assert!(!printed("server").contains("kind: Ingress"));
+    alice.applies(&printed("client"));
+    assert_eq!(alice.ours("ingresses"), [""; 0]);
+    assert_eq!(alice.fetch(&format!("https://{host}")).status, 404);
+    eventually("the timer ends alone", Duration::from_secs(15), || {
+        alice.ours(KINDS).is_empty()
+    });
+}
+
 /// Only pods of this namespace get in: what the charts make.
 const ISOLATE: &str = "
 apiVersion: networking.k8s.io/v1

@@ -346,7 +346,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
         what: "nothing tells the domain",
         sentence: "the host's domain cannot be learned here: nothing in the namespace has an address yet",
         code: 2,
-        names: &["--host shop.<domain>"],
+        names: &["--host shop.DOMAIN"],
         happens: |scene| {
             scene.alice.deploys_web("web", &[]);
             scene.alice.expose_app(&["web", "--host", "shop"])

@@ -1,5 +1,6 @@
 //! Scenarios against a real cluster, one file a behaviour, each promise with its negative beside it.
 
+mod asked;
 mod certificates;
 mod ci_rights;
 mod course_manifests;
@@ -20,8 +21,8 @@ mod never_ends;
 mod operators;
 mod parity;
 mod plain_kubectl;
-mod pod_restart;
 mod planted_secrets;
+mod pod_restart;
 mod quota;
 mod random_shares;
 mod revoking;

@@ -240,7 +240,7 @@ fn an_open_tunnel_outlives_its_share_unless_it_is_cut() {
         .share_db(&["revoke", "pg", "--with", &bob.name, "--cut", "--yes"])
         .ok();
     assert!(cut.stdout.contains("Deleted pod pg-0"), "{}", cut.stdout);
-    eventually("the tunnel is dead", Duration::from_secs(60), || !answers());
+    eventually("the tunnel is dead", Duration::from_mins(1), || !answers());
     let _ = tunnel.kill();
     let _ = tunnel.wait();
     alice.postgres_is_ready();

@@ -1,5 +1,10 @@
 //! Twelve secrets are planted where secrets are; after everything that the plugins do they are found there and nowhere else.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, and says where"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -12,14 +17,20 @@ const POSTGRES: &str = include_str!("../manifests/postgres.yaml");
 const PLANTED: [(&str, &str); 12] = [
     ("the database's password", "planted-alpha-7f3a"),
     ("a Secret that nothing refers to", "planted-bravo-1c9e"),
-    ("a value that stands openly in a pod", "planted-charlie-55d0"),
+    (
+        "a value that stands openly in a pod",
+        "planted-charlie-55d0",
+    ),
     ("PGPASSWORD of the environment", "planted-delta-90b7"),
     ("DATABASE_URL of the environment", "planted-echo-e211"),
     ("MYSQL_PWD of the environment", "planted-foxtrot-08ac"),
     ("PGPASSFILE of the environment", "planted-golf-b6f4"),
     ("a value of --secret by file", "planted-hotel-3e8d"),
     ("a value of --secret-file", "planted-india-a47c"),
-    ("a token of a ServiceAccount in a Secret", "planted-juliett-d15b"),
+    (
+        "a token of a ServiceAccount in a Secret",
+        "planted-juliett-d15b",
+    ),
     ("a key of the kubeconfig", "planted-kilo-6e02"),
     ("a password in the arguments of a pod", "planted-lima-cc93"),
 ];
@@ -62,28 +73,56 @@ fn plants(alice: &Person, folder: &Path) {
         ("unused", "a Secret that nothing refers to"),
         ("token", "a token of a ServiceAccount in a Secret"),
     ] {
-        alice.kubectl(&["create", "secret", "generic", name, &literal(what)]).ok();
+        alice
+            .kubectl(&["create", "secret", "generic", name, &literal(what)])
+            .ok();
     }
-    let value = format!("--env=KEY={}", secret("a value that stands openly in a pod"));
+    let value = format!(
+        "--env=KEY={}",
+        secret("a value that stands openly in a pod")
+    );
     let argument = secret("a password in the arguments of a pod");
     alice
         .kubectl(&[
-            "run", "open", "--image=docker.io/library/busybox:1", "--image-pull-policy=IfNotPresent",
-            &value, "--command", "--", "sleep", "3600", argument,
+            "run",
+            "open",
+            "--image=docker.io/library/busybox:1",
+            "--image-pull-policy=IfNotPresent",
+            &value,
+            "--command",
+            "--",
+            "sleep",
+            "3600",
+            argument,
         ])
         .ok();
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     write("secret", secret("a value of --secret by file").into());
-    write("secrets", format!("TOKEN={}\n", secret("a value of --secret-file")));
-    write("pgpass", format!("*:*:*:*:{}\n", secret("PGPASSFILE of the environment")));
+    write(
+        "secrets",
+        format!("TOKEN={}\n", secret("a value of --secret-file")),
+    );
+    write(
+        "pgpass",
+        format!("*:*:*:*:{}\n", secret("PGPASSFILE of the environment")),
+    );
     let kubeconfig = std::fs::read_to_string(&alice.kubeconfig).unwrap();
-    let extra = format!("- name: other\n  user: {{token: {}}}\n", secret("a key of the kubeconfig"));
-    write("kubeconfig", kubeconfig.replacen("users:\n", &format!("users:\n{extra}"), 1));
+    let extra = format!(
+        "- name: other\n  user: {{token: {}}}\n",
+        secret("a key of the kubeconfig")
+    );
+    write(
+        "kubeconfig",
+        kubeconfig.replacen("users:\n", &format!("users:\n{extra}"), 1),
+    );
 }
 
 /// A plugin, in an environment full of secrets.
 fn plugin(person: &Person, name: &str, folder: &Path, args: &[&str]) -> Outcome {
-    let url = format!("postgresql://me:{}@elsewhere/db", secret("DATABASE_URL of the environment"));
+    let url = format!(
+        "postgresql://me:{}@elsewhere/db",
+        secret("DATABASE_URL of the environment")
+    );
     let mut command = person.plugin(name);
     command
         .args(args)
@@ -98,9 +137,25 @@ fn plugin(person: &Person, name: &str, folder: &Path, args: &[&str]) -> Outcome 
 /// Everything that is stored in a namespace, but for what holds secrets by its nature or was planted so.
 fn stored(admin: &Person, namespace: &str) -> Vec<(String, String)> {
     let kinds = "configmaps,services,endpoints,serviceaccounts,jobs,roles,rolebindings,ingresses,networkpolicies,events,deployments,replicasets,statefulsets,controllerrevisions";
-    let listed = admin.kubectl(&["get", kinds, "-n", namespace, "-o", "name"]).ok();
-    let one = |name: &str| admin.kubectl(&["get", name, "-n", namespace, "-o", "yaml", "--show-managed-fields"]);
-    listed.stdout.lines().map(|name| (name.to_owned(), one(name).stdout)).collect()
+    let listed = admin
+        .kubectl(&["get", kinds, "-n", namespace, "-o", "name"])
+        .ok();
+    let one = |name: &str| {
+        admin.kubectl(&[
+            "get",
+            name,
+            "-n",
+            namespace,
+            "-o",
+            "yaml",
+            "--show-managed-fields",
+        ])
+    };
+    listed
+        .stdout
+        .lines()
+        .map(|name| (name.to_owned(), one(name).stdout))
+        .collect()
 }
 
 #[test]
@@ -111,7 +166,8 @@ fn are_found_where_they_belong_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     plants(&alice, folder.path());
     let kubeconfig = folder.path().join("kubeconfig");
-    let alice = Person { kubeconfig, ..alice };
+    let mut alice = alice;
+    alice.kubeconfig = kubeconfig;
     let mut seen = Seen::default();
     let place = |file: &str| folder.path().join(file).display().to_string();
 
@@ -120,22 +176,91 @@ fn are_found_where_they_belong_and_nowhere_else() {
     let inside = "tr '\\0' ' ' < /proc/$PPID/cmdline; env";
     let runs: [(&str, &Person, &str, &[&str]); 13] = [
         ("share", &alice, "share-db", &["pg", "--with", &bob.name]),
-        ("share again", &alice, "share-db", &["pg", "--with", &bob.name, "--for", "1h", "-o", "json"]),
+        (
+            "share again",
+            &alice,
+            "share-db",
+            &["pg", "--with", &bob.name, "--for", "1h", "-o", "json"],
+        ),
         ("list", &alice, "share-db", &["list", "-o", "yaml"]),
-        ("dry run", &alice, "share-db", &["pg", "--with", "carol", "--dry-run", "-o", "yaml"]),
-        ("a child of Alice's", &alice, "proxy-db", &["pg", "--", "sh", "-c", inside]),
-        ("a child of Bob's", &bob, "proxy-db", &[&database, "--", "sh", "-c", inside]),
-        ("deploy dry", &alice, "deploy-app", &["web", "--image", "web:1", "--secret", &key, "--dry-run", "-o", "yaml"]),
-        ("deploy", &alice, "deploy-app", &["web", "--image", "web:1", "--secret", &key, "--secret-file", &file, "--use", "pg"]),
+        (
+            "dry run",
+            &alice,
+            "share-db",
+            &["pg", "--with", "carol", "--dry-run", "-o", "yaml"],
+        ),
+        (
+            "a child of Alice's",
+            &alice,
+            "proxy-db",
+            &["pg", "--", "sh", "-c", inside],
+        ),
+        (
+            "a child of Bob's",
+            &bob,
+            "proxy-db",
+            &[&database, "--", "sh", "-c", inside],
+        ),
+        (
+            "deploy dry",
+            &alice,
+            "deploy-app",
+            &[
+                "web",
+                "--image",
+                "web:1",
+                "--secret",
+                &key,
+                "--dry-run",
+                "-o",
+                "yaml",
+            ],
+        ),
+        (
+            "deploy",
+            &alice,
+            "deploy-app",
+            &[
+                "web",
+                "--image",
+                "web:1",
+                "--secret",
+                &key,
+                "--secret-file",
+                &file,
+                "--use",
+                "pg",
+            ],
+        ),
         ("deploy list", &alice, "deploy-app", &["list", "-o", "yaml"]),
-        ("expose", &alice, "expose-app", &["web", "--dry-run", "-o", "yaml"]),
+        (
+            "expose",
+            &alice,
+            "expose-app",
+            &["web", "--dry-run", "-o", "yaml"],
+        ),
         ("expose list", &alice, "expose-app", &["list", "-o", "yaml"]),
-        ("revoke", &alice, "share-db", &["revoke", "pg", "--dry-run=server"]),
-        ("delete", &alice, "deploy-app", &["delete", "web", "--dry-run"]),
+        (
+            "revoke",
+            &alice,
+            "share-db",
+            &["revoke", "pg", "--dry-run=server"],
+        ),
+        (
+            "delete",
+            &alice,
+            "deploy-app",
+            &["delete", "web", "--dry-run"],
+        ),
     ];
     for (what, person, name, args) in runs {
         let outcome = plugin(person, name, folder.path(), args);
-        assert!(outcome.code < 2, "{what}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(
+            outcome.code < 2,
+            "{what}: {}{}",
+            outcome.stdout,
+            outcome.stderr
+        );
         seen.outcome(what, &outcome);
     }
     for person in [&alice, &bob] {
@@ -147,6 +272,9 @@ fn are_found_where_they_belong_and_nowhere_else() {
     alice.deploy_app(&["delete", "web"]);
 
     // Her own password reaches a command of Alice's by its environment, and nobody else.
-    let belongs = BTreeMap::from([("the database's password", vec!["a child of Alice's".to_owned()])]);
+    let belongs = BTreeMap::from([(
+        "the database's password",
+        vec!["a child of Alice's".to_owned()],
+    )]);
     assert_eq!(seen.0, belongs);
 }

@@ -1,5 +1,10 @@
 //! Whatever happens to shares and their timers, `list` says what the API server says, and `revoke --all` ends all of it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, and says where"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -1,5 +1,10 @@
 //! The table of docs/threat-model.md, cell by cell, with everybody's own credentials.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, and says where"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

@@ -61,8 +61,14 @@ pub enum Seen {
 }
 
 /// Asks the image's registry about it, for nodes of this architecture (`amd64`).
-pub async fn inspect(image: &Reference, architecture: &str, patience: Duration) -> Seen {
-    let client = Client::new(patience).keeping(MOST);
+/// `server` is the host of the cluster's API server: only beside one on this machine is a registry of this machine asked.
+pub async fn inspect(
+    image: &Reference,
+    architecture: &str,
+    patience: Duration,
+    server: &str,
+) -> Seen {
+    let client = Client::new(patience).keeping(MOST).beside(server);
     ask(client, image, architecture, patience).await
 }
 
@@ -191,7 +197,9 @@ impl Registry<'_> {
             let answer = self.get(&url, &headers).await?;
             let to = answer.headers.get(header::LOCATION);
             match to.and_then(|to| to.to_str().ok()) {
-                Some(to) if (300..400).contains(&answer.status) => url = next(&url, to)?,
+                Some(to) if (300..400).contains(&answer.status) => {
+                    url = next(&self.origin, &url, to)?;
+                }
                 _ => return Ok(answer),
             }
         }
@@ -283,15 +291,22 @@ fn parse(url: &str) -> Result<Uri, Seen> {
         .map_err(|_| Seen::Unclear("it names an address that is none".to_owned()))
 }
 
-/// Where a redirect of `from` leads: to a URL, or to a path of the same server.
-fn next(from: &Uri, to: &str) -> Result<Uri, Seen> {
+/// Where a redirect of `from` leads: to a URL, or to a path of the same server. A registry may send us nowhere that it may not send
+/// us for its tokens.
+fn next(registry: &str, from: &Uri, to: &str) -> Result<Uri, Seen> {
     let url = if to.starts_with('/') && !to.starts_with("//") {
         parse(&format!("{}{to}", origin_of(from)))?
     } else {
         parse(to)?
     };
     may_follow(&origin_of(from), &url)?;
-    Ok(url)
+    if may_ask(registry, &url) {
+        Ok(url)
+    } else {
+        Err(Seen::Unclear(
+            "it leads to an address of this machine or its network".to_owned(),
+        ))
+    }
 }
 
 /// Refuses to leave TLS: without it is only asked on this machine, and only from there.
@@ -307,7 +322,7 @@ fn may_follow(from: &str, to: &Uri) -> Result<(), Seen> {
     }
 }
 
-/// Whether a registry may name this place for its tokens, which it gets to read: a name of the public kind, or its own.
+/// Whether a registry may send us to this place, for its tokens, which that gets to read, or by a redirect: a name of the public kind, or its own.
 fn may_ask(registry: &str, realm: &Uri) -> bool {
     let host = realm.host().unwrap_or_default();
     let own = registry

@@ -58,11 +58,17 @@ pub struct Around {
 }
 
 impl Around {
-    /// Reads what these manifests refer to, all at once. What may not be read is not complained about.
+    /// Reads what these manifests refer to, all at once. What may not be read is not complained about. In a dry run registries and
+    /// hosts are not asked.
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn read(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Result<Self> {
+    pub async fn read(
+        cluster: &Cluster,
+        namespace: &str,
+        objects: &[Value],
+        is_dry: bool,
+    ) -> Result<Self> {
         let named: BTreeSet<(String, String)> = objects
             .iter()
             .flat_map(wanted)
@@ -90,16 +96,17 @@ impl Around {
             .iter()
             .flat_map(|object| super::containers(object))
             .filter_map(|(container, _)| container["image"].as_str())
+            .filter(|_| !is_dry)
             .collect();
         let images = join_all(
             images
                 .into_iter()
-                .map(async |image| (image.to_owned(), look_up(image).await)),
+                .map(async |image| (image.to_owned(), look_up(cluster, image).await)),
         );
         let (found, workloads, hosts, policies, rules, images) = futures::join!(
             found,
             workloads(cluster, namespace, objects),
-            hosts(cluster, namespace, objects),
+            hosts(cluster, namespace, objects, is_dry),
             policies(cluster, namespace, objects),
             resources::rules(cluster, namespace),
             images
@@ -131,7 +138,7 @@ impl Around {
 }
 
 /// Asks an image's registry, as anybody may. What this machine cannot see is not complained about: the nodes may.
-pub async fn look_up(image: &str) -> ImageFacts {
+pub async fn look_up(cluster: &Cluster, image: &str) -> ImageFacts {
     let Ok(reference) = image.parse::<Reference>() else {
         // Its name is a finding of its own.
         return ImageFacts::default();
@@ -139,7 +146,14 @@ pub async fn look_up(image: &str) -> ImageFacts {
     if reference.is_local() {
         return ImageFacts::default();
     }
-    match registry::inspect(&reference, ARCHITECTURE, registry::PATIENCE).await {
+    match registry::inspect(
+        &reference,
+        ARCHITECTURE,
+        registry::PATIENCE,
+        cluster.server_host(),
+    )
+    .await
+    {
         Seen::Found(image) => ImageFacts {
             missing: None,
             ports: image.ports,
@@ -233,6 +247,7 @@ async fn hosts(
     cluster: &Cluster,
     namespace: &str,
     objects: &[Value],
+    is_dry: bool,
 ) -> Result<(Vec<(String, Value)>, BTreeMap<String, String>)> {
     let nothing = (Vec::new(), BTreeMap::new());
     if !objects.iter().any(|object| is(object, "Ingress")) {
@@ -244,9 +259,11 @@ async fn hosts(
         Err(_) => return Ok(nothing),
         Ok(there) => there,
     };
-    let looks = new_hosts(objects, &there).into_iter().take(HOSTS);
+    let looks = new_hosts(objects, &there)
+        .into_iter()
+        .take(if is_dry { 0 } else { HOSTS });
     let taken = join_all(looks.map(async |(host, https)| {
-        let who = tokio::time::timeout(LOOK, exposure::who_answers(&host, https)).await;
+        let who = tokio::time::timeout(LOOK, exposure::who_answers(cluster, &host, https)).await;
         Some((host, who.ok()??))
     }))
     .await;

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Around, Finding, ImageFacts, called, containers, shown};
 use crate::image::Reference;
 use crate::settings::Settings;
+use commons::shell::shell;
 
 /// What the name of an image tells: that it can be none, has no tag, or one that moves. `whose` is the object before it, and
 /// `field` how the image is given there.
@@ -71,8 +72,8 @@ pub fn of_app(settings: &Settings, facts: &ImageFacts) -> Vec<Finding> {
                 ports.join(", ")
             ),
             format!(
-                "if it does: `--port {}`",
-                ports.first().map_or("", String::as_str)
+                "if it does: `{}`",
+                shell("--port").arg(ports.first().map_or("", String::as_str))
             ),
         ));
     }

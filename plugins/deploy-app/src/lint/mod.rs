@@ -11,6 +11,7 @@ mod references;
 mod rights;
 mod values;
 
+use commons::shell::shell;
 use commons::{Error, Result, Ui};
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
                 format!(
                     "variable `{name}` {kind}, and whoever may look at the namespace can read it"
                 ),
-                format!("make it a secret: `--secret {name}`"),
+                format!("make it a secret: `{}`", shell("--secret").arg(name)),
             ));
         }
     }
@@ -84,7 +85,7 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
         if let Some(name) = shadowed {
             findings.push(Finding::new(
                 format!("variable `{name}` is set by `--use` too, which wins"),
-                format!("remove it: `--env {name}-`"),
+                format!("remove it: `{}`", shell("--env").arg(format!("{name}-"))),
             ));
         }
     }
@@ -103,8 +104,8 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
                     shown(said)
                 ),
                 format!(
-                    "if the app listens where PORT says: `--port {}`",
-                    commons::printable::word(said)
+                    "if the app listens where PORT says: `{}`",
+                    shell("--port").arg(said)
                 ),
             )
         });
@@ -215,7 +216,7 @@ fn template(object: &Value) -> Option<(&Value, &'static str)> {
 }
 
 /// The containers of an object's pods, those that run before included, with the place of each.
-fn containers(object: &Value) -> Vec<(&Value, String)> {
+pub fn containers(object: &Value) -> Vec<(&Value, String)> {
     let Some((template, path)) = template(object) else {
         return Vec::new();
     };

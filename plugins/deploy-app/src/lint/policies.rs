@@ -1,5 +1,6 @@
 //! Ingresses whose pods nobody from outside of the namespace may reach.
 
+use commons::shell::shell;
 use std::collections::BTreeMap;
 
 use commons::json;
@@ -69,8 +70,10 @@ fn shut_off(
                 called(workload)
             ),
             format!(
-                "let the ingress controller in: `kubectl expose-app {} --controller NAMESPACE`, with the namespace it runs in",
-                shown(name(workload))
+                "let the ingress controller in: `{}`, with the namespace it runs in",
+                shell("kubectl expose-app")
+                    .arg(name(workload))
+                    .then("--controller NAMESPACE")
             ),
         )
     })

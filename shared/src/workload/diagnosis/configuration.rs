@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Place, Report, SETTLES, between, in_namespace, pod_field, said};
+use super::{Place, Report, SETTLES, between, pod_field, said, there};
 use crate::error::{Change, Error, Hint, name_hint};
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::seen::ContainerStatus;
 use crate::workload::state::{State, Want};
 
@@ -160,9 +161,14 @@ pub(super) fn missing(
     report.add(
         lasts,
         error.hint(format!(
-            "make it, or correct `{user}`: `kubectl {} {name} --from-literal=KEY=VALUE{}`",
-            source.creation(),
-            in_namespace(state)
+            "make it, or correct `{user}`: `{}`",
+            there(
+                state,
+                shell("kubectl")
+                    .then(source.creation())
+                    .arg(name)
+                    .then("--from-literal=KEY=VALUE")
+            )
         )),
     );
 }
@@ -225,9 +231,11 @@ fn no_key(at: &Place<'_>, source: Source, name: &str, key: &str, lasts: bool, re
     report.add(
         lasts,
         error.hint(format!(
-            "add the key, or correct `{user}`: `kubectl edit {} {name}{}`",
-            source.as_str(),
-            in_namespace(at.state)
+            "add the key, or correct `{user}`: `{}`",
+            there(
+                at.state,
+                shell("kubectl edit").then(source.as_str()).arg(name)
+            )
         )),
     );
 }

@@ -1,8 +1,9 @@
 //! What a Deployment, `StatefulSet` or `DaemonSet` itself does, or does not do.
 
-use super::{Report, containers_field, in_namespace, pod_field, said};
+use super::{Report, containers_field, pod_field, said, there};
 use crate::error::Error;
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::Kind;
 use crate::workload::seen::Pod;
 use crate::workload::state::State;
@@ -18,7 +19,6 @@ pub(super) fn stands_still(state: &State, report: &mut Report) {
         return;
     };
     let reference = state.reference();
-    let here = in_namespace(state);
     if workload.metadata.is_leaving() {
         report.add(true, Error::new(format!("{reference} is being deleted")));
         return;
@@ -29,7 +29,11 @@ pub(super) fn stands_still(state: &State, report: &mut Report) {
             Error::new(format!("{reference} is to have no pods"))
                 .caused_by("`spec.replicas` is 0")
                 .hint(format!(
-                    "start it: `kubectl scale {reference} --replicas=1{here}`"
+                    "start it: `{}`",
+                    there(
+                        state,
+                        shell("kubectl scale").arg(&reference).then("--replicas=1")
+                    )
                 )),
         );
         return;
@@ -45,7 +49,8 @@ pub(super) fn stands_still(state: &State, report: &mut Report) {
             ))
             .caused_by("`spec.paused` is true")
             .hint(format!(
-                "let it go on: `kubectl rollout resume {reference}{here}`"
+                "let it go on: `{}`",
+                there(state, shell("kubectl rollout resume").arg(&reference))
             )),
         );
     }
@@ -62,8 +67,8 @@ pub(super) fn stands_still(state: &State, report: &mut Report) {
                     listed(&old)
                 ))
                 .hint(format!(
-                    "replace them: `kubectl delete pod {}{here}`",
-                    old.join(" ")
+                    "replace them: `{}`",
+                    there(state, shell("kubectl delete pod").args(&old))
                 ))
                 .hint("or let it do so: set `spec.updateStrategy.type` to `RollingUpdate`"),
         );
@@ -97,7 +102,6 @@ pub(super) fn held_up(state: &State, report: &mut Report) {
     let Some(workload) = &state.workload else {
         return;
     };
-    let here = in_namespace(state);
     broken_before(state, report);
     for pod in state.leaving_pods() {
         let overdue = state.since(pod.metadata.deletion_timestamp).as_secs();
@@ -110,7 +114,8 @@ pub(super) fn held_up(state: &State, report: &mut Report) {
             error
                 .caused_by("its node does not answer, or a volume of it does not let go")
                 .hint(format!(
-                    "if nothing of it runs any more: `kubectl delete pod {name} --force{here}`"
+                    "if nothing of it runs any more: `{}`",
+                    there(state, shell("kubectl delete pod").arg(name).then("--force"))
                 ))
         } else {
             error
@@ -118,7 +123,10 @@ pub(super) fn held_up(state: &State, report: &mut Report) {
                     "something wants to act first (finalizers): {}",
                     printable::short(&pod.metadata.finalizers.join(", "), 200)
                 ))
-                .hint(format!("see who: `kubectl get pod {name} -o yaml{here}`"))
+                .hint(format!(
+                    "see who: `{}`",
+                    there(state, shell("kubectl get pod").arg(name).then("-o yaml"))
+                ))
         };
         // A StatefulSet makes no pod of a name that is still taken.
         report.add(
@@ -156,7 +164,10 @@ pub(super) fn held_up(state: &State, report: &mut Report) {
                     state.reference()
                 ))
                 .caused_by("`spec.progressDeadlineSeconds` has passed")
-                .hint(format!("see its pods: `kubectl get pods{here}`")),
+                .hint(format!(
+                    "see its pods: `{}`",
+                    there(state, shell("kubectl get pods"))
+                )),
             ),
         }
     }
@@ -200,7 +211,7 @@ fn broken_before(state: &State, report: &mut Report) {
         true,
         Error::new(format!("{} waits for a pod that was broken before the change: {}", state.reference(), listed(&broken)))
             .caused_by("a StatefulSet replaces a pod only after the others are ready, and this one never will be")
-            .hint(format!("delete it, it is made anew from the new definition: `kubectl delete pod {}{}`", broken.join(" "), in_namespace(state))),
+            .hint(format!("delete it, it is made anew from the new definition: `{}`", there(state, shell("kubectl delete pod").args(&broken)))),
     );
 }
 
@@ -213,9 +224,8 @@ pub(super) fn pod_over(state: &State, pod: &Pod, report: &mut Report) {
             Error::new(format!("{reference} has done its work and ended"))
                 .caused_by("all its containers ended with exit code 0 and are not started again")
                 .hint(format!(
-                    "read what it wrote: `kubectl logs {}{}`",
-                    pod.metadata.name,
-                    in_namespace(state)
+                    "read what it wrote: `{}`",
+                    there(state, shell("kubectl logs").arg(&pod.metadata.name))
                 )),
         ),
         "Failed" if !pod.status.message.is_empty() || pod.status.reason == "Evicted" => report.add(

@@ -4,9 +4,10 @@
 //! container could not even be started, when it has ended twice, when it has been down for eight seconds, or when nothing will
 //! start it again. One that runs again is given its time.
 
-use super::{Place, Report, between, pod_field, said};
+use super::{Place, Report, between, logs, pod_field, said, there};
 use crate::error::{Change, Error, Hint};
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::seen::{ContainerStatus, Terminated};
 
 /// How long a container may be down after its first crash, in seconds.
@@ -219,10 +220,7 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
             words.iter().all(|word| line.contains(word))
         })
     };
-    let logs = Hint::new(format!(
-        "read all of it: `kubectl logs {} -c {} -n {}`",
-        at.pod.metadata.name, at.container.name, at.state.rollout.namespace
-    ));
+    let logs = Hint::new(format!("read all of it: `{}`", logs(at)));
     if is_out_of_memory(at, end) {
         let limit = at.container.resources.limits.get("memory");
         return vec![Hint::to_change(
@@ -293,8 +291,8 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
                 ),
             ),
             Hint::new(format!(
-                "and what there is: `kubectl get services,pods -n {}`",
-                at.state.rollout.namespace
+                "and what there is: `{}`",
+                there(at.state, shell("kubectl get services,pods"))
             )),
         ];
     }

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::{
-    Report, SETTLES, amount, ask_for_less, between, containers_field, in_namespace, pod_field, said,
+    Report, SETTLES, amount, ask_for_less, between, containers_field, pod_field, said, there,
 };
 use crate::error::{Change, Error, Hint};
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::Kind;
 use crate::workload::seen::Event;
 use crate::workload::state::State;
@@ -92,8 +93,8 @@ fn explain(state: &State, message: &str, lasts: i64, report: &mut Report) {
                 pod_field(state, "serviceAccountName")
             ))
             .hint(format!(
-                "make it, or leave the field out: `kubectl create serviceaccount {account}{}`",
-                in_namespace(state)
+                "make it, or leave the field out: `{}`",
+                there(state, shell("kubectl create serviceaccount").arg(&account))
             )),
         );
     } else if let Some((_, denied)) = message.split_once("denied the request:") {
@@ -212,9 +213,13 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
     }
     if !never && state.old_pods().next().is_some() {
         error = error.hint(format!(
-            "an update runs old and new pods side by side; let it first end one: `kubectl patch {} --patch '{{\"spec\":{{\"strategy\":{{\"rollingUpdate\":{{\"maxSurge\":0,\"maxUnavailable\":1}}}}}}}}'{}`",
-            state.reference(),
-            in_namespace(state)
+            "an update runs old and new pods side by side; let it first end one: `{}`",
+            there(
+                state,
+                shell("kubectl patch").arg(state.reference()).then(
+                    "--patch '{\"spec\":{\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":1}}}}'"
+                )
+            )
         ));
     }
     if !fields.is_empty() {
@@ -222,8 +227,9 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
     }
     if !never {
         error = error.hint(format!(
-            "or end something else: `kubectl describe resourcequota{0}`, `kubectl get pods{0}`",
-            in_namespace(state)
+            "or end something else: `{}`, `{}`",
+            there(state, shell("kubectl describe resourcequota")),
+            there(state, shell("kubectl get pods"))
         ));
     }
     (never, error)
@@ -348,8 +354,8 @@ fn outside_limits(state: &State, text: &str) -> Error {
             format!("correct `{}`", fields.join("`, `")),
         ))
         .hint(format!(
-            "see the bounds: `kubectl describe limitrange{}`",
-            in_namespace(state)
+            "see the bounds: `{}`",
+            there(state, shell("kubectl describe limitrange"))
         ))
 }
 

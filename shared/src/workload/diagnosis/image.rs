@@ -1,8 +1,9 @@
 //! Images that are not there, may not be had, or fit no machine here.
 
-use super::{Place, Report, in_namespace, pod_field, said};
+use super::{Place, Report, pod_field, said, there};
 use crate::error::{Change, Error, Hint};
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::seen::ContainerStatus;
 
 /// Why an image was not pulled.
@@ -222,10 +223,13 @@ fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
     let correct = Hint::to_change(
         Change::Image,
         format!(
-            "correct the image: `kubectl set image {} {}=IMAGE{}` (field `{}`)",
-            at.state.reference(),
-            at.name(),
-            in_namespace(at.state),
+            "correct the image: `{}` (field `{}`)",
+            there(
+                at.state,
+                shell("kubectl set image")
+                    .arg(at.state.reference())
+                    .arg(format!("{}=IMAGE", at.container.name))
+            ),
             at.field("image")
         ),
     );
@@ -298,10 +302,9 @@ fn denied(at: &Place<'_>, image: &str, host: &str, correct: Hint) -> Error {
             ))
             .hint(correct)
             .hint(format!(
-                "if the name is right, make the secret anew: `kubectl delete secret {}{}`, then {}",
-                printable::short(secret, 253),
-                in_namespace(at.state),
-                new_secret(at, host, &printable::short(secret, 253))
+                "if the name is right, make the secret anew: `{}`, then {}",
+                there(at.state, shell("kubectl delete secret").arg(secret)),
+                new_secret(at, host, secret)
             )),
         (None, None) => error
             .caused_by(
@@ -324,8 +327,14 @@ fn new_secret(at: &Place<'_>, host: &str, name: &str) -> String {
         host
     };
     format!(
-        "`kubectl create secret docker-registry {name} --docker-server={server} --docker-username=NAME --docker-password=TOKEN{}`",
-        in_namespace(at.state)
+        "`{}`",
+        there(
+            at.state,
+            shell("kubectl create secret docker-registry")
+                .arg(name)
+                .equals("--docker-server", server)
+                .then("--docker-username=NAME --docker-password=TOKEN")
+        )
     )
 }
 

@@ -21,6 +21,7 @@ use super::state::{State, Want};
 use super::{Finding, Kind};
 use crate::error::{Amount, Change, Error, Hint};
 use crate::printable;
+use crate::shell::{Shell, shell};
 
 /// How long something may be missing that is perhaps being made at this moment, in seconds: manifests are applied in any order.
 const SETTLES: i64 = 3;
@@ -201,9 +202,18 @@ fn amount(field: &str) -> Option<Amount> {
     }
 }
 
-/// ` -n user-alice`
-fn in_namespace(state: &State) -> String {
-    format!(" -n {}", state.rollout.namespace)
+/// The log of a container.
+fn logs(at: &Place<'_>) -> Shell {
+    let command = shell("kubectl logs")
+        .arg(&at.pod.metadata.name)
+        .then("-c")
+        .arg(&at.container.name);
+    there(at.state, command)
+}
+
+/// A command about the namespace of an app: the words before the flag for it.
+fn there(state: &State, command: Shell) -> Shell {
+    command.in_namespace(&state.rollout.namespace)
 }
 
 /// Some text of the cluster's, as one line.

@@ -1,6 +1,6 @@
 //! Probes that fail: the kubelet asks the pod at its own address, and tells what it got.
 
-use super::{Place, Report, said};
+use super::{Place, Report, logs, said};
 use crate::error::{Change, Error, Hint};
 use crate::printable;
 use crate::workload::seen::{ContainerStatus, Event, Probe, Terminated};
@@ -221,8 +221,8 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
                 target(at, which, probe, "path")
             )),
             _ => error.hint(format!(
-                "the app itself says that it is not well: `kubectl logs {} -c {} -n {}`",
-                at.pod.metadata.name, at.container.name, at.state.rollout.namespace
+                "the app itself says that it is not well: `{}`",
+                logs(at)
             )),
         };
     }

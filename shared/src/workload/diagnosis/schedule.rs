@@ -1,10 +1,11 @@
 //! Pods that no node takes.
 
 use super::{
-    Report, SETTLES, ask_for_less, between, containers_field, in_namespace, pod_field, said, volume,
+    Report, SETTLES, ask_for_less, between, containers_field, pod_field, said, there, volume,
 };
 use crate::error::{Error, Hint};
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::seen::Pod;
 use crate::workload::state::State;
 
@@ -26,9 +27,8 @@ pub(super) fn unschedulable(state: &State, pod: &Pod, report: &mut Report) {
             Error::new(format!("the pods of {} are held back", state.reference()))
                 .caused_by("something in the cluster (Kueue does this) decides when they may start")
                 .hint(format!(
-                    "see its gates: `kubectl get pod {}{} -o yaml`",
-                    pod.metadata.name,
-                    in_namespace(state)
+                    "see its gates: `{}`",
+                    there(state, shell("kubectl get pod").arg(&pod.metadata.name)).then("-o yaml")
                 )),
         );
         return;
@@ -57,9 +57,8 @@ fn no_node(state: &State, pod: &Pod, message: &str) -> Error {
     let reasons = reasons(message);
     if reasons.is_empty() {
         return error.caused_by(said(message)).hint(format!(
-            "see what the scheduler says: `kubectl describe pod {}{}`",
-            pod.metadata.name,
-            in_namespace(state)
+            "see what the scheduler says: `{}`",
+            there(state, shell("kubectl describe pod").arg(&pod.metadata.name))
         ));
     }
     let mut error = error;
@@ -78,8 +77,8 @@ fn no_node(state: &State, pod: &Pod, message: &str) -> Error {
     let error = error.hints_from(hints);
     if message.contains("Insufficient ") {
         return error.hint(format!(
-            "or end something else of yours: `kubectl get pods{}`",
-            in_namespace(state)
+            "or end something else of yours: `{}`",
+            there(state, shell("kubectl get pods"))
         ));
     }
     error
@@ -147,8 +146,8 @@ fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<Hint>) {
             "Too many pods",
             "with as many pods as it may have",
             Some(format!(
-                "try again when others have ended, or ask who runs the cluster: `kubectl get pods{}`",
-                in_namespace(state)
+                "try again when others have ended, or ask who runs the cluster: `{}`",
+                there(state, shell("kubectl get pods"))
             )),
         ),
         (
@@ -163,8 +162,8 @@ fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<Hint>) {
             "available persistent volumes to bind",
             "without a volume for its claim",
             Some(format!(
-                "see its claims: `kubectl get pvc{}`",
-                in_namespace(state)
+                "see its claims: `{}`",
+                there(state, shell("kubectl get pvc"))
             )),
         ),
         (

@@ -1,9 +1,10 @@
 //! Volumes that cannot be had or mounted.
 
 use super::configuration::{Source, missing};
-use super::{Report, SETTLES, between, in_namespace, pod_field, said};
+use super::{Report, SETTLES, between, pod_field, said, there};
 use crate::error::{Error, name_hint};
 use crate::printable;
+use crate::shell::shell;
 use crate::workload::seen::{ConfigMapVolume, Event, Pod, SecretVolume};
 use crate::workload::state::{State, Want};
 
@@ -34,8 +35,8 @@ pub(super) fn missing_claim(state: &State, claim: &str, lasts: bool, report: &mu
     report.add(
         lasts,
         error.hint(format!(
-            "make it, or correct `{field}`: `kubectl get pvc{}`",
-            in_namespace(state)
+            "make it, or correct `{field}`: `{}`",
+            there(state, shell("kubectl get pvc"))
         )),
     );
 }
@@ -101,8 +102,8 @@ pub(super) fn unbound(state: &State, pod: &Pod, waited: i64, report: &mut Report
         state.reference()
     ));
     let see = format!(
-        "see what it waits for: `kubectl describe pvc {name}{}`",
-        in_namespace(state)
+        "see what it waits for: `{}`",
+        there(state, shell("kubectl describe pvc").arg(claim))
     );
     let Some(failed) = failed else {
         report.add(
@@ -120,8 +121,8 @@ pub(super) fn unbound(state: &State, pod: &Pod, waited: i64, report: &mut Report
             error
                 .caused_by(format!("there is no storage class `{}`", printable::short(class, 253)))
                 .hint(format!(
-                    "leave `storageClassName` out to get the cluster's own; a claim cannot be changed, so make it anew: `kubectl delete pvc {name}{}`",
-                    in_namespace(state)
+                    "leave `storageClassName` out to get the cluster's own; a claim cannot be changed, so make it anew: `{}`",
+                    there(state, shell("kubectl delete pvc").arg(claim))
                 )),
         );
         return;
@@ -260,8 +261,8 @@ fn explain(state: &State, pod: &Pod, event: &Event, waited: i64, report: &mut Re
         report.add(
             waited >= PATIENCE && !leaving,
             error.hint("let the old pod end before the new one starts: `type: Recreate` in `spec.strategy` (and `rollingUpdate: null`)").hint(format!(
-                "see who has it: `kubectl get pods{} -o wide`",
-                in_namespace(state)
+                "see who has it: `{}`",
+                there(state, shell("kubectl get pods")).then("-o wide")
             )),
         );
         return;
@@ -274,9 +275,8 @@ fn explain(state: &State, pod: &Pod, event: &Event, waited: i64, report: &mut Re
             Error::new(format!("{subject} is not mounted in time"))
                 .caused_by(said(message))
                 .hint(format!(
-                    "see what it waits for: `kubectl describe pod {}{}`",
-                    pod.metadata.name,
-                    in_namespace(state)
+                    "see what it waits for: `{}`",
+                    there(state, shell("kubectl describe pod").arg(&pod.metadata.name))
                 )),
         );
         return;

@@ -43,6 +43,7 @@ mod kubeconfig;
 mod list;
 mod logins;
 mod output;
+mod pasted;
 mod platform;
 mod precedence;
 mod proxy;

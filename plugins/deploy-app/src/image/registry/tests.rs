@@ -67,7 +67,7 @@ impl Server {
 
     async fn ask(&self, image: &str) -> Seen {
         let image = format!("{}/{image}", self.address).parse().unwrap();
-        inspect(&image, "amd64", LIMIT).await
+        inspect(&image, "amd64", LIMIT, "127.0.0.1").await
     }
 
     fn paths(&self) -> Vec<String> {
@@ -368,7 +368,7 @@ async fn all_questions_together_have_a_time_limit() {
     });
     let image = format!("{address}/app").parse().unwrap();
     let begun = Instant::now();
-    let seen = inspect(&image, "amd64", Duration::from_millis(400)).await;
+    let seen = inspect(&image, "amd64", Duration::from_millis(400), "127.0.0.1").await;
     assert!(
         matches!(seen, Seen::Unreachable(Trouble::Timeout)),
         "{seen:?}"
@@ -386,7 +386,7 @@ async fn nobody_there_is_told() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let image = format!("{address}/app").parse().unwrap();
-    let seen = inspect(&image, "amd64", LIMIT).await;
+    let seen = inspect(&image, "amd64", LIMIT, "127.0.0.1").await;
     assert!(
         matches!(seen, Seen::Unreachable(Trouble::Connect { .. })),
         "{seen:?}"
@@ -410,7 +410,7 @@ async fn a_registry_on_this_machine_is_asked_by_tls_where_it_wants_to() {
         first_bytes
     });
     let image = format!("{address}/app").parse().unwrap();
-    let seen = inspect(&image, "amd64", LIMIT).await;
+    let seen = inspect(&image, "amd64", LIMIT, "127.0.0.1").await;
     assert!(
         matches!(seen, Seen::Unreachable(Trouble::Tls { .. })),
         "{seen:?}"
@@ -464,8 +464,16 @@ fn redirects_lead_to_urls_and_paths() {
         ("blob", None),
         ("", None),
         ("javascript:alert(1)", None),
+        ("https://127.0.0.1:6001/admin/shutdown?x=1", None),
+        ("https://169.254.169.254/latest/meta-data/", None),
+        ("https://[::1]/x", None),
+        ("https://10.0.0.1/x", None),
+        ("https://localhost/x", None),
+        ("https://intranet/x", None),
     ] {
-        let found = next(&from, to).ok().map(|url| url.to_string());
+        let found = next("https://ghcr.io", &from, to)
+            .ok()
+            .map(|url| url.to_string());
         assert_eq!(found.as_deref(), url, "{to}");
     }
 }

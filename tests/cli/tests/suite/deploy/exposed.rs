@@ -49,6 +49,7 @@ fn dry() {
     let server = run(&["--expose", "--dry-run=server"]);
     assert_eq!(platform.server.writes(), [""; 0]);
     assert_eq!(platform.server.ours(), [""; 0]);
+    assert!(platform.internet.requests().is_empty(), "nobody is asked");
     snapshot!(client, yaml, server);
 }
 

@@ -284,6 +284,62 @@ fn images() {
 }
 
 /// Somebody else manages a field; somebody else's namespace; somebody with other rights.
+/// Something else in the place of what leads to an image.
+#[test]
+fn images_of_nothing() {
+    let platform = Platform::new();
+    let alice = &platform.alice;
+    let odd = [
+        "spec: hello",
+        "spec: [1]",
+        "spec: 7",
+        "spec: ~",
+        "spec: {template: hello}",
+        "spec: {template: {metadata: hello, spec: {containers: {web: 1}}}}",
+    ];
+    let run = |spec: &str| {
+        let object =
+            format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: x}}\n{spec}\n");
+        alice.write("app.yaml", object);
+        alice.run("deploy-app", ["-f", "app.yaml", "--image", "web:1"])
+    };
+    snapshot_all!(odd.map(run));
+}
+
+/// Links in a repository of others: what is read is told.
+#[test]
+fn links() {
+    use std::os::unix::fs::symlink;
+    let platform = Platform::new();
+    let alice = &platform.alice;
+    let config = alice.write("repository/k8s/app.yaml", COURSE);
+    let repository = config.ancestors().nth(2).unwrap();
+    symlink("../.kube/config", repository.join("app.toml")).unwrap();
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n";
+    alice.write("other.yaml", other);
+    symlink("../../other.yaml", repository.join("k8s/other.yaml")).unwrap();
+    symlink("app.yaml", repository.join("k8s/same.yaml")).unwrap();
+    let dry = ["--dry-run=client", "-o", "name"];
+    let run = |args: &[&str]| platform.deploy(&[args, &dry].concat());
+    let config = ["--config", "repository/app.toml"];
+    snapshot!(
+        run(&[&super::web(&config)[..], &[]].concat()),
+        run(&["-f", "repository/k8s/other.yaml"]),
+    );
+}
+
+/// A dry run asks the API server alone.
+#[test]
+fn dry() {
+    let platform = Platform::new();
+    platform.alice.write("app.yaml", COURSE);
+    let run = |args: &[&str]| platform.deploy(&[&["-f", "app.yaml"], args].concat());
+    let client = run(&["--dry-run"]).success();
+    let server = run(&["--dry-run=server"]).success();
+    assert!(platform.internet.requests().is_empty(), "nobody is asked");
+    snapshot!(client, server);
+}
+
 #[test]
 fn others() {
     let platform = Platform::for_web();

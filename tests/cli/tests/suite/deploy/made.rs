@@ -157,6 +157,8 @@ fn dry() {
     let server = with(&["--dry-run=server"]);
     assert_eq!(platform.server.writes(), [""; 0]);
     assert_eq!(platform.server.ours(), [""; 0]);
+    let unknown = platform.deploy(&["other", "--image", super::IMAGE, "--dry-run"]);
+    assert!(platform.internet.requests().is_empty(), "nobody is asked");
     let _ = with(&[]);
     platform.server.forget_requests();
     let again = with(&["--dry-run=server"]);
@@ -169,6 +171,7 @@ fn dry() {
         yaml,
         name,
         server,
+        unknown,
         again,
         change,
         delete,

@@ -1,6 +1,6 @@
 //! Addresses that are made: once, again, for a time, dry, and closed.
 
-use cli_tests::{Addon, Run, fixtures};
+use cli_tests::{Addon, JobController, Run, fixtures};
 use serde_json::{Value, json};
 
 use crate::platform::{Platform, page};
@@ -81,6 +81,101 @@ fn for_a_time() {
     snapshot!(expose, list, again, longer, forever, short, run(&["list"]));
 }
 
+/// Somebody deletes the timer and leaves what it owned, as most clients of the API do by default.
+#[test]
+fn orphaned() {
+    let platform = Platform::with_web();
+    let (server, run) = (&platform.server, |args: &[&str]| {
+        platform.expose(args).success()
+    });
+    let _ = run(&["web", "--for", "2h", "--no-wait"]);
+    let orphan = || {
+        let mut ingress = server.object("ingresses", "user-alice", "expose-web");
+        ingress["metadata"]["ownerReferences"] = json!([]);
+        server.put(ingress);
+        server.remove("jobs", "user-alice", "expose-web");
+    };
+    orphan();
+    server.advance(3 * 3600);
+    let list = run(&["list"]);
+    let formats = ["json", "name"].map(|format| run(&["list", "-o", format]));
+    let again = run(&["web", "--no-wait"]);
+    let mended = run(&["web", "--for", "1h", "--no-wait"]);
+    let ends = run(&["list"]);
+    orphan();
+    let remove = run(&["remove", "web"]);
+    assert_eq!(server.ours(), [""; 0]);
+    let [json, name] = formats;
+    snapshot!(list, json, name, again, mended, ends, remove);
+}
+
+/// Timers that do not end what belongs to them.
+#[test]
+fn timers_that_were_changed() {
+    let platform = Platform::with_web();
+    let server = &platform.server;
+    let _ = platform
+        .expose(&["web", "--for", "2h", "--no-wait"])
+        .success();
+    let made = server.object("jobs", "user-alice", "expose-web");
+    let changes = [
+        json!({"suspend": true}),
+        json!({"managedBy": "kueue.x-k8s.io/multikueue"}),
+        json!({"parallelism": 1}),
+        json!({"ttlSecondsAfterFinished": 600}),
+        json!({"activeDeadlineSeconds": null}),
+    ];
+    let mut runs = Vec::new();
+    for change in changes {
+        let mut job = made.clone();
+        for (field, value) in change.as_object().unwrap() {
+            job["spec"][field] = value.clone();
+        }
+        server.put(job);
+        runs.push(platform.expose(&["list"]).success());
+    }
+    snapshot_all!(runs);
+}
+
+/// Clusters that do not treat a timer as they should: nothing is exposed.
+#[test]
+fn timers_that_do_not_run() {
+    let on = |jobs| {
+        let platform = Platform::with_web();
+        platform.server.job_controller(jobs);
+        let run = platform.expose(&["web", "--for", "2h", "--no-wait"]);
+        assert_eq!(platform.server.ours(), [""; 0]);
+        run
+    };
+    snapshot!(on(JobController::Suspends), on(JobController::StripsTtl));
+}
+
+/// What is printed may be applied by other means, which know no timer.
+#[test]
+fn dry_for_a_time() {
+    let platform = Platform::with_web();
+    let run = |args: &[&str]| platform.expose(args).success();
+    let yaml = run(&["web", "--for", "8h", "--dry-run=client", "-o", "yaml"]);
+    assert!(!yaml.stdout.contains("kind: Ingress"), "{yaml}");
+    let json = run(&["web", "--for", "8h", "--dry-run=server", "-o", "json", "-q"]);
+    assert!(!json.stdout.contains("\"Ingress\""), "{json}");
+    let name = run(&["web", "--for", "8h", "--dry-run=client", "-o", "name"]);
+    assert_eq!(platform.server.ours(), [""; 0]);
+    platform.server.serve(Addon::GatewayApi);
+    let route = run(&[
+        "web",
+        "--for",
+        "8h",
+        "--parent",
+        "infra/shared",
+        "--dry-run",
+        "-o",
+        "yaml",
+    ]);
+    assert!(!route.stdout.contains("kind: HTTPRoute"), "{route}");
+    snapshot!(yaml, json, name, route);
+}
+
 #[test]
 fn dry() {
     let platform = Platform::with_web();
@@ -93,6 +188,7 @@ fn dry() {
     let server = run(&["web", "--dry-run=server"]);
     assert_eq!(platform.server.writes(), [""; 0]);
     assert_eq!(platform.server.ours(), [""; 0]);
+    assert!(platform.internet.requests().is_empty(), "nobody is asked");
     let _ = run(&["web", "--no-wait"]);
     platform.server.settle();
     platform.server.forget_requests();

@@ -1,0 +1,103 @@
+//! `share-db revoke --cut`: the end of tunnels that are open, with the pods to which they lead.
+
+use std::collections::BTreeSet;
+
+use commons::{Cluster, Error, Kind, Result, Ui};
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+
+use crate::listed::Share;
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct CutFlags {
+    /// End open connections too: the database's pod is deleted, and made again by what controls it
+    #[arg(long, conflicts_with = "dry_run")]
+    cut: bool,
+    /// With --cut: do not ask
+    #[arg(short, long, requires = "cut")]
+    yes: bool,
+}
+
+/// The pods whose tunnels are to end.
+pub struct Cut(Vec<Pod>);
+
+impl Cut {
+    /// After a yes; nothing where it was not asked for.
+    ///
+    /// # Errors
+    /// The answer was no, or nobody can be asked.
+    pub async fn agreed(
+        cluster: &Cluster,
+        ui: &Ui,
+        meant: &[Share],
+        flags: CutFlags,
+    ) -> Result<Option<Self>> {
+        if !flags.cut {
+            return Ok(None);
+        }
+        let pods = pods_of(cluster, meant).await?;
+        if pods.is_empty() || flags.yes {
+            return Ok(Some(Self(pods)));
+        }
+        if ui.confirm(
+            &question(&pods),
+            "say it on the command line: `--cut --yes`",
+        )? {
+            Ok(Some(Self(pods)))
+        } else {
+            Err(Error::of(Kind::Signal(2), "nothing was revoked"))
+        }
+    }
+
+    /// Deletes them.
+    ///
+    /// # Errors
+    /// Of the API server.
+    pub async fn make(&self, cluster: &Cluster, ui: &Ui) -> Result<()> {
+        let deleted = join_all(self.0.iter().map(async |pod| {
+            let namespace = pod.namespace().unwrap_or_default();
+            let name = pod.name_any();
+            cluster
+                .delete::<Pod>(&namespace, &name, pod.uid().as_deref(), false)
+                .await
+                .map(|_| name)
+        }))
+        .await;
+        for name in deleted {
+            ui.result(format!("Deleted pod {}: tunnels to it end with it.", name?))?;
+        }
+        Ok(())
+    }
+}
+
+/// The pods of shares that are there.
+async fn pods_of(cluster: &Cluster, shares: &[Share]) -> Result<Vec<Pod>> {
+    let names: BTreeSet<(&str, &str)> = shares
+        .iter()
+        .flat_map(|share| {
+            let namespace = share.namespace.as_str();
+            share.pods.iter().map(move |pod| (namespace, pod.as_str()))
+        })
+        .collect();
+    let pods = names
+        .into_iter()
+        .map(|(namespace, pod)| cluster.find::<Pod>(namespace, pod));
+    Ok(try_join_all(pods).await?.into_iter().flatten().collect())
+}
+
+/// What is to be agreed to.
+fn question(pods: &[Pod]) -> String {
+    let names = |pods: &mut dyn Iterator<Item = &Pod>| {
+        pods.map(ResourceExt::name_any)
+            .collect::<Vec<String>>()
+            .join(", ")
+    };
+    let all = names(&mut pods.iter());
+    let for_good = names(&mut pods.iter().filter(|pod| pod.owner_references().is_empty()));
+    if for_good.is_empty() {
+        format!("Restart {all}? All connections to it end")
+    } else {
+        format!("Delete {all}? Nothing makes {for_good} again, and its data may go with it")
+    }
+}
