@@ -8,6 +8,14 @@ fn this_machine_is_not_asked_for_an_ingress() {
     let mut stage = Stage::new();
     let alice = stage.person("alice");
     alice.deploys_web("web", &[]);
+    let service = [
+        "expose",
+        "deployment",
+        "web",
+        "--port=80",
+        "--target-port=8000",
+    ];
+    alice.kubectl(&service).ok();
     alice.applies(INGRESS);
     alice
         .deploy_app_from(&["-f", "-", "--dry-run=client"], INGRESS)

