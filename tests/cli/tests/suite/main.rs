@@ -33,6 +33,7 @@ macro_rules! snapshot_all {
 }
 
 mod awaited;
+mod colleagues;
 mod connection;
 mod databases;
 mod deploy;
