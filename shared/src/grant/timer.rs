@@ -1,9 +1,4 @@
-//! Ownership that ends by itself, with nothing but the cluster's stock controllers.
-//!
-//! RBAC has no expiry (kubernetes#87433, #89763), but a Job has: with `parallelism: 0` it runs no pod, so it needs no quota, no
-//! image and no Pod Security; its controller notes the start, ends it `activeDeadlineSeconds` later, and with
-//! `ttlSecondsAfterFinished: 0` (KEP-592) it is deleted at once together with all objects that name it in their
-//! `ownerReferences`. Nobody's laptop has to be on.
+//! A Job that is only a clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,86 +16,14 @@ use kube::Resource;
 use kube::api::{Api, Patch, PatchParams, WatchEvent, WatchParams};
 use serde::Deserialize;
 
+use super::Term;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Request, Result};
 use crate::printable;
 
-/// The longest time a grant may be for; longer is `--forever`, to be said on purpose.
-pub const LONGEST: Duration = Duration::from_hours(8784);
-
 /// How long the Job's controller may take to start a timer. It takes milliseconds; a cluster where it takes longer has no
 /// working Job controller, or suspends Jobs.
 const START_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Annotation with the term that was asked for, as [`Term`] is written: an end that is missing must not look as if it was meant.
-pub const FOR: &str = "kube-commons/for";
-
-/// For how long something is granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Term {
-    /// For this time from now on.
-    For(Duration),
-    /// Until it is revoked.
-    Forever,
-}
-
-impl Term {
-    /// From `--for` and `--forever`.
-    ///
-    /// # Errors
-    /// A usage error for no time at all and for more than [`LONGEST`].
-    pub fn new(duration: Duration, forever: bool) -> Result<Self> {
-        match duration {
-            _ if forever => Ok(Self::Forever),
-            Duration::ZERO => Err(Error::usage("`--for` must be at least `1s`")),
-            long if long > LONGEST => Err(Error::usage(format!(
-                "`--for` is at most {}",
-                crate::duration::rough(LONGEST)
-            ))
-            .hint("`--forever` has no end")),
-            duration => Ok(Self::For(duration)),
-        }
-    }
-
-    /// From now to the end, as a Job's deadline has it; nothing for what has no end.
-    fn seconds(self) -> Option<i64> {
-        match self {
-            Self::For(duration) => Some(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
-            Self::Forever => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Term {
-    /// `8h`, or `forever`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::For(duration) => f.write_str(&crate::duration::exact(*duration)),
-            Self::Forever => f.write_str("forever"),
-        }
-    }
-}
-
-/// The flags `--for` and `--forever`, the same everywhere.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct TermFlags {
-    /// For this time from now on, such as `90m`, `8h` or `2d`
-    #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = crate::duration::parse, default_value = "8h")]
-    pub duration: Duration,
-    /// Until you revoke it
-    #[arg(long, conflicts_with = "duration")]
-    pub forever: bool,
-}
-
-impl TermFlags {
-    /// The term that they mean.
-    ///
-    /// # Errors
-    /// See [`Term::new`].
-    pub fn term(&self) -> Result<Term> {
-        Term::new(self.duration, self.forever)
-    }
-}
 
 /// A Job that is only a clock, as it is in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,64 +164,6 @@ impl Timer {
             .caused_by(why)
             .hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
     }
-}
-
-/// What ends a right or an address, as it is in the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// A timer runs that ends it.
-    At(Timestamp),
-    /// Its time is over, but the cluster has not removed it.
-    Over(Option<Timestamp>),
-    /// No end was asked for, and there is none.
-    Forever,
-    /// An end was asked for, and nothing will end it: why.
-    Never(&'static str),
-}
-
-impl Ending {
-    /// Of an object with these owners, made for this term (its annotation [`FOR`]), beside the Job of its name.
-    pub fn of(
-        owners: &[OwnerReference],
-        asked: Option<&str>,
-        job: Option<&Timer>,
-        now: Timestamp,
-    ) -> Self {
-        let timer = job.filter(|timer| owners.iter().any(|owner| owner.uid == timer.uid));
-        let until = timer.and_then(Timer::until);
-        match timer {
-            Some(timer) if timer.over => Self::Over(until),
-            Some(timer) if timer.fault.is_none() && owners.len() == 1 && until.is_some() => until
-                .filter(|until| *until >= now)
-                .map_or(Self::Over(until), Self::At),
-            _ if asked == Some("forever") => Self::Forever,
-            // What is owned by a Job that is gone is about to be deleted too.
-            None if owners.iter().any(|owner| owner.kind == "Job") => Self::Over(None),
-            None => Self::Never("its timer is gone"),
-            Some(timer) => Self::Never(match timer.fault {
-                Some(Fault::Suspended) => "its timer is suspended",
-                Some(Fault::Foreign) => "its timer is in the hands of another controller",
-                Some(Fault::Stays) => "its timer is not removed when it ends",
-                Some(Fault::RunsPods) => "its timer was changed and runs pods",
-                None if timer.deadline.is_none() => "its timer has no end",
-                None if timer.started.is_none() => "its timer has not started",
-                None => "something else owns it too",
-            }),
-        }
-    }
-
-    /// When it ends, if something will end it.
-    pub fn until(self) -> Option<Timestamp> {
-        match self {
-            Self::At(until) => Some(until),
-            _ => None,
-        }
-    }
-}
-
-/// What is left until a moment; zero when it is over.
-pub fn left(until: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
 /// Whether an object goes with the timer of this UID.
@@ -597,11 +462,11 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         assert_eq!(timer.until(), Some(at("2026-01-01T11:00:00Z")));
         assert_eq!(
-            left(at("2026-01-01T11:00:00Z"), at("2026-01-01T10:59:00Z")),
+            crate::grant::left(at("2026-01-01T11:00:00Z"), at("2026-01-01T10:59:00Z")),
             Duration::from_mins(1)
         );
         assert_eq!(
-            left(at("2026-01-01T11:00:00Z"), at("2026-01-01T12:00:00Z")),
+            crate::grant::left(at("2026-01-01T11:00:00Z"), at("2026-01-01T12:00:00Z")),
             Duration::ZERO
         );
         assert_eq!(
@@ -668,101 +533,5 @@ mod tests {
             Timer::of(&shorter).check(Some(3600)).is_ok(),
             "it ends all the same"
         );
-    }
-
-    #[test]
-    fn only_a_living_timer_of_its_own_ends_something() {
-        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
-        let (now, end) = (at("2026-01-01T10:30:00Z"), at("2026-01-01T11:00:00Z"));
-        let hour = Term::For(Duration::from_hours(1));
-        let started = Some("2026-01-01T10:00:00Z");
-        let timer = |change: Change, started, term| {
-            let mut job = job(started, term);
-            job.metadata.uid = Some("1".into());
-            job.spec.as_mut().map(change);
-            Timer::of(&job)
-        };
-        let own = [timer(|_| {}, started, hour).owner_reference()];
-        let foreign = [OwnerReference {
-            uid: "2".into(),
-            ..own[0].clone()
-        }];
-        let both = [own[0].clone(), foreign[0].clone()];
-        let ending = |owners: &[OwnerReference], asked, job: Option<Timer>, now| {
-            Ending::of(owners, asked, job.as_ref(), now)
-        };
-        let running = || Some(timer(|_| {}, started, hour));
-        let asked = Some("1h");
-        assert_eq!(ending(&own, asked, running(), now), Ending::At(end));
-        assert_eq!(
-            ending(&own, asked, running(), at("2026-01-01T11:00:01Z")),
-            Ending::Over(Some(end))
-        );
-        let over = running().map(|timer| Timer {
-            over: true,
-            ..timer
-        });
-        assert_eq!(ending(&own, asked, over, now), Ending::Over(Some(end)));
-        assert_eq!(ending(&[], Some("forever"), None, now), Ending::Forever);
-        assert_eq!(
-            ending(&own, Some("forever"), running(), now),
-            Ending::At(end),
-            "whatever was asked, this is what happens"
-        );
-        for (owners, job, why) in [
-            (&[][..], None, "gone"),
-            (&own[..], None, "gone"),
-            (&[][..], running(), "gone"),
-            (&foreign[..], running(), "gone"),
-            (&both[..], running(), "else owns"),
-            (&own[..], Some(timer(|_| {}, None, hour)), "not started"),
-            (
-                &own[..],
-                Some(timer(|_| {}, started, Term::Forever)),
-                "no end",
-            ),
-            (
-                &own[..],
-                Some(timer(|spec| spec.suspend = Some(true), started, hour)),
-                "suspended",
-            ),
-            (
-                &own[..],
-                Some(timer(|spec| spec.parallelism = Some(1), started, hour)),
-                "changed",
-            ),
-            (
-                &own[..],
-                Some(timer(
-                    |spec| spec.ttl_seconds_after_finished = None,
-                    started,
-                    hour,
-                )),
-                "not removed",
-            ),
-            (
-                &own[..],
-                Some(timer(
-                    |spec| spec.managed_by = Some("x/y".into()),
-                    started,
-                    hour,
-                )),
-                "another controller",
-            ),
-        ] {
-            for asked in [asked, None] {
-                match ending(owners, asked, job.clone(), now) {
-                    Ending::Never(said) => assert!(said.contains(why), "{said}: {why}"),
-                    other => panic!("{why}: {other:?}"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn terms_are_bounded() {
-        assert!(Term::new(Duration::ZERO, false).is_err());
-        assert!(Term::new(LONGEST + Duration::from_secs(1), false).is_err());
-        assert_eq!(Term::new(Duration::ZERO, true).ok(), Some(Term::Forever));
     }
 }
