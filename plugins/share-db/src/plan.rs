@@ -86,9 +86,12 @@ impl Plan {
     }
 
     /// Notes that the database lets in whoever comes through a tunnel: then logins may be left behind when the share is over.
-    pub fn lets_in(&mut self, protocol: Protocol) {
+    #[must_use]
+    pub fn letting_in(&self, protocol: Protocol) -> Self {
+        let mut plan = self.clone();
         let noted = protocol.as_str().to_owned();
-        self.annotations.insert(LETS_IN.into(), noted);
+        plan.annotations.insert(LETS_IN.into(), noted);
+        plan
     }
 
     /// Whether these annotations are those of the same share; the names of two different ones could meet.

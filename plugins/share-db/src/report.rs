@@ -2,7 +2,7 @@
 
 use commons::apply::{self, DryRun, Outcome, PlannedObject};
 use commons::cluster::Right;
-use commons::database::{Database, Protocol};
+use commons::database::{Database, Protocol, Trust};
 use commons::grant::Term;
 use commons::output::{self, Format};
 use commons::shell::shell;
@@ -88,6 +88,7 @@ pub fn made(
     ui: &Ui,
     args: &ShareArgs,
     resolved: &Resolved,
+    trust: Option<&Trust>,
     made: &[Made],
 ) -> Result<()> {
     let database = &resolved.database;
@@ -98,7 +99,9 @@ pub fn made(
     let now = cluster.now();
     for one in made {
         who(ui, args, database, one, now)?;
-        checked(ui, &one.share, &one.verdict, resolved)?;
+        let worth =
+            trust.map(|trust| worth(&database.name, database.protocol, trust, &one.share.with));
+        checked(ui, &one.share, &one.verdict, database, worth.as_ref())?;
         what_to_type(ui, args, database, &one.share)?;
     }
     tell(ui, args, database, made, now);
@@ -128,19 +131,20 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
 }
 
 /// What was proven, and what was not.
-fn checked(ui: &Ui, share: &Share, verdict: &Verdict, resolved: &Resolved) -> Result<()> {
+fn checked(
+    ui: &Ui,
+    share: &Share,
+    verdict: &Verdict,
+    database: &Database,
+    worth: Option<&Worth>,
+) -> Result<()> {
     let with = &share.with;
-    let database = &resolved.database;
     let pod = pod_to_prove(database);
-    let worth = resolved
-        .trust
-        .as_ref()
-        .map(|trust| worth(&database.name, database.protocol, trust, with));
     let listed = |rights: &[Right]| {
         let rights: Vec<String> = rights.iter().map(Right::to_string).collect();
         rights.join(", ")
     };
-    if let Some(Worth::Warning(line)) = &worth {
+    if let Some(Worth::Warning(line)) = worth {
         // Whoever runs programs in the pod has more than any question about rights would tell.
         ui.warning(line);
     } else if verdict.more.is_empty() && verdict.unclear.is_empty() {
@@ -153,7 +157,7 @@ fn checked(ui: &Ui, share: &Share, verdict: &Verdict, resolved: &Resolved) -> Re
     } else {
         ui.result(format!("Checked: {with} may forward to {pod}."))?;
     }
-    if let Some(Worth::Checked(line)) = &worth {
+    if let Some(Worth::Checked(line)) = worth {
         ui.status(line);
     }
     if !verdict.more.is_empty() {

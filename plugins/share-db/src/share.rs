@@ -3,18 +3,19 @@
 use commons::apply::{DryRun, DryRunFlags};
 use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
-use commons::database::{self, Trust, Typed, trusts_local};
+use commons::database::{self, Typed, trusts_local};
 use commons::error::{close_names, rights_hints};
 use commons::grant::{Term, TermFlags};
 use commons::output::OutputFlags;
 use commons::shell::shell;
 use commons::subject::{self, Meant, Pattern, Several, Subject};
 use commons::{Cluster, Error, Kind, Result, Ui};
-use futures::future::try_join_all;
+use futures::FutureExt;
+use futures::future::{self, try_join_all};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 use crate::existing::{self, Existing};
-use crate::make::{self, Resolved};
+use crate::make::{self, Resolved, Trusts};
 use crate::plan::{Colleague, Plan};
 use crate::{report, verify};
 
@@ -62,11 +63,18 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
     }
     let shield = interrupt.shield();
     let dry = dry_run == DryRun::Server;
-    let made = make::all(cluster, &resolved, &shield, dry).await?;
+    let trust: Trusts<'_> = if dry {
+        future::ready(None).boxed_local().shared()
+    } else {
+        let trying = trusts_local(cluster, &resolved.database);
+        trying.map(Some).boxed_local().shared()
+    };
+    let made = make::all(cluster, &resolved, &trust, &shield, dry).await?;
     if dry {
         return report::plan(cluster, ui, &args, &resolved);
     }
-    report::made(cluster, ui, &args, &resolved, &made)
+    let trust = trust.await;
+    report::made(cluster, ui, &args, &resolved, trust.as_ref(), &made)
 }
 
 /// The command that was meant by what was taken for a database.
@@ -97,27 +105,16 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         let mut database = database::find(cluster, &typed).await?;
         // The colleague is told as whom and where to log in; the password stays here.
         database::learn_names(cluster, &mut database).await?;
-        let trust = match args.dry_run.dry_run {
-            DryRun::None => Some(trusts_local(cluster, &database).await),
-            _ => None,
-        };
-        Ok::<_, Error>((database, trust))
+        Ok::<_, Error>(database)
     };
     let (people, database) = futures::join!(people(cluster, ui, args, &typed, term), database);
     let People {
         owner,
         groups,
-        mut shares,
+        shares,
     } = people?;
-    let (database, trust) = database?;
-    if matches!(trust, Some(Trust::LetsIn(_))) {
-        for existing in &mut shares {
-            existing.plan.lets_in(database.protocol);
-        }
-    }
     Ok(Resolved {
-        database,
-        trust,
+        database: database?,
         owner,
         groups,
         shares,

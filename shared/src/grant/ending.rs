@@ -114,6 +114,11 @@ mod tests {
             timer
         });
         assert_eq!(ending(&own, asked, over, now), Ending::Over(Some(end)));
+        for gone in [&own, &foreign] {
+            let without = ending(gone, asked, None, now);
+            assert_eq!(without, Ending::Over(None), "its Job is gone, it is next");
+        }
+        assert_eq!(ending(&foreign, asked, running(), now), Ending::Over(None));
         assert_eq!(ending(&[], Some("forever"), None, now), Ending::Forever);
         assert_eq!(
             ending(&own, Some("forever"), running(), now),
@@ -122,9 +127,7 @@ mod tests {
         );
         for (owners, job, why) in [
             (&[][..], None, "gone"),
-            (&own[..], None, "gone"),
             (&[][..], running(), "gone"),
-            (&foreign[..], running(), "gone"),
             (&both[..], running(), "else owns"),
             (&own[..], Some(timer(|_| {}, None, hour)), "not started"),
             (
