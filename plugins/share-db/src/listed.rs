@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use commons::database::{Protocol, Typed};
+use commons::database::Typed;
 use commons::grant::{self, Ending, FOR, Term, Timer};
 use commons::names::is_name;
 use commons::output::{Columns, Listed};
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use crate::plan::{DATABASE, LETS_IN, SUBJECT, WITH};
+use crate::plan::{DATABASE, SUBJECT, WITH};
 
 /// What a `RoleBinding` gives to one of its subjects.
 #[derive(Clone, Debug, Serialize)]
@@ -53,9 +53,6 @@ pub struct Share {
     /// The term that was asked for, as it was written down.
     #[serde(skip)]
     pub asked: String,
-    /// The protocol of a database that let in whoever came through a tunnel when it was shared.
-    #[serde(skip)]
-    pub lets_in: Option<Protocol>,
 }
 
 /// What ends a share.
@@ -110,7 +107,6 @@ pub struct Said {
     /// What people call them.
     called: Option<String>,
     asked: String,
-    lets_in: Option<Protocol>,
 }
 
 impl Said {
@@ -129,7 +125,6 @@ impl Said {
             subject: annotations.get(SUBJECT).and_then(exact),
             called: annotations.get(WITH).filter(|with| is_bare(with)).cloned(),
             asked: annotations.get(FOR).cloned().unwrap_or_default(),
-            lets_in: annotations.get(LETS_IN).map(|name| Protocol::named(name)),
         })
     }
 
@@ -184,7 +179,6 @@ impl Share {
             trace,
             owners: owners.to_vec(),
             asked: said.asked.clone(),
-            lets_in: said.lets_in,
         }
         .ending(ending, now)
     }

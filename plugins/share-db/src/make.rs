@@ -4,12 +4,11 @@ use std::cell::OnceCell;
 
 use commons::apply;
 use commons::cli::Shield;
-use commons::database::{Database, Trust};
+use commons::database::Database;
 use commons::grant::{self, Timer, is_owned_by};
 use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result};
-use futures::FutureExt;
-use futures::future::{LocalBoxFuture, Shared, join_all};
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -38,10 +37,6 @@ pub struct Made {
     pub before: Option<Timestamp>,
     pub verdict: Verdict,
 }
-
-/// Whether the database lets in whoever comes through a tunnel, as soon as it is known; nothing in a dry run. It is tried while
-/// the timer is made.
-pub type Trusts<'a> = Shared<LocalBoxFuture<'a, Option<Trust>>>;
 
 /// The UIDs of what this run has made of a share, each once it has.
 #[derive(Default)]
@@ -73,7 +68,6 @@ fn remember<K: Resource>(created: &OnceCell<String>) -> impl FnOnce(&K) {
 pub async fn all(
     cluster: &Cluster,
     resolved: &Resolved,
-    trust: &Trusts<'_>,
     shield: &Shield,
     dry: bool,
 ) -> Result<Vec<Made>> {
@@ -86,7 +80,7 @@ pub async fn all(
         Ok(join_all(
             shares
                 .iter()
-                .map(|(existing, created)| one(cluster, resolved, trust, existing, created, dry)),
+                .map(|(existing, created)| one(cluster, resolved, existing, created, dry)),
         )
         .await)
     };
@@ -274,7 +268,6 @@ async fn ending(
 async fn one(
     cluster: &Cluster,
     resolved: &Resolved,
-    trust: &Trusts<'_>,
     existing: &Existing,
     created: &Created,
     dry: bool,
@@ -282,19 +275,11 @@ async fn one(
     let plan = &existing.plan;
     let database = &resolved.database;
     let namespace = &database.namespace;
-    let ((timer, new_role), trust) = futures::try_join!(
-        ending(cluster, database, existing, created, dry),
-        trust.clone().map(Ok)
-    )?;
+    let (timer, new_role) = ending(cluster, database, existing, created, dry).await?;
     let owner = timer.as_ref().map(Timer::owner_reference);
     let until = timer.as_ref().and_then(Timer::until);
     let new_card = plan.card(database, &resolved.owner, until, owner.as_ref());
-    let new_binding = match trust {
-        Some(Trust::LetsIn(_)) => plan
-            .letting_in(database.protocol)
-            .role_binding(owner.as_ref()),
-        _ => plan.role_binding(owner.as_ref()),
-    };
+    let new_binding = plan.role_binding(owner.as_ref());
     let (card, binding) = (existing.card.as_ref(), existing.binding.as_ref());
     // Last, so that nobody gets rights before their end is certain.
     let (card, binding) = futures::join!(

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use commons::apply::MANAGED_BY;
 use commons::card::{Card, PREFIX};
-use commons::database::{Database, Protocol, Typed};
+use commons::database::{Database, Typed};
 use commons::grant::{FOR, Term, timer_job};
 use commons::names;
 use commons::shell::Shell;
@@ -27,9 +27,6 @@ pub const DATABASE: &str = "kube-commons/database";
 pub const SUBJECT: &str = "kube-commons/subject";
 /// Annotation with what people call the colleague: `bob`.
 pub const WITH: &str = "kube-commons/with";
-
-/// Annotation with the protocol of a database that lets in whoever comes through a tunnel.
-pub const LETS_IN: &str = "kube-commons/lets-in-without-password";
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -83,15 +80,6 @@ impl Plan {
     /// Keeps the end that there is: what was asked for when it was set stays written down.
     pub fn keep_term(&mut self, asked: &str) {
         self.annotations.insert(FOR.into(), asked.to_owned());
-    }
-
-    /// Notes that the database lets in whoever comes through a tunnel: then logins may be left behind when the share is over.
-    #[must_use]
-    pub fn letting_in(&self, protocol: Protocol) -> Self {
-        let mut plan = self.clone();
-        let noted = protocol.as_str().to_owned();
-        plan.annotations.insert(LETS_IN.into(), noted);
-        plan
     }
 
     /// Whether these annotations are those of the same share; the names of two different ones could meet.

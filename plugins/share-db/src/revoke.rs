@@ -1,18 +1,20 @@
 //! `share-db revoke`: the end of a share, now.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags, Outcome, is_ours};
-use commons::database::Typed;
+use commons::database::{self, Trust, Typed, trusts_local};
 use commons::output::{self, OutputFlags};
 use commons::shell::shell;
 use commons::subject::Several;
 use commons::{Cluster, Kind, Result, Ui};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
+use tokio::time::timeout;
 
 use crate::cut::{Cut, CutFlags};
 use crate::listed::{Share, Trace};
@@ -20,6 +22,9 @@ use crate::selection::Selection;
 use crate::shares::{self, Found};
 use crate::verify;
 use crate::worth::left_behind;
+
+/// How long is tried whether a database lets in whoever comes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// End a share now
 #[derive(Debug, clap::Args)]
@@ -93,11 +98,34 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     } else {
         report(ui, &meant, &ended)?;
     }
+    tell_of_logins(cluster, ui, &meant).await;
     if let Some(cut) = cut {
         return cut.make(cluster, ui).await;
     }
     tell_about_open_tunnels(ui, &meant);
     Ok(())
+}
+
+/// Says how to look for logins that colleagues may have left in databases that let in whoever comes through a tunnel. One that
+/// is not there, or does not answer soon, is not waited for: the shares have ended.
+async fn tell_of_logins(cluster: &Cluster, ui: &Ui, revoked: &[Share]) {
+    let databases: BTreeSet<(&str, &str)> = revoked
+        .iter()
+        .map(|share| (share.namespace.as_str(), share.database.as_str()))
+        .collect();
+    let hints = join_all(databases.into_iter().map(async |(namespace, name)| {
+        let mut typed: Typed = name.parse().ok()?;
+        typed.namespace = Some(namespace.to_owned());
+        let database = database::find(cluster, &typed).await.ok()?;
+        match trusts_local(cluster, &database).await {
+            Trust::LetsIn(_) => left_behind(namespace, name, database.protocol),
+            _ => None,
+        }
+    }));
+    let hints = timeout(PATIENCE, hints).await.unwrap_or_default();
+    for hint in hints.into_iter().flatten() {
+        ui.hint(hint);
+    }
 }
 
 fn ended_something(found: &Found) -> bool {
@@ -273,13 +301,6 @@ fn tell_about_open_tunnels(ui: &Ui, revoked: &[Share]) {
         .iter()
         .filter_map(|share| Some((share.namespace.as_str(), share.pods.first()?.as_str())))
         .collect();
-    let left_behind: BTreeSet<String> = revoked
-        .iter()
-        .filter_map(|share| left_behind(&share.namespace, &share.database, share.lets_in?))
-        .collect();
-    for hint in &left_behind {
-        ui.hint(hint);
-    }
     for (namespace, pod) in pods {
         ui.hint(format!(
             "to end open tunnels too, restart the database: `{}`",

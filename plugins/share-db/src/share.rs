@@ -10,12 +10,11 @@ use commons::output::OutputFlags;
 use commons::shell::shell;
 use commons::subject::{self, Meant, Pattern, Several, Subject};
 use commons::{Cluster, Error, Kind, Result, Ui};
-use futures::FutureExt;
-use futures::future::{self, try_join_all};
+use futures::future::try_join_all;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 use crate::existing::{self, Existing};
-use crate::make::{self, Resolved, Trusts};
+use crate::make::{self, Resolved};
 use crate::plan::{Colleague, Plan};
 use crate::{report, verify};
 
@@ -63,17 +62,15 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
     }
     let shield = interrupt.shield();
     let dry = dry_run == DryRun::Server;
-    let trust: Trusts<'_> = if dry {
-        future::ready(None).boxed_local().shared()
-    } else {
-        let trying = trusts_local(cluster, &resolved.database);
-        trying.map(Some).boxed_local().shared()
+    let trying = async {
+        let trust = trusts_local(cluster, &resolved.database);
+        Ok(if dry { None } else { Some(trust.await) })
     };
-    let made = make::all(cluster, &resolved, &trust, &shield, dry).await?;
+    let making = make::all(cluster, &resolved, &shield, dry);
+    let (made, trust) = futures::try_join!(making, trying)?;
     if dry {
         return report::plan(cluster, ui, &args, &resolved);
     }
-    let trust = trust.await;
     report::made(cluster, ui, &args, &resolved, trust.as_ref(), &made)
 }
 
