@@ -133,7 +133,8 @@ pub async fn trusts_local(cluster: &Cluster, database: &Database) -> Trust {
     try_all(&engine, endpoint, database.protocol, username).await
 }
 
-/// Tries all that is worth trying, side by side; the answer that tells most.
+/// Tries what is worth trying, the likeliest first: whoever is let in as an administrator can have no more. The answer that
+/// tells most.
 async fn try_all(
     engine: &impl Engine,
     endpoint: &Endpoint,
@@ -141,19 +142,25 @@ async fn try_all(
     username: Option<&str>,
 ) -> Trust {
     let deadline = Instant::now() + PATIENCE;
-    let tried = attempts(protocol, username)
-        .into_iter()
-        .map(|attempt| async move {
-            let talk = async |stream| try_one(stream, attempt).await;
-            through::talk(engine, endpoint, deadline, talk)
-                .await
-                .unwrap_or_else(Trust::NotKnown)
-        });
-    join_all(tried)
-        .await
-        .into_iter()
-        .reduce(Trust::or)
-        .unwrap_or(Trust::NotKnown(NotKnown::Protocol))
+    let trying = async |attempt| {
+        let talk = async |stream| try_one(stream, attempt).await;
+        through::talk(engine, endpoint, deadline, talk)
+            .await
+            .unwrap_or_else(Trust::NotKnown)
+    };
+    let mut attempts = attempts(protocol, username).into_iter();
+    let Some(likeliest) = attempts.next() else {
+        return Trust::NotKnown(NotKnown::Protocol);
+    };
+    match trying(likeliest).await {
+        Trust::LetsIn(entry) if entry.is_administrator => Trust::LetsIn(entry),
+        // Nothing else would be heard either.
+        Trust::NotKnown(NotKnown::Slow) => Trust::NotKnown(NotKnown::Slow),
+        first => join_all(attempts.map(trying))
+            .await
+            .into_iter()
+            .fold(first, Trust::or),
+    }
 }
 
 /// What is worth trying.
