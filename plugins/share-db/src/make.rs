@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use commons::apply;
 use commons::cli::Shield;
-use commons::database::Database;
+use commons::database::{Database, Trust, trusts_local};
 use commons::grant::{self, Timer, is_owned_by};
 use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result};
@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use crate::existing::{Existing, Step};
@@ -22,6 +23,8 @@ use crate::verify::{self, Verdict};
 /// What is to be shared, and what there is of it.
 pub struct Resolved {
     pub database: Database,
+    /// Whether the database lets in whoever comes through a tunnel, once it was tried; not in a dry run.
+    pub trust: tokio::sync::OnceCell<Trust>,
     /// What people call the owner, for the colleague who asks for more time.
     pub owner: String,
     /// Groups to which something is given in this namespace.
@@ -272,16 +275,55 @@ async fn one(
     created: &Created,
     dry: bool,
 ) -> Result<Made> {
-    let plan = &existing.plan;
     let database = &resolved.database;
     let namespace = &database.namespace;
     let (timer, new_role) = ending(cluster, database, existing, created, dry).await?;
     let owner = timer.as_ref().map(Timer::owner_reference);
     let until = timer.as_ref().and_then(Timer::until);
-    let new_card = plan.card(database, &resolved.owner, until, owner.as_ref());
-    let new_binding = plan.role_binding(owner.as_ref());
+    // The API server takes a tenth of a second for the binding: the database is tried in the meantime.
+    let trying = async {
+        if !dry {
+            let trying = || trusts_local(cluster, database);
+            resolved.trust.get_or_init(trying).await;
+        }
+        Ok(())
+    };
+    let giving = give(
+        cluster,
+        resolved,
+        existing,
+        created,
+        owner.as_ref(),
+        until,
+        dry,
+    );
+    let ((new_binding, verdict), ()) = futures::try_join!(giving, trying)?;
+    let mut share = read_back(cluster, existing, namespace, timer, &new_role, &new_binding)?;
+    share.verified = Some(verdict.may_forward);
+    Ok(Made {
+        share,
+        step: existing.step,
+        before: existing.until,
+        verdict,
+    })
+}
+
+/// Gives the right, last, so that nobody has it before its end is certain; and asks what the colleague may do now.
+async fn give(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    existing: &Existing,
+    created: &Created,
+    owner: Option<&OwnerReference>,
+    until: Option<Timestamp>,
+    dry: bool,
+) -> Result<(RoleBinding, Verdict)> {
+    let plan = &existing.plan;
+    let database = &resolved.database;
+    let namespace = &database.namespace;
+    let new_card = plan.card(database, &resolved.owner, until, owner);
+    let new_binding = plan.role_binding(owner);
     let (card, binding) = (existing.card.as_ref(), existing.binding.as_ref());
-    // Last, so that nobody gets rights before their end is certain.
     let (card, binding) = futures::join!(
         apply::apply(
             cluster,
@@ -306,7 +348,6 @@ async fn one(
         Err(error) if dry && error.kind() == Kind::NotFound => {}
         outcome => drop(outcome?),
     }
-    let mut share = read_back(cluster, existing, namespace, timer, &new_role, &new_binding)?;
     let verdict = if dry {
         Verdict::default()
     } else {
@@ -314,13 +355,7 @@ async fn one(
         let pod = pod_to_prove(database);
         verify::settled(cluster, namespace, subject, pod, &resolved.groups).await?
     };
-    share.verified = Some(verdict.may_forward);
-    Ok(Made {
-        share,
-        step: existing.step,
-        before: existing.until,
-        verdict,
-    })
+    Ok((new_binding, verdict))
 }
 
 /// The pod with which a share is proven: the one that serves, else the first.

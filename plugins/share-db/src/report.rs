@@ -2,7 +2,7 @@
 
 use commons::apply::{self, DryRun, Outcome, PlannedObject};
 use commons::cluster::Right;
-use commons::database::{Database, Protocol, Trust};
+use commons::database::{Database, Protocol};
 use commons::grant::Term;
 use commons::output::{self, Format};
 use commons::shell::shell;
@@ -88,7 +88,6 @@ pub fn made(
     ui: &Ui,
     args: &ShareArgs,
     resolved: &Resolved,
-    trust: Option<&Trust>,
     made: &[Made],
 ) -> Result<()> {
     let database = &resolved.database;
@@ -99,8 +98,10 @@ pub fn made(
     let now = cluster.now();
     for one in made {
         who(ui, args, database, one, now)?;
-        let worth =
-            trust.map(|trust| worth(&database.name, database.protocol, trust, &one.share.with));
+        let worth = resolved
+            .trust
+            .get()
+            .map(|trust| worth(&database.name, database.protocol, trust, &one.share.with));
         checked(ui, &one.share, &one.verdict, database, worth.as_ref())?;
         what_to_type(ui, args, database, &one.share)?;
     }

@@ -3,7 +3,7 @@
 use commons::apply::{DryRun, DryRunFlags};
 use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
-use commons::database::{self, Typed, trusts_local};
+use commons::database::{self, Typed};
 use commons::error::{close_names, rights_hints};
 use commons::grant::{Term, TermFlags};
 use commons::output::OutputFlags;
@@ -12,6 +12,7 @@ use commons::subject::{self, Meant, Pattern, Several, Subject};
 use commons::{Cluster, Error, Kind, Result, Ui};
 use futures::future::try_join_all;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use tokio::sync::OnceCell;
 
 use crate::existing::{self, Existing};
 use crate::make::{self, Resolved};
@@ -62,16 +63,11 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
     }
     let shield = interrupt.shield();
     let dry = dry_run == DryRun::Server;
-    let trying = async {
-        let trust = trusts_local(cluster, &resolved.database);
-        Ok(if dry { None } else { Some(trust.await) })
-    };
-    let making = make::all(cluster, &resolved, &shield, dry);
-    let (made, trust) = futures::try_join!(making, trying)?;
+    let made = make::all(cluster, &resolved, &shield, dry).await?;
     if dry {
         return report::plan(cluster, ui, &args, &resolved);
     }
-    report::made(cluster, ui, &args, &resolved, trust.as_ref(), &made)
+    report::made(cluster, ui, &args, &resolved, &made)
 }
 
 /// The command that was meant by what was taken for a database.
@@ -112,6 +108,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
     } = people?;
     Ok(Resolved {
         database: database?,
+        trust: OnceCell::new(),
         owner,
         groups,
         shares,
