@@ -9,6 +9,7 @@ const BY_ENVFROM: &str = include_str!("../manifests/databases/login-by-envfrom.y
 const IN_FILE: &str = include_str!("../manifests/databases/password-in-file.yaml");
 const LINE_BREAK: &str = include_str!("../manifests/databases/password-with-line-break.yaml");
 const ODD: &str = include_str!("../manifests/databases/odd-password.yaml");
+const POSTGRES: &str = include_str!("../manifests/postgres.yaml");
 const PORTS: &str = include_str!("../manifests/databases/ports.yaml");
 
 const WHO: &str = "select current_user, current_database()";
@@ -177,4 +178,21 @@ subsets: [{{addresses: [{{ip: {address}}}], ports: [{{port: 5432}}]}}]
     alice
         .sql("outside", WHO)
         .fails(1, "`outside` is outside the cluster (192.0.2.20)");
+}
+
+/// A Secret that was changed after the database was made: its refusal reaches the user, with psql's exit code.
+#[test]
+fn a_secret_that_the_database_does_not_know() {
+    let mut stage = Stage::new();
+    let alice = stage.person("alice");
+    let asks = "        - {name: POSTGRES_INITDB_ARGS, value: \"--auth-host=scram-sha-256\"}\n";
+    let ports = "        ports: [{containerPort: 5432}]";
+    alice.applies(&POSTGRES.replace(ports, &format!("{asks}{ports}")));
+    alice.postgres_is_ready();
+    assert_eq!(alice.sql("pg", "select 6 * 7").ok().stdout, "42\n");
+    let newer = r#"{"stringData": {"password": "newer"}}"#;
+    alice.kubectl(&["patch", "secret", "pg-secret", "-p", newer]).ok();
+    let refused = alice.sql("pg", "select 6 * 7");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    refused.says("password authentication failed for user \"shop\"");
 }
