@@ -50,6 +50,11 @@ impl Cut {
         }
     }
 
+    /// Whether no pod is known whose tunnels could be ended.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Deletes them.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 
-use crate::listed::{Ends, Held, Said, Share, Trace};
+use crate::listed::{Ends, Held, Said, Share, Trace, is_elsewhere};
 use crate::plan::Plan;
 
 /// How long what is just ending, or just being made by another terminal, is waited for.
@@ -61,7 +61,7 @@ fn step(
     let Some(timer) = timer else {
         // A right without a timer gets one, unless it is to have none.
         return Ok(match share {
-            Some(share) if share.ending == Ends::Forever => Step::Keep,
+            Some(share) if share.ending == Ends::Forever && term == Term::Forever => Step::Keep,
             _ => Step::Create,
         });
     };
@@ -116,6 +116,7 @@ pub async fn read(cluster: &Cluster, namespace: &str, plan: Plan) -> Result<Exis
         let timer = job.as_ref().map(Timer::of);
         let share = binding.as_ref().and_then(|binding| {
             given(
+                cluster,
                 namespace,
                 &plan,
                 binding,
@@ -160,6 +161,7 @@ fn has_owner<K: kube::Resource>(object: Option<&K>) -> bool {
 
 /// What a `RoleBinding` under this plan's name gives to its colleague.
 fn given(
+    cluster: &Cluster,
     namespace: &str,
     plan: &Plan,
     binding: &RoleBinding,
@@ -169,6 +171,7 @@ fn given(
 ) -> Option<Share> {
     let trace = Trace {
         namespace: namespace.to_owned(),
+        elsewhere: is_elsewhere(cluster, namespace),
         name: plan.name.clone(),
         binding: Some(Held::of(binding)),
         role: role.map(Held::of),

@@ -1,6 +1,7 @@
 //! `share-db list`: what I share, with whom, until when, and whether it is so.
 
 use commons::output::{self, ListFlags};
+use commons::shell::shell;
 use commons::{Cluster, Result, Ui};
 use futures::future::join_all;
 
@@ -24,8 +25,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
             Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)
                 .await
                 .ok(),
-            // Without its Role a share gives nothing.
-            None => complete.then_some(false),
+            // Without its Role a share gives nothing; one that was changed by hand may give anything.
+            None => (complete && share.trace.role.is_none()).then_some(false),
         };
     }))
     .await;
@@ -36,9 +37,18 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
                 "{} cannot connect to {}: something of the share is gone; share it again",
                 share.with, share.database
             ));
-        } else {
-            shares::warn_of_no_end(ui, share);
         }
+        if share.pods.is_empty() && share.trace.role.is_some() {
+            ui.warning(format!(
+                "the Role of the share of {} with {} was changed by hand and may give more: `{}`",
+                share.database,
+                share.with,
+                shell("kubectl describe role")
+                    .arg(&share.name)
+                    .in_namespace(&share.namespace)
+            ));
+        }
+        shares::warn_of_no_end(ui, share);
     }
     let empty = match namespace {
         _ if !found.complete => "Nothing is known to be shared.".into(),

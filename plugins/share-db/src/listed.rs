@@ -9,7 +9,7 @@ use commons::names::is_name;
 use commons::output::{Columns, Listed};
 use commons::shell::{Shell, shell};
 use commons::subject::{self, Subject, is_bare};
-use commons::{duration, printable};
+use commons::{Cluster, duration, printable};
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::Role;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -73,6 +73,8 @@ pub enum Ends {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     pub namespace: String,
+    /// Whether a command about it has to name its namespace.
+    pub elsewhere: bool,
     /// The name of Role, timer and card.
     pub name: String,
     /// The `RoleBinding`; nothing where there is none, or one that gives something else than our Role.
@@ -142,14 +144,23 @@ impl Said {
     }
 }
 
+/// Whether a command that is printed has to name this namespace, since it is not where the user's commands go by themselves.
+pub fn is_elsewhere(cluster: &Cluster, namespace: &str) -> bool {
+    cluster.named().is_some() || cluster.namespace() != namespace
+}
+
 /// A command about a share: of the database as it was typed, with a colleague by the short name or exactly.
 pub fn command(words: &'static str, database: &str, called: &str, subject: &Subject) -> Shell {
-    let with = if is_bare(called) {
-        called.to_owned()
+    let exact = subject.to_string();
+    let command = shell(words).arg(database);
+    if is_bare(called) {
+        command.then("--with").arg(called)
+    } else if exact.parse::<subject::Typed>().is_ok() {
+        command.then("--with").arg(exact)
     } else {
-        subject.to_string()
-    };
-    shell(words).arg(database).then("--with").arg(with)
+        // Nobody can type such a name, and nobody is to be given anything under it.
+        command
+    }
 }
 
 impl Share {
@@ -231,7 +242,12 @@ impl Share {
 
     /// A command about this share.
     pub fn command(&self, words: &'static str) -> Shell {
-        command(words, &self.database, &self.with, &self.subject)
+        let database = if self.trace.elsewhere {
+            format!("{}/{}", self.namespace, self.database)
+        } else {
+            self.database.clone()
+        };
+        command(words, &database, &self.with, &self.subject)
     }
 }
 

@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use crate::existing::{Existing, Step};
-use crate::listed::{Held, Share, Trace};
+use crate::listed::{Held, Share, Trace, is_elsewhere};
 use crate::verify::{self, Verdict};
 
 /// What is to be shared, and what there is of it.
@@ -380,6 +380,7 @@ fn read_back(
     let plan = &existing.plan;
     let trace = Trace {
         namespace: namespace.to_owned(),
+        elsewhere: is_elsewhere(cluster, namespace),
         name: plan.name.clone(),
         binding: Some(Held::of(binding)),
         role: Some(Held::of(role)),

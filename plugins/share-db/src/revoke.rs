@@ -6,10 +6,10 @@ use std::time::Duration;
 use commons::apply::{self, DryRun, DryRunFlags, Outcome, is_ours};
 use commons::database::{self, Trust, Typed, trusts_local};
 use commons::output::{self, OutputFlags};
-use commons::shell::shell;
+use commons::shell::{Shell, shell};
 use commons::subject::Several;
 use commons::{Cluster, Kind, Result, Ui};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -61,27 +61,24 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     };
     let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
     let everything = args.all && selection.with.is_empty() && args.dry_run.dry_run == DryRun::None;
-    if everything {
-        end_unreadable(cluster, ui, &found).await?;
-    } else {
-        shares::warn(ui, &found);
-    }
+    shares::warn(ui, &found);
     let meant = match selection.among(&found, cluster, ui, "revoke") {
         Err(error) if error.kind() == Kind::NotFound && args.ignore_not_found => return Ok(()),
         Err(error) if error.kind() == Kind::NotFound && everything && ended_something(&found) => {
-            return Ok(());
+            return end_unreadable(cluster, ui, &found).await;
         }
         meant => with_the_same_binding(meant?, &found),
     };
     let cut = Cut::agreed(cluster, ui, &meant, args.cut).await?;
+    if everything {
+        end_unreadable(cluster, ui, &found).await?;
+    }
     if args.dry_run.dry_run != DryRun::Client {
         let dry = args.dry_run.dry_run == DryRun::Server;
-        try_join_all(
-            traces(&meant, &found)
-                .iter()
-                .map(|trace| end(cluster, trace, dry)),
-        )
-        .await?;
+        let traces = traces(&meant, &found);
+        // One that cannot be ended does not keep the others.
+        let ended = join_all(traces.iter().map(|trace| end(cluster, trace, dry))).await;
+        ended.into_iter().collect::<Result<Vec<()>>>()?;
     }
     if args.dry_run.dry_run != DryRun::None {
         return meant.iter().try_for_each(|share| {
@@ -92,14 +89,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
             ))
         });
     }
-    let ended = try_join_all(meant.iter().map(|share| has_ended(cluster, share))).await?;
+    let ended = join_all(meant.iter().map(|share| has_ended(cluster, share))).await;
     if args.output.output.is_some() {
         output::list(ui, args.output.output, &meant, "")?;
     } else {
         report(ui, &meant, &ended)?;
     }
     tell_of_logins(cluster, ui, &meant).await;
-    if let Some(cut) = cut {
+    if let Some(cut) = cut.filter(|cut| !cut.is_empty()) {
         return cut.make(cluster, ui).await;
     }
     tell_about_open_tunnels(ui, &meant);
@@ -135,13 +132,6 @@ fn ended_something(found: &Found) -> bool {
 /// Ends what carries our label and cannot be read, since it may give rights all the same, and what is left of shares.
 async fn end_unreadable(cluster: &Cluster, ui: &Ui, found: &Found) -> Result<()> {
     for trace in &found.unreadable {
-        if trace.binding.is_none() && trace.role.is_none() && trace.timer.is_none() {
-            ui.warning(format!(
-                "RoleBinding `{}` carries the label of shares and gives another role than theirs: it stays",
-                trace.name
-            ));
-            continue;
-        }
         end(cluster, trace, false).await?;
         ui.status(format!(
             "Ended {}, which does not say whose share it was.",
@@ -209,6 +199,7 @@ async fn end(cluster: &Cluster, trace: &Trace, dry: bool) -> Result<()> {
         binding,
         role,
         timer,
+        ..
     } = trace;
     let binding = async {
         match binding {
@@ -262,17 +253,24 @@ async fn delete_card(cluster: &Cluster, namespace: &str, name: &str, dry: bool) 
     }
 }
 
-/// True if the colleague is out.
-async fn has_ended(cluster: &Cluster, share: &Share) -> Result<bool> {
-    match share.pods.first() {
-        Some(pod) => verify::ended(cluster, &share.namespace, &share.subject, pod).await,
-        None => Ok(true),
+/// Whether the colleague is out; nothing where it could not be asked.
+async fn has_ended(cluster: &Cluster, share: &Share) -> Option<bool> {
+    if share.pods.is_empty() {
+        return None;
     }
+    verify::ended(cluster, &share.namespace, &share.subject, &share.pods)
+        .await
+        .ok()
 }
 
-fn report(ui: &Ui, meant: &[Share], ended: &[bool]) -> Result<()> {
+fn report(ui: &Ui, meant: &[Share], ended: &[Option<bool>]) -> Result<()> {
     for (share, ended) in meant.iter().zip(ended) {
-        if *ended {
+        if ended.is_none() {
+            ui.warning(format!(
+                "the share of {} with {} has ended; whether {} may still connect was not asked",
+                share.database, share.with, share.with
+            ));
+        } else if *ended == Some(true) {
             ui.result(format!(
                 "{} may open no new tunnel to {} in {}.",
                 share.with, share.database, share.namespace
@@ -297,17 +295,23 @@ fn tell_about_open_tunnels(ui: &Ui, revoked: &[Share]) {
     ui.warning(
         "a tunnel that is open now stays open, and takes new connections, for as long as it lives",
     );
-    let pods: BTreeSet<(&str, &str)> = revoked
+    let pods: BTreeSet<(&str, &[String])> = revoked
         .iter()
-        .filter_map(|share| Some((share.namespace.as_str(), share.pods.first()?.as_str())))
+        .filter(|share| !share.pods.is_empty())
+        .map(|share| (share.namespace.as_str(), share.pods.as_slice()))
         .collect();
-    for (namespace, pod) in pods {
+    for (namespace, pods) in pods {
+        // Not all of the names that a database may have are there, and any of them may serve it.
+        let several = pods.len() > 1;
+        let delete = pods.iter().fold(shell("kubectl delete pod"), Shell::arg);
+        let delete = if several {
+            delete.then("--ignore-not-found")
+        } else {
+            delete
+        };
         ui.hint(format!(
             "to end open tunnels too, restart the database: `{}`",
-            shell("kubectl delete pod")
-                .arg(pod)
-                .then("-n")
-                .arg(namespace)
+            delete.in_namespace(namespace)
         ));
     }
 }

@@ -54,8 +54,8 @@ impl Selection {
         }
         match &self.database {
             Some(database) => self.of_database(database, shares),
-            None if self.all => Ok(self.with_these(shares)),
-            None => choose(shares, cluster, ui, verb),
+            None if self.all => self.with_these(shares, "nothing"),
+            None => choose(&self.with_these(shares, "nothing")?, cluster, ui, verb),
         }
     }
 
@@ -78,27 +78,29 @@ impl Selection {
                 None => error,
             });
         }
-        let meant = self.with_these(&of_database);
-        if meant.is_empty() {
-            let with: Vec<&str> = of_database
-                .iter()
-                .map(|share| share.with.as_str())
-                .collect();
-            return Err(Error::of(
-                Kind::NotFound,
-                format!("`{database}` is not shared with {}", typed(&self.with)),
-            )
-            .hint(format!("it is shared with {}", with.join(", "))));
-        }
-        Ok(meant)
+        self.with_these(&of_database, &format!("`{database}`"))
     }
 
-    fn with_these(&self, shares: &[Share]) -> Vec<Share> {
-        shares
-            .iter()
-            .filter(|share| is_with(share, &self.with))
-            .cloned()
-            .collect()
+    /// Those with the colleagues who were typed.
+    ///
+    /// # Errors
+    /// When there is none with one of them: whoever is named is meant.
+    fn with_these(&self, shares: &[Share], what: &str) -> Result<Vec<Share>> {
+        for typed in &self.with {
+            if !shares.iter().any(|share| is_with(share, typed)) {
+                let with: Vec<&str> = shares.iter().map(|share| share.with.as_str()).collect();
+                let is_not = if what == "nothing" { "is" } else { "is not" };
+                return Err(Error::of(
+                    Kind::NotFound,
+                    format!("{what} {is_not} shared with {}", shown(typed)),
+                )
+                .hint(format!("shared with: {}", with.join(", "))));
+            }
+        }
+        let is_meant = |share: &&Share| {
+            self.with.is_empty() || self.with.iter().any(|typed| is_with(share, typed))
+        };
+        Ok(shares.iter().filter(is_meant).cloned().collect())
     }
 }
 
@@ -120,26 +122,21 @@ fn choose(shares: &[Share], cluster: &Cluster, ui: &Ui, verb: &'static str) -> R
     Ok(shares.iter().skip(chosen).take(1).cloned().collect())
 }
 
-/// Whether a share is with one of these colleagues; with no one named, it is.
-fn is_with(share: &Share, with: &[TypedSubject]) -> bool {
-    with.is_empty()
-        || with.iter().any(|typed| match typed {
-            TypedSubject::Bare(name) => {
-                share.with == name.trim_start_matches('@')
-                    || matches!(&share.subject, Subject::User { name: user } if user == name)
-            }
-            TypedSubject::Exact(subject) => subject == &share.subject,
-        })
+/// Whether a share is with this colleague.
+fn is_with(share: &Share, typed: &TypedSubject) -> bool {
+    match typed {
+        TypedSubject::Bare(name) => {
+            share.with == name.trim_start_matches('@')
+                || matches!(&share.subject, Subject::User { name: user } if user == name)
+        }
+        TypedSubject::Exact(subject) => subject == &share.subject,
+    }
 }
 
-/// Colleagues as they were typed.
-fn typed(with: &[TypedSubject]) -> String {
-    let names: Vec<String> = with
-        .iter()
-        .map(|typed| match typed {
-            TypedSubject::Bare(name) => format!("`{name}`"),
-            TypedSubject::Exact(subject) => format!("`{}`", subject.shown()),
-        })
-        .collect();
-    names.join(", ")
+/// A colleague as typed.
+fn shown(typed: &TypedSubject) -> String {
+    match typed {
+        TypedSubject::Bare(name) => format!("`{name}`"),
+        TypedSubject::Exact(subject) => format!("`{}`", subject.shown()),
+    }
 }

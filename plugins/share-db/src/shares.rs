@@ -16,15 +16,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
 use crate::args::MANAGER;
-use crate::listed::{Ends, Held, Said, Share, Trace};
+use crate::listed::{Ends, Held, Said, Share, Trace, is_elsewhere};
 
 /// The shares that there are.
 #[derive(Debug, Default)]
 pub struct Found {
     /// By database and colleague.
     pub shares: Vec<Share>,
-    /// What carries our label and does not say whose share it is, or gives a role that is not ours.
+    /// What carries our label and does not say whose share it is.
     pub unreadable: Vec<Trace>,
+    /// `RoleBindings` that carry our label and give a role that is not ours.
+    pub foreign: Vec<Trace>,
     /// Roles and timers of ours that give nobody anything: a Role would as soon as somebody binds it.
     pub leftovers: Vec<Trace>,
     /// Whether `RoleBindings` and Roles could be read; without them only timers are seen.
@@ -46,6 +48,7 @@ struct Read<'a> {
     timers: BTreeMap<Key, (Timer, &'a Job)>,
     roles: BTreeMap<Key, &'a Role>,
     now: Timestamp,
+    cluster: &'a Cluster,
 }
 
 /// All shares of a namespace (nothing: of every namespace).
@@ -71,6 +74,7 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
             .map(|role| (key(&role.metadata), role))
             .collect(),
         now: cluster.now(),
+        cluster,
     };
     let mut found = read.join(bindings.as_deref().unwrap_or_default(), complete);
     found.shares.sort_by(|a, b| {
@@ -104,8 +108,9 @@ impl Read<'_> {
             };
             let mut trace = self.trace(&key);
             if !gives_ours {
-                found.unreadable.push(Trace {
+                found.foreign.push(Trace {
                     name: binding.name_any(),
+                    namespace: key.0.clone(),
                     ..Trace::default()
                 });
                 continue;
@@ -138,6 +143,7 @@ impl Read<'_> {
         let role = self.roles.get(key);
         Trace {
             namespace: key.0.clone(),
+            elsewhere: is_elsewhere(self.cluster, &key.0),
             name: key.1.clone(),
             binding: None,
             role: role
@@ -210,6 +216,18 @@ pub fn warn(ui: &Ui, found: &Found) {
     if !found.complete {
         ui.warning("your role may not read RoleBindings, so this may not be all that is shared: its owner sees all of it");
     }
+    for Trace {
+        name, namespace, ..
+    } in &found.foreign
+    {
+        let look = shell("kubectl describe rolebinding")
+            .arg(name)
+            .in_namespace(namespace);
+        ui.warning(format!(
+            "RoleBinding `{}` carries the label of shares and gives another role than theirs: `{look}`",
+            printable::line(name)
+        ));
+    }
     if !found.unreadable.is_empty() {
         let names: Vec<&str> = found
             .unreadable
@@ -221,11 +239,18 @@ pub fn warn(ui: &Ui, found: &Found) {
             names.len(),
             printable::short(&names.join(", "), 300)
         ));
-        ui.hint(format!(
-            "end them with all others: `{}`",
-            shell("kubectl share-db revoke --all")
-        ));
+        for namespace in namespaces(&found.unreadable) {
+            let all = shell("kubectl share-db revoke --all").in_namespace(namespace);
+            ui.hint(format!("end them with all others: `{all}`"));
+        }
     }
+}
+
+fn namespaces(traces: &[Trace]) -> BTreeSet<&str> {
+    traces
+        .iter()
+        .map(|trace| trace.namespace.as_str())
+        .collect()
 }
 
 /// Says that a share does not end, though it should.

@@ -34,9 +34,12 @@ fn forwarding(pod: &str) -> [Right; 2] {
 }
 
 /// What a share must not give.
-fn beyond(pod: &str) -> [Right; 4] {
+fn beyond(pod: &str) -> [Right; 6] {
     [
         Right::core("get", "secrets"),
+        Right::core("list", "secrets"),
+        // Servers take an exec by WebSocket for either verb, as they do a port-forward.
+        Right::core("get", "pods/exec").on(pod),
         Right::core("create", "pods/exec").on(pod),
         Right::core("list", "pods"),
         Right::core("delete", "pods").on(pod),
@@ -146,20 +149,28 @@ pub async fn settled(
     }
 }
 
-/// Asks until the authorizer has seen the end of a share; false if the colleague may go on all the same (by other rights).
+/// Asks until the authorizer has seen the end of a share; false if the colleague may go on all the same, by one of the verbs
+/// and at one of these pods (by other rights).
+///
+/// # Errors
+/// Of the API server; whoever may end a share may not always ask.
 pub async fn ended(
     cluster: &Cluster,
     namespace: &str,
     subject: &Subject,
-    pod: &str,
+    pods: &[String],
 ) -> Result<bool> {
+    let rights: Vec<Right> = pods.iter().flat_map(|pod| forwarding(pod)).collect();
     let mut pause = Duration::from_millis(4);
     let asking = async {
-        while may_forward(cluster, namespace, subject, pod).await? {
+        loop {
+            let answers = cluster.allows(subject, None, namespace, &rights).await?;
+            if answers.iter().all(|answer| *answer == Answer::No) {
+                return Ok(true);
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
         }
-        Ok(true)
     };
     tokio::time::timeout(Duration::from_secs(2), asking)
         .await

@@ -70,21 +70,27 @@ impl Pattern {
         }
     }
 
-    /// The pattern of a namespace whose name ends with its owner's as a whole word.
+    /// The pattern of a namespace whose name ends with its owner's as a whole word. The longest such name is the owner's
+    /// (`user-jean-luc` belongs to `jean-luc`, not to `luc`), also where a platform writes it otherwise in namespaces (`jean.luc`):
+    /// then there is no pattern, since what is left of the user's name would be a part of it.
     fn of_owner(namespace: &str, user: &str) -> Option<Self> {
-        // Longest owner first: `user-jean-luc` belongs to `jean-luc`, not to `luc`.
+        let plain: String = user
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect();
         let starts = std::iter::once(0).chain(namespace.match_indices('-').map(|(at, _)| at + 1));
-        starts
+        let (namespace_prefix, owner) = starts
             .map(|at| namespace.split_at(at))
             .filter(|(_, owner)| !owner.is_empty())
-            .find_map(|(namespace_prefix, owner)| {
-                let prefix = user.strip_suffix(owner)?;
-                let whole = prefix.is_empty() || prefix.ends_with(|c: char| !c.is_alphanumeric());
-                whole.then(|| Self {
-                    prefix: prefix.into(),
-                    namespace_prefix: namespace_prefix.into(),
-                })
-            })
+            .find(|(_, owner)| {
+                let prefix = plain.strip_suffix(owner);
+                prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('-'))
+            })?;
+        Some(Self {
+            prefix: user.strip_suffix(owner)?.into(),
+            namespace_prefix: namespace_prefix.into(),
+        })
     }
 
     /// The user whom people call `name`.
@@ -263,6 +269,13 @@ mod tests {
             nothing,
             "a lesser role"
         );
+        for (namespace, user) in [
+            ("user-alice-martin", "alice.martin"),
+            ("user-alice-corp-fr", "alice@corp.fr"),
+        ] {
+            assert_eq!(learn(namespace, &[admin(user)], None), nothing, "{user}");
+            assert_eq!(learn(namespace, &[], Some(&me(user))), nothing, "{user}");
+        }
         let account = me("system:serviceaccount:user-alice:team");
         assert_eq!(learn("projet-team", &[], Some(&account)), nothing);
         let mut role = admin("oidc-mallory-alice");

@@ -191,7 +191,9 @@ fn a_secret_that_the_database_does_not_know() {
     alice.postgres_is_ready();
     assert_eq!(alice.sql("pg", "select 6 * 7").ok().stdout, "42\n");
     let newer = r#"{"stringData": {"password": "newer"}}"#;
-    alice.kubectl(&["patch", "secret", "pg-secret", "-p", newer]).ok();
+    alice
+        .kubectl(&["patch", "secret", "pg-secret", "-p", newer])
+        .ok();
     let refused = alice.sql("pg", "select 6 * 7");
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     refused.says("password authentication failed for user \"shop\"");

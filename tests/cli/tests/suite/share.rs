@@ -463,8 +463,8 @@ fn how_many_requests() {
         server.requests().len()
     };
     // Three of them are tunnels, which try as whom the database asks for a password.
-    assert_eq!(count(&SHARE), 25, "share");
-    assert_eq!(count(&SHARE), 19, "share again");
+    assert_eq!(count(&SHARE), 27, "share");
+    assert_eq!(count(&SHARE), 21, "share again");
     assert_eq!(count(&["list"]), 5, "list");
     assert_eq!(count(&["extend", "pg"]), 5, "extend");
     // All that belongs to a share is deleted by name, whether or not a timer would take it along; and then the database is
