@@ -89,12 +89,15 @@ impl Selection {
         for typed in &self.with {
             if !shares.iter().any(|share| is_with(share, typed)) {
                 let with: Vec<&str> = shares.iter().map(|share| share.with.as_str()).collect();
-                let is_not = if what == "nothing" { "is" } else { "is not" };
+                let (is_not, others) = match what {
+                    "nothing" => ("is", "there are shares with"),
+                    _ => ("is not", "it is shared with"),
+                };
                 return Err(Error::of(
                     Kind::NotFound,
                     format!("{what} {is_not} shared with {}", shown(typed)),
                 )
-                .hint(format!("shared with: {}", with.join(", "))));
+                .hint(format!("{others} {}", with.join(", "))));
             }
         }
         let is_meant = |share: &&Share| {
