@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags, Outcome, is_ours};
+use commons::cluster::Namespaced;
 use commons::database::{self, Trust, Typed, trusts_local};
 use commons::output::{self, OutputFlags};
 use commons::shell::{Shell, shell};
@@ -201,42 +202,37 @@ async fn end(cluster: &Cluster, trace: &Trace, dry: bool) -> Result<()> {
         timer,
         ..
     } = trace;
-    let binding = async {
-        match binding {
-            Some(held) => {
-                cluster
-                    .delete::<RoleBinding>(namespace, &held.name, Some(&held.uid), dry)
-                    .await
-            }
-            None => Ok(false),
-        }
-    };
-    let role = async {
-        match role {
-            Some(held) => {
-                cluster
-                    .delete::<Role>(namespace, &held.name, Some(&held.uid), dry)
-                    .await
-            }
-            None => Ok(false),
-        }
-    };
-    let timer = async {
-        match timer {
-            Some(timer) => {
-                cluster
-                    .delete::<Job>(namespace, &timer.name, Some(&timer.uid), dry)
-                    .await
-            }
-            None => Ok(false),
-        }
-    };
+    let binding = binding
+        .as_ref()
+        .map(|held| (held.name.as_str(), held.uid.as_str()));
+    let role = role
+        .as_ref()
+        .map(|held| (held.name.as_str(), held.uid.as_str()));
+    let timer = timer
+        .as_ref()
+        .map(|timer| (timer.name.as_str(), timer.uid.as_str()));
+    let binding = delete::<RoleBinding>(cluster, namespace, binding, dry);
+    let role = delete::<Role>(cluster, namespace, role, dry);
+    let timer = delete::<Job>(cluster, namespace, timer, dry);
     let card = delete_card(cluster, namespace, name, dry);
     let outcomes: [Result<bool>; 4] = futures::join!(binding, role, timer, card).into();
     outcomes
         .into_iter()
         .collect::<Result<Vec<bool>>>()
         .map(drop)
+}
+
+/// Deletes an object by name and UID, if there is one.
+async fn delete<K: Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    held: Option<(&str, &str)>,
+    dry: bool,
+) -> Result<bool> {
+    match held {
+        Some((name, uid)) => cluster.delete::<K>(namespace, name, Some(uid), dry).await,
+        None => Ok(false),
+    }
 }
 
 async fn delete_card(cluster: &Cluster, namespace: &str, name: &str, dry: bool) -> Result<bool> {
