@@ -94,6 +94,17 @@ pub async fn all(
         Err(error) => error,
     };
     let namespace = &resolved.database.namespace;
+    let failure = resolved
+        .shares
+        .iter()
+        .filter(|existing| existing.step == Step::Extend)
+        .fold(failure, |failure, existing| {
+            failure.hint(format!(
+                "the share with {} may last longer than before: `{}`",
+                existing.plan.colleague.called,
+                shell("kubectl share-db list")
+            ))
+        });
     let taken_back =
         join_all(shares.iter().filter(|(_, created)| created.anything()).map(
             |(existing, created)| take_back(cluster, namespace, &existing.plan.name, created),
@@ -114,7 +125,8 @@ pub async fn all(
         )));
     }
     Err(match failure.kind() {
-        Kind::Signal(_) => Error::of(failure.kind(), "interrupted: nothing new is shared"),
+        Kind::Signal(_) => Error::of(failure.kind(), "interrupted: nothing new is shared")
+            .hints_from(failure.hints().iter().cloned()),
         _ if taken_back.is_empty() => failure,
         _ => failure.caused_by("nothing new is shared: what was made before that was taken back"),
     })
