@@ -190,11 +190,21 @@ fn the_administrator_of_this_machine_is_somebody_else() {
     let server = own();
     let port = free_port().to_string();
     let as_nobody = |arguments: &[&str]| {
-        let (mut command, home) = command(&server, arguments);
-        for path in [home.path().to_owned(), home.path().join("config")] {
+        let (roots, home) = command(&server, arguments);
+        // What was built may lie in a home that only its owner enters.
+        let program = home.path().join("kubectl-proxy_db");
+        std::fs::copy(roots.get_program(), &program).expect("copied");
+        for path in [home.path(), &home.path().join("config"), &program] {
             std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("given");
         }
-        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        let mut command = Command::new(&program);
+        with_its_words(&mut command, &roots)
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         (command, home)
     };
     // It is asked through the port whether it answers, by nobody himself.

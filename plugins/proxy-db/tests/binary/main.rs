@@ -130,6 +130,14 @@ fn command(server: &Server, arguments: &[&str]) -> (Command, tempfile::TempDir) 
     (command, home)
 }
 
+/// Gives `command` the arguments and the environment of `other`.
+fn with_its_words<'a>(command: &'a mut Command, other: &Command) -> &'a mut Command {
+    let environment = other
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    command.args(other.get_args()).env_clear().envs(environment)
+}
+
 fn output(server: &Server, arguments: &[&str]) -> (Option<i32>, String, String) {
     let (mut command, _home) = command(server, arguments);
     let Output {

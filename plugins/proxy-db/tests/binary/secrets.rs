@@ -40,15 +40,8 @@ fn an_abort_leaves_no_core() {
     let server = own();
     let (running, _home) = command(&server, &["pg", "-o", "json"]);
     let mut aborting = shell(directory.path(), "exec \"$0\" \"$@\"");
-    aborting
-        .arg(running.get_program())
-        .args(running.get_args())
-        .env_clear()
-        .envs(
-            running
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+    aborting.arg(running.get_program());
+    with_its_words(&mut aborting, &running)
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut child = aborting.spawn().expect("it runs");
