@@ -49,6 +49,8 @@ enum Stuck {
     Faulty(Fault),
     /// Its timer has not started.
     NotStarted,
+    /// Its objects would stay after its end.
+    HeldBack,
 }
 
 /// Decides from the timer there is, what the `RoleBinding` gives, and the term asked for.
@@ -58,6 +60,9 @@ fn step(
     term: Term,
     now: Timestamp,
 ) -> Result<Step, Stuck> {
+    if share.is_some_and(|share| share.is_held_back) {
+        return Err(Stuck::HeldBack);
+    }
     let Some(timer) = timer else {
         // A right without a timer gets one, unless it is to have none.
         return Ok(match share {
@@ -179,8 +184,14 @@ fn given(
     };
     let said = Said::of(binding.annotations())?;
     let subject = plan.colleague.subject.clone();
-    let owners = binding.owner_references();
-    Some(Share::of(&said, subject, trace, role, owners, now))
+    Some(Share::of(
+        &said,
+        subject,
+        trace,
+        role,
+        &binding.metadata,
+        now,
+    ))
 }
 
 /// Refuses objects of others, and those of another share whose name is the same.
@@ -235,7 +246,15 @@ fn refusal(plan: &Plan, stuck: Stuck, share: Option<&Share>) -> Error {
             plan.name
         ))
         .caused_by(fault.why()),
+        Stuck::HeldBack => Error::new(format!(
+            "there is a share of {database} with {with} already that would not end"
+        ))
+        .caused_by("its RoleBinding and its Role have finalizers")
+        .hints_from(share.and_then(Share::without_finalizers)),
     };
+    if stuck == Stuck::HeldBack {
+        return error;
+    }
     let revoke = match share {
         Some(share) => share.command("kubectl share-db revoke"),
         None => plan.command("kubectl share-db revoke"),
@@ -250,7 +269,7 @@ mod tests {
     use commons::grant::timer_job;
     use commons::subject::Subject;
     use k8s_openapi::api::batch::v1::JobStatus;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
     use super::*;
     use crate::plan::Colleague;
@@ -285,7 +304,11 @@ mod tests {
         };
         let subject = plan.colleague.subject.clone();
         let said = plan.said().expect("it is written down");
-        Share::of(&said, subject, trace, None, owners, now())
+        let binding = ObjectMeta {
+            owner_references: Some(owners.to_vec()),
+            ..Default::default()
+        };
+        Share::of(&said, subject, trace, None, &binding, now())
     }
 
     fn shared(asked: Term, timer: &Timer) -> Share {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::card::Card;
 use commons::database::Typed;
-use commons::grant::{self, FOR, Term, TermFlags};
+use commons::grant::{self, FOR, Term, TermFlags, Timer};
 use commons::output::{self, OutputFlags};
 use commons::subject::Several;
 use commons::{Cluster, Error, Kind, Result, Ui};
@@ -15,8 +15,9 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::listed::{Ends, Share};
-use crate::selection::Selection;
-use crate::shares;
+use crate::selection::{Selection, others_with_the_same};
+use crate::shares::{self, Found};
+use crate::verify;
 
 /// Set a new end for a share, counted from now; it may also be earlier
 #[derive(Debug, clap::Args)]
@@ -46,17 +47,56 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
             .collect(),
         all: false,
     };
-    let mut extended = Vec::new();
     let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
     shares::warn(ui, &found);
-    for share in selection.among(&found, cluster, ui, "extend")? {
-        extended.push(extend(cluster, &share, term, args.dry_run.dry_run).await?);
+    let meant = selection.among(&found, cluster, ui, "extend")?;
+    refuse_others(&meant, &found)?;
+    let mut extended: Vec<Share> = Vec::new();
+    for share in &meant {
+        // Several shares may go with one timer, which is set once.
+        let same = extended
+            .iter()
+            .find(|done| done.timer_uid().is_some() && done.timer_uid() == share.timer_uid());
+        let timer = same.and_then(|done| done.trace.timer.clone());
+        extended.push(extend(cluster, share, timer, term, args.dry_run.dry_run).await?);
+    }
+    if args.dry_run.dry_run == DryRun::None {
+        for share in &mut extended {
+            share.verified = verify::of_share(cluster, share, found.complete).await;
+        }
     }
     report(cluster, ui, args, &extended)
 }
 
-/// Resets the timer, then tells the card.
-async fn extend(cluster: &Cluster, share: &Share, term: Term, dry_run: DryRun) -> Result<Share> {
+/// Refuses to give more time to somebody who was not named.
+fn refuse_others(meant: &[Share], found: &Found) -> Result<()> {
+    let others = others_with_the_same(meant, found, Share::timer_uid);
+    let Some((share, other)) = meant.first().zip(others.first()) else {
+        return Ok(());
+    };
+    let with: Vec<&str> = others.iter().map(|share| share.with.as_str()).collect();
+    Err(Error::new(format!(
+        "that would extend what {} has too",
+        with.join(", ")
+    ))
+    .caused_by(format!(
+        "it ends with the same timer (job `{}`): somebody has changed it by hand",
+        other.name
+    ))
+    .hint(format!(
+        "end it for all of them, then share again: `{}`",
+        share.command("kubectl share-db revoke")
+    )))
+}
+
+/// Sets the timer, unless that was done already, then tells the card.
+async fn extend(
+    cluster: &Cluster,
+    share: &Share,
+    done: Option<Timer>,
+    term: Term,
+    dry_run: DryRun,
+) -> Result<Share> {
     let now = cluster.now();
     let timer = match share.own_timer() {
         Some(timer) if share.ending != Ends::Over => timer,
@@ -66,12 +106,15 @@ async fn extend(cluster: &Cluster, share: &Share, term: Term, dry_run: DryRun) -
         return Ok(share.clone());
     }
     let dry = dry_run == DryRun::Server;
-    let timer = grant::reset(cluster, &share.namespace, timer, term, now, dry)
-        .await
-        .map_err(|error| match error.kind() {
-            Kind::Failed => error.hint(end_it(share)),
-            _ => error,
-        })?;
+    let timer = match done {
+        Some(timer) => timer,
+        None => grant::reset(cluster, &share.namespace, timer, term, now, dry)
+            .await
+            .map_err(|error| match error.kind() {
+                Kind::Failed => error.hint(end_it(share)),
+                _ => error,
+            })?,
+    };
     let extended = share.clone().timed_by(timer, term, now);
     if !dry {
         write_down(cluster, share, term).await?;
@@ -177,13 +220,26 @@ fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result
         return output::list(ui, args.output.output, extended, "");
     }
     let now = cluster.now();
-    extended.iter().try_for_each(|share| {
-        ui.result(format!(
-            "{} may connect to {} in {} {}.",
-            share.with,
-            share.database,
-            share.namespace,
-            share.term(now, Some(args.term.duration))
-        ))
-    })
+    for share in extended {
+        let Share {
+            with,
+            database,
+            namespace,
+            ..
+        } = share;
+        let term = share.term(now, Some(args.term.duration));
+        if share.verified == Some(true) {
+            ui.result(format!(
+                "{with} may connect to {database} in {namespace} {term}."
+            ))?;
+            continue;
+        }
+        ui.result(format!("The share of {database} with {with} lasts {term}."))?;
+        if share.verified.is_none() {
+            ui.warning(format!("whether {with} may connect was not asked"));
+        } else {
+            ui.warning(format!("{with} cannot connect to {database}: something of the share is gone; share it again"));
+        }
+    }
+    Ok(())
 }

@@ -5,8 +5,7 @@ use commons::shell::shell;
 use commons::{Cluster, Result, Ui};
 use futures::future::join_all;
 
-use crate::shares;
-use crate::verify::may_forward;
+use crate::{shares, verify};
 
 /// List what is shared, with whom and until when
 #[derive(Debug, clap::Args)]
@@ -20,14 +19,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let mut found = shares::all(cluster, namespace).await?;
     let complete = found.complete;
     join_all(found.shares.iter_mut().map(async |share| {
-        share.verified = match share.pods.first() {
-            // Whoever may read shares may not always ask as a colleague; then it is unknown, and said so.
-            Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)
-                .await
-                .ok(),
-            // Without its Role a share gives nothing; one that was changed by hand may give anything.
-            None => (complete && share.trace.role.is_none()).then_some(false),
-        };
+        share.verified = verify::of_share(cluster, share, complete).await;
     }))
     .await;
     shares::warn(ui, &found);

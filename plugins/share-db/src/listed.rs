@@ -12,7 +12,7 @@ use commons::subject::{self, Subject, is_bare};
 use commons::{Cluster, duration, printable};
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::Role;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 use serde::Serialize;
 
@@ -50,6 +50,9 @@ pub struct Share {
     /// What owns the `RoleBinding`: it goes with the last of these.
     #[serde(skip)]
     owners: Vec<OwnerReference>,
+    /// Whether its `RoleBinding` and its Role have finalizers: who set those decides when it ends. (It ends with either.)
+    #[serde(skip)]
+    pub is_held_back: bool,
     /// The term that was asked for, as it was written down.
     #[serde(skip)]
     pub asked: String,
@@ -170,9 +173,10 @@ impl Share {
         subject: Subject,
         trace: Trace,
         role: Option<&Role>,
-        owners: &[OwnerReference],
+        binding: &ObjectMeta,
         now: Timestamp,
     ) -> Self {
+        let owners = binding.owner_references.as_deref().unwrap_or_default();
         let ending = Ending::of(owners, Some(&said.asked), trace.timer.as_ref(), now);
         Self {
             database: said.database.clone(),
@@ -189,6 +193,8 @@ impl Share {
             name: trace.name.clone(),
             trace,
             owners: owners.to_vec(),
+            is_held_back: has_finalizer(binding)
+                && role.is_some_and(|role| has_finalizer(&role.metadata)),
             asked: said.asked.clone(),
         }
         .ending(ending, now)
@@ -198,6 +204,11 @@ impl Share {
     #[must_use]
     fn ending(mut self, ending: Ending, now: Timestamp) -> Self {
         (self.ending, self.until, self.why) = match ending {
+            Ending::At(_) | Ending::Over(_) if self.is_held_back => (
+                Ends::Never,
+                None,
+                Some("its RoleBinding and its Role have finalizers"),
+            ),
             Ending::At(until) => (Ends::Timer, Some(until), None),
             Ending::Over(until) => (Ends::Over, until, None),
             Ending::Forever => (Ends::Forever, None, None),
@@ -206,6 +217,24 @@ impl Share {
         self.since = self.trace.timer.as_ref().and_then(|timer| timer.started);
         self.left_seconds = self.until.map(|until| grant::left(until, now).as_secs());
         self
+    }
+
+    /// Whether it is the very same right of the same subject.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.subject == other.subject
+            && self.trace.binding == other.trace.binding
+    }
+
+    /// The UID of the `RoleBinding` that gives it.
+    pub fn binding_uid(&self) -> Option<&str> {
+        let binding = self.trace.binding.as_ref()?;
+        Some(&binding.uid)
+    }
+
+    /// The UID of the timer with which it goes, and with nothing else.
+    pub fn timer_uid(&self) -> Option<&str> {
+        Some(&self.own_timer()?.uid)
     }
 
     /// The timer with which it goes, and with nothing else.
@@ -240,6 +269,17 @@ impl Share {
         }
     }
 
+    /// What lets its `RoleBinding` go, as a hint, where that has finalizers.
+    pub fn without_finalizers(&self) -> Option<String> {
+        let binding = self.trace.binding.as_ref().filter(|_| self.is_held_back)?;
+        let patch = shell("kubectl patch rolebinding")
+            .arg(&binding.name)
+            .in_namespace(&self.namespace)
+            .then("--type=merge -p")
+            .arg(r#"{"metadata":{"finalizers":null}}"#);
+        Some(format!("take them away: `{patch}`"))
+    }
+
     /// A command about this share.
     pub fn command(&self, words: &'static str) -> Shell {
         let database = if self.trace.elsewhere {
@@ -249,6 +289,10 @@ impl Share {
         };
         command(words, &database, &self.with, &self.subject)
     }
+}
+
+fn has_finalizer(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.iter().flatten().next().is_some()
 }
 
 /// The pods whose ports a Role lets forward.

@@ -18,7 +18,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::existing::{Existing, Step};
 use crate::listed::{Held, Share, Trace, is_elsewhere};
-use crate::verify::{self, Verdict};
+use crate::verify::{self, Asked, Verdict};
 
 /// What is to be shared, and what there is of it.
 pub struct Resolved {
@@ -27,6 +27,8 @@ pub struct Resolved {
     pub trust: tokio::sync::OnceCell<Trust>,
     /// What people call the owner, for the colleague who asks for more time.
     pub owner: String,
+    /// The Secrets with the database's own password.
+    pub secrets: Vec<String>,
     /// Groups to which something is given in this namespace.
     pub groups: Vec<String>,
     pub shares: Vec<Existing>,
@@ -48,6 +50,8 @@ struct Created {
     role: OnceCell<String>,
     binding: OnceCell<String>,
     card: OnceCell<String>,
+    /// Whether a timer that was there may have a later end by now.
+    extended: OnceCell<()>,
 }
 
 impl Created {
@@ -55,6 +59,22 @@ impl Created {
         [&self.timer, &self.role, &self.binding, &self.card]
             .iter()
             .any(|uid| uid.get().is_some())
+    }
+
+    /// Whether an object under the share's name was made by this run, and has not become part of another share since.
+    fn made<K: Resource>(&self, object: &K, uid: &OnceCell<String>, timer: Option<&Timer>) -> bool {
+        let is_new = uid.get() == object.meta().uid.as_ref();
+        let timers = [self.timer.get(), timer.map(|timer| &timer.uid)];
+        let owners = object.owner_references();
+        let is_of_share = owners
+            .iter()
+            .all(|owner| timers.contains(&Some(&owner.uid)));
+        // What was there before goes only if it was given to this run's timer.
+        let was_taken = self
+            .timer
+            .get()
+            .is_some_and(|timer| is_owned_by(object, timer));
+        is_of_share && (is_new || was_taken)
     }
 }
 
@@ -79,37 +99,36 @@ pub async fn all(
         .iter()
         .map(|existing| (existing, Created::default()))
         .collect();
+    // What is there is extended last: that cannot be taken back as what is new can.
     let making = async {
-        Ok(join_all(
-            shares
-                .iter()
-                .map(|(existing, created)| one(cluster, resolved, existing, created, dry)),
-        )
-        .await)
+        let mut made = in_step(cluster, resolved, &shares, false, dry).await?;
+        made.extend(in_step(cluster, resolved, &shares, true, dry).await?);
+        made.sort_by(|a, b| a.share.name.cmp(&b.share.name));
+        Ok(made)
     };
-    let outcomes = shield.race(making).await;
-    let failure = match outcomes.and_then(|made| made.into_iter().collect::<Result<Vec<Made>>>()) {
+    let failure = match shield.race(making).await {
         Ok(made) => return Ok(made),
         Err(error) if dry => return Err(error),
         Err(error) => error,
     };
     let namespace = &resolved.database.namespace;
-    let failure = resolved
-        .shares
+    let failure = shares
         .iter()
-        .filter(|existing| existing.step == Step::Extend)
-        .fold(failure, |failure, existing| {
+        .filter(|(_, created)| created.extended.get().is_some())
+        .fold(failure, |failure, (existing, _)| {
             failure.hint(format!(
                 "the share with {} may last longer than before: `{}`",
                 existing.plan.colleague.called,
                 shell("kubectl share-db list")
             ))
         });
-    let taken_back =
-        join_all(shares.iter().filter(|(_, created)| created.anything()).map(
-            |(existing, created)| take_back(cluster, namespace, &existing.plan.name, created),
-        ))
-        .await;
+    let taken_back = join_all(
+        shares
+            .iter()
+            .filter(|(_, created)| created.anything())
+            .map(|(existing, created)| take_back(cluster, namespace, existing, created)),
+    )
+    .await;
     let left: Vec<&str> = taken_back.iter().flatten().copied().collect();
     if !left.is_empty() {
         let delete = left.iter().fold(shell("kubectl delete"), |command, name| {
@@ -132,52 +151,76 @@ pub async fn all(
     })
 }
 
+/// Makes those of the shares that are extended by it, or all others.
+async fn in_step(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    shares: &[(&Existing, Created)],
+    extending: bool,
+    dry: bool,
+) -> Result<Vec<Made>> {
+    let in_step = shares
+        .iter()
+        .filter(|(existing, _)| (existing.step == Step::Extend) == extending);
+    let making = in_step.map(|(existing, created)| one(cluster, resolved, existing, created, dry));
+    join_all(making).await.into_iter().collect()
+}
+
 /// Deletes what this run has made of a share, and nothing else; the share's name where something could not be.
 async fn take_back<'a>(
     cluster: &Cluster,
     namespace: &str,
-    name: &'a str,
+    existing: &'a Existing,
     created: &Created,
 ) -> Option<&'a str> {
-    // The cluster removes what the timer owns after it; this is sooner. A binding that was there before goes only if it was
-    // given to this timer.
-    let binding = async {
-        let mine = |binding: &RoleBinding| {
-            created.binding.get() == binding.metadata.uid.as_ref()
-                || created
-                    .timer
-                    .get()
-                    .is_some_and(|timer| is_owned_by(binding, timer))
-        };
-        match cluster.find::<RoleBinding>(namespace, name).await? {
-            Some(binding) if mine(&binding) => {
-                let uid = binding.uid();
+    let name = existing.plan.name.as_str();
+    let timer = existing.timer.as_ref();
+    let timer_itself = async {
+        match created.timer.get() {
+            Some(uid) => {
                 cluster
-                    .delete::<RoleBinding>(namespace, name, uid.as_deref(), false)
+                    .delete::<Job>(namespace, name, Some(uid), false)
                     .await
             }
-            _ => Ok(false),
+            None => Ok(false),
         }
     };
+    // The cluster removes what the timer owns after it; this is sooner.
     let outcomes: [Result<bool>; 4] = futures::join!(
-        binding,
-        delete::<Job>(cluster, namespace, name, &created.timer),
-        delete::<Role>(cluster, namespace, name, &created.role),
-        delete::<ConfigMap>(cluster, namespace, name, &created.card)
+        delete::<RoleBinding>(cluster, namespace, name, |binding| created.made(
+            binding,
+            &created.binding,
+            timer
+        )),
+        timer_itself,
+        delete::<Role>(cluster, namespace, name, |role| created.made(
+            role,
+            &created.role,
+            timer
+        )),
+        delete::<ConfigMap>(cluster, namespace, name, |card| created.made(
+            card,
+            &created.card,
+            timer
+        ))
     )
     .into();
     outcomes.iter().any(Result::is_err).then_some(name)
 }
 
+/// Deletes an object if it is one that this run has made.
 async fn delete<K: commons::cluster::Namespaced>(
     cluster: &Cluster,
     namespace: &str,
     name: &str,
-    uid: &OnceCell<String>,
+    is_mine: impl Fn(&K) -> bool,
 ) -> Result<bool> {
-    match uid.get() {
-        Some(uid) => cluster.delete::<K>(namespace, name, Some(uid), false).await,
-        None => Ok(false),
+    match cluster.find::<K>(namespace, name).await? {
+        Some(object) if is_mine(&object) => {
+            let uid = object.meta().uid.as_deref();
+            cluster.delete::<K>(namespace, name, uid, false).await
+        }
+        _ => Ok(false),
     }
 }
 
@@ -229,6 +272,9 @@ async fn timer_and_role(
     match (existing.step, &existing.timer) {
         (Step::Extend, Some(timer)) => {
             let now = cluster.now();
+            if !dry {
+                let _ = created.extended.set(());
+            }
             let timer = grant::reset(cluster, namespace, timer, term, now, dry).await?;
             Ok((Some(timer), None, existing.role.clone()))
         }
@@ -363,9 +409,14 @@ async fn give(
     let verdict = if dry {
         Verdict::default()
     } else {
-        let subject = &plan.colleague.subject;
-        let pod = pod_to_prove(database);
-        verify::settled(cluster, namespace, subject, pod, &resolved.groups).await?
+        let asked = Asked {
+            namespace,
+            subject: &plan.colleague.subject,
+            pod: pod_to_prove(database),
+            secrets: &resolved.secrets,
+            groups: &resolved.groups,
+        };
+        verify::settled(cluster, asked).await?
     };
     Ok((new_binding, verdict))
 }
@@ -406,7 +457,7 @@ fn read_back(
         plan.colleague.subject.clone(),
         trace,
         Some(role),
-        binding.owner_references(),
+        &binding.metadata,
         cluster.now(),
     ))
 }

@@ -102,7 +102,14 @@ pub fn made(
             .trust
             .get()
             .map(|trust| worth(&database.name, database.protocol, trust, &one.share.with));
-        checked(ui, &one.share, &one.verdict, database, worth.as_ref())?;
+        checked(
+            ui,
+            &one.share,
+            &one.verdict,
+            database,
+            &resolved.secrets,
+            worth.as_ref(),
+        )?;
         what_to_type(ui, args, database, &one.share)?;
     }
     tell(ui, args, database, made, now);
@@ -137,6 +144,7 @@ fn checked(
     share: &Share,
     verdict: &Verdict,
     database: &Database,
+    secrets: &[String],
     worth: Option<&Worth>,
 ) -> Result<()> {
     let with = &share.with;
@@ -154,7 +162,20 @@ fn checked(
             Subject::User { .. } => format!("; by that name {with} may not"),
             _ => ", and may not".into(),
         };
-        ui.result(format!("Checked: {with} may forward to {pod}{but} read Secrets, exec into, list or delete pods."))?;
+        let secret = match secrets {
+            [] => "or list pods or Secrets".into(),
+            [secret] => format!(
+                "list pods or Secrets, or read Secret `{}`",
+                printable::line(secret)
+            ),
+            _ => format!(
+                "list pods or Secrets, or read those of {}",
+                printable::line(&database.name)
+            ),
+        };
+        ui.result(format!(
+            "Checked: {with} may forward to {pod}{but} exec into or delete it, {secret}."
+        ))?;
     } else {
         ui.result(format!("Checked: {with} may forward to {pod}."))?;
     }
@@ -173,11 +194,18 @@ fn checked(
             listed(&verdict.unclear)
         ));
     }
-    for (group, rights) in &verdict.in_groups {
+    for (groups, rights) in &verdict.in_groups {
+        let groups: Vec<String> = groups.iter().map(|group| printable::ascii(group)).collect();
         ui.warning(format!(
             "members of group {} may do more here: {}; so may {with} as one of them",
-            printable::ascii(group),
+            groups.join(", of "),
             listed(rights)
+        ));
+    }
+    if verdict.groups_left > 0 {
+        ui.warning(format!(
+            "{} more groups are given something here; what their members may do was not asked",
+            verdict.groups_left
         ));
     }
     Ok(())

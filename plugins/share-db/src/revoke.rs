@@ -8,8 +8,8 @@ use commons::cluster::Namespaced;
 use commons::database::{self, Trust, Typed, trusts_local};
 use commons::output::{self, OutputFlags};
 use commons::shell::{Shell, shell};
-use commons::subject::Several;
-use commons::{Cluster, Kind, Result, Ui};
+use commons::subject::{Several, Subject};
+use commons::{Cluster, Kind, Result, Ui, printable};
 use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::cut::{Cut, CutFlags};
 use crate::listed::{Share, Trace};
-use crate::selection::Selection;
+use crate::selection::{Selection, others_with_the_same};
 use crate::shares::{self, Found};
 use crate::verify;
 use crate::worth::left_behind;
@@ -61,40 +61,39 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         all: args.all,
     };
     let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
-    let everything = args.all && selection.with.is_empty() && args.dry_run.dry_run == DryRun::None;
+    let everything = args.all && selection.with.is_empty();
+    let dry_run = args.dry_run.dry_run;
     shares::warn(ui, &found);
     let meant = match selection.among(&found, cluster, ui, "revoke") {
-        Err(error) if error.kind() == Kind::NotFound && args.ignore_not_found => return Ok(()),
         Err(error) if error.kind() == Kind::NotFound && everything && ended_something(&found) => {
-            return end_unreadable(cluster, ui, &found).await;
+            return end_unreadable(cluster, ui, &found, dry_run).await;
         }
-        meant => with_the_same_binding(meant?, &found),
+        Err(error) if error.kind() == Kind::NotFound && args.ignore_not_found => return Ok(()),
+        meant => meant?,
     };
+    // A `RoleBinding` ends for all whom it names (it was changed by hand if it names several).
+    let also = others_with_the_same(&meant, &found, Share::binding_uid);
+    let meant = [meant, also].concat();
     let cut = Cut::agreed(cluster, ui, &meant, args.cut).await?;
     if everything {
-        end_unreadable(cluster, ui, &found).await?;
+        end_unreadable(cluster, ui, &found, dry_run).await?;
     }
-    if args.dry_run.dry_run != DryRun::Client {
-        let dry = args.dry_run.dry_run == DryRun::Server;
-        let traces = traces(&meant, &found);
-        // One that cannot be ended does not keep the others.
-        let ended = join_all(traces.iter().map(|trace| end(cluster, trace, dry))).await;
-        ended.into_iter().collect::<Result<Vec<()>>>()?;
+    end_all(cluster, &meant, &found, dry_run).await?;
+    if dry_run != DryRun::None {
+        return meant
+            .iter()
+            .try_for_each(|share| would_end(ui, &share.trace, dry_run));
     }
-    if args.dry_run.dry_run != DryRun::None {
-        return meant.iter().try_for_each(|share| {
-            ui.result(apply::change_line::<RoleBinding>(
-                &share.name,
-                Outcome::Deleted,
-                args.dry_run.dry_run,
-            ))
-        });
-    }
-    let ended = join_all(meant.iter().map(|share| has_ended(cluster, share))).await;
+    let after = join_all(
+        meant
+            .iter()
+            .map(|share| after(cluster, share, &found.groups)),
+    )
+    .await;
     if args.output.output.is_some() {
         output::list(ui, args.output.output, &meant, "")?;
     } else {
-        report(ui, &meant, &ended)?;
+        report(ui, &meant, &after)?;
     }
     tell_of_logins(cluster, ui, &meant).await;
     if let Some(cut) = cut.filter(|cut| !cut.is_empty()) {
@@ -102,6 +101,17 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     }
     tell_about_open_tunnels(ui, &meant);
     Ok(())
+}
+
+/// Ends these shares; one that cannot be ended does not keep the others.
+async fn end_all(cluster: &Cluster, meant: &[Share], found: &Found, dry_run: DryRun) -> Result<()> {
+    if dry_run == DryRun::Client {
+        return Ok(());
+    }
+    let dry = dry_run == DryRun::Server;
+    let traces = traces(meant, found);
+    let ended = join_all(traces.iter().map(|trace| end(cluster, trace, dry))).await;
+    ended.into_iter().collect()
 }
 
 /// Says how to look for logins that colleagues may have left in databases that let in whoever comes through a tunnel. One that
@@ -131,35 +141,37 @@ fn ended_something(found: &Found) -> bool {
 }
 
 /// Ends what carries our label and cannot be read, since it may give rights all the same, and what is left of shares.
-async fn end_unreadable(cluster: &Cluster, ui: &Ui, found: &Found) -> Result<()> {
-    for trace in &found.unreadable {
-        end(cluster, trace, false).await?;
-        ui.status(format!(
-            "Ended {}, which does not say whose share it was.",
-            trace.name
-        ));
-    }
-    for trace in &found.leftovers {
-        end(cluster, trace, false).await?;
-        ui.status(format!("Removed {}, which nobody was given.", trace.name));
+async fn end_unreadable(cluster: &Cluster, ui: &Ui, found: &Found, dry_run: DryRun) -> Result<()> {
+    let unreadable = found
+        .unreadable
+        .iter()
+        .map(|trace| (trace, "Ended", "which does not say whose share it was"));
+    let leftovers = found
+        .leftovers
+        .iter()
+        .map(|trace| (trace, "Removed", "which nobody was given"));
+    for (trace, done, what) in unreadable.chain(leftovers) {
+        if dry_run != DryRun::Client {
+            end(cluster, trace, dry_run == DryRun::Server).await?;
+        }
+        if dry_run == DryRun::None {
+            ui.status(format!("{done} {}, {what}.", printable::line(&trace.name)));
+        } else {
+            would_end(ui, trace, dry_run)?;
+        }
     }
     Ok(())
 }
 
-/// A `RoleBinding` ends for all whom it names (it was changed by hand if it names several).
-fn with_the_same_binding(mut meant: Vec<Share>, found: &Found) -> Vec<Share> {
-    let also = |share: &&Share| {
-        share.trace.binding.is_some()
-            && meant
-                .iter()
-                .any(|meant| meant.trace.binding == share.trace.binding)
-            && !meant
-                .iter()
-                .any(|meant| meant.name == share.name && meant.subject == share.subject)
+/// Prints what a dry run would delete: the `RoleBinding`, or what there is without one.
+fn would_end(ui: &Ui, trace: &Trace, dry_run: DryRun) -> Result<()> {
+    let deleted = Outcome::Deleted;
+    let line = match (&trace.binding, &trace.role) {
+        (Some(binding), _) => apply::change_line::<RoleBinding>(&binding.name, deleted, dry_run),
+        (None, Some(role)) => apply::change_line::<Role>(&role.name, deleted, dry_run),
+        (None, None) => apply::change_line::<Job>(&trace.name, deleted, dry_run),
     };
-    let also: Vec<Share> = found.shares.iter().filter(also).cloned().collect();
-    meant.extend(also);
-    meant
+    ui.result(line)
 }
 
 /// What is to be deleted. A Role that others have by another `RoleBinding` stays for them, with its timer and its card.
@@ -249,37 +261,90 @@ async fn delete_card(cluster: &Cluster, namespace: &str, name: &str, dry: bool) 
     }
 }
 
-/// Whether the colleague is out; nothing where it could not be asked.
-async fn has_ended(cluster: &Cluster, share: &Share) -> Option<bool> {
-    if share.pods.is_empty() {
-        return None;
-    }
-    verify::ended(cluster, &share.namespace, &share.subject, &share.pods)
-        .await
-        .ok()
+/// What is known after the end of a share.
+#[derive(Debug, Default)]
+struct After {
+    /// Whether the colleague is out, by their name; nothing where it could not be asked.
+    is_out: Option<bool>,
+    /// Groups whose members may still connect.
+    groups: Vec<String>,
+    /// How many groups were not asked about.
+    groups_left: usize,
 }
 
-fn report(ui: &Ui, meant: &[Share], ended: &[Option<bool>]) -> Result<()> {
-    for (share, ended) in meant.iter().zip(ended) {
-        if ended.is_none() {
-            ui.warning(format!(
-                "the share of {} with {} has ended; whether {} may still connect was not asked",
-                share.database, share.with, share.with
-            ));
-        } else if *ended == Some(true) {
-            ui.result(format!(
-                "{} may open no new tunnel to {} in {}.",
-                share.with, share.database, share.namespace
-            ))?;
-        } else {
-            ui.warning(format!(
-                "the share of {} with {} has ended, but {} may still connect by other rights: `{}`",
-                share.database,
-                share.with,
-                share.with,
-                shell("kubectl get rolebindings -n")
-                    .arg(&share.namespace)
+async fn after(cluster: &Cluster, share: &Share, groups: &[String]) -> After {
+    if share.pods.is_empty() {
+        return After::default();
+    }
+    let Share {
+        namespace,
+        subject,
+        pods,
+        ..
+    } = share;
+    let is_out = verify::ended(cluster, namespace, subject, pods).await.ok();
+    match verify::groups_that_may(cluster, namespace, subject, pods, groups).await {
+        Ok((groups, groups_left)) => After {
+            is_out,
+            groups,
+            groups_left,
+        },
+        Err(_) => After {
+            is_out,
+            ..After::default()
+        },
+    }
+}
+
+fn report(ui: &Ui, meant: &[Share], after: &[After]) -> Result<()> {
+    for (share, after) in meant.iter().zip(after) {
+        let Share {
+            with,
+            database,
+            namespace,
+            ..
+        } = share;
+        let ended = format!("the share of {database} with {with} has ended");
+        match after.is_out {
+            None => ui.warning(format!(
+                "{ended}; whether {with} may still connect was not asked"
+            )),
+            Some(true) => {
+                let by_name = match share.subject {
+                    // Nobody but who logs them in knows the groups of a user.
+                    Subject::User { .. } => " by that name",
+                    _ => "",
+                };
+                ui.result(format!(
+                    "{with} may open no new tunnel to {database} in {namespace}{by_name}."
+                ))?;
+            }
+            Some(false) if share.is_held_back => {
+                ui.warning(format!(
+                    "the share of {database} with {with} goes on: its RoleBinding and its Role have finalizers"
+                ));
+                share
+                    .without_finalizers()
+                    .into_iter()
+                    .for_each(|hint| ui.hint(hint));
+            }
+            Some(false) => ui.warning(format!(
+                "{ended}, but {with} may still connect by other rights: `{}`",
+                shell("kubectl get rolebindings")
+                    .in_namespace(namespace)
                     .then("-o wide")
+            )),
+        }
+        for group in &after.groups {
+            ui.warning(format!(
+                "members of group {} may still connect to {database}; so may {with} as one of them",
+                printable::ascii(group)
+            ));
+        }
+        if after.groups_left > 0 {
+            ui.warning(format!(
+                "{} more groups are given something here; whether their members may connect was not asked",
+                after.groups_left
             ));
         }
     }

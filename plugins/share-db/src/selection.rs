@@ -86,8 +86,10 @@ impl Selection {
     /// # Errors
     /// When there is none with one of them: whoever is named is meant.
     fn with_these(&self, shares: &[Share], what: &str) -> Result<Vec<Share>> {
+        let mut meant: Vec<Share> = Vec::new();
         for typed in &self.with {
-            if !shares.iter().any(|share| is_with(share, typed)) {
+            let with_them = those_with(shares, typed);
+            if with_them.is_empty() {
                 let with: Vec<&str> = shares.iter().map(|share| share.with.as_str()).collect();
                 let (is_not, others) = match what {
                     "nothing" => ("is", "there are shares with"),
@@ -99,11 +101,14 @@ impl Selection {
                 )
                 .hint(format!("{others} {}", with.join(", "))));
             }
+            let is_new = |share: &&Share| meant.iter().all(|meant| !meant.is_same(share));
+            let new: Vec<Share> = with_them.into_iter().filter(is_new).cloned().collect();
+            meant.extend(new);
         }
-        let is_meant = |share: &&Share| {
-            self.with.is_empty() || self.with.iter().any(|typed| is_with(share, typed))
-        };
-        Ok(shares.iter().filter(is_meant).cloned().collect())
+        if self.with.is_empty() {
+            meant.extend_from_slice(shares);
+        }
+        Ok(meant)
     }
 }
 
@@ -125,15 +130,36 @@ fn choose(shares: &[Share], cluster: &Cluster, ui: &Ui, verb: &'static str) -> R
     Ok(shares.iter().skip(chosen).take(1).cloned().collect())
 }
 
-/// Whether a share is with this colleague.
-fn is_with(share: &Share, typed: &TypedSubject) -> bool {
+/// The shares with this colleague. A short name is first what people call somebody, and a user's name in the cluster only where
+/// nobody is called so.
+fn those_with<'a>(shares: &'a [Share], typed: &TypedSubject) -> Vec<&'a Share> {
+    let those = |is_meant: &dyn Fn(&Share) -> bool| -> Vec<&'a Share> {
+        shares.iter().filter(|share| is_meant(share)).collect()
+    };
     match typed {
+        TypedSubject::Exact(subject) => those(&|share| &share.subject == subject),
         TypedSubject::Bare(name) => {
-            share.with == name.trim_start_matches('@')
-                || matches!(&share.subject, Subject::User { name: user } if user == name)
+            let called = those(&|share| share.with == name.trim_start_matches('@'));
+            if !called.is_empty() {
+                return called;
+            }
+            those(&|share| matches!(&share.subject, Subject::User { name: user } if user == name))
         }
-        TypedSubject::Exact(subject) => subject == &share.subject,
     }
+}
+
+/// The other shares that have the same as one of these: the UID of their `RoleBinding` or of their timer.
+pub fn others_with_the_same(
+    meant: &[Share],
+    found: &Found,
+    uid: fn(&Share) -> Option<&str>,
+) -> Vec<Share> {
+    let is_other = |share: &&Share| {
+        meant.iter().all(|meant| !meant.is_same(share))
+            && uid(share).is_some()
+            && meant.iter().any(|meant| uid(meant) == uid(share))
+    };
+    found.shares.iter().filter(is_other).cloned().collect()
 }
 
 /// A colleague as typed.

@@ -9,9 +9,10 @@ use commons::grant::{Term, TermFlags};
 use commons::output::OutputFlags;
 use commons::shell::shell;
 use commons::subject::{self, Meant, Pattern, Several, Subject};
-use commons::{Cluster, Error, Kind, Result, Ui};
+use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use futures::future::try_join_all;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
 use crate::existing::{self, Existing};
@@ -106,8 +107,10 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         groups,
         shares,
     } = people?;
+    let database = database?;
     Ok(Resolved {
-        database: database?,
+        secrets: database::secrets(&database),
+        database,
         trust: OnceCell::new(),
         owner,
         groups,
@@ -149,7 +152,12 @@ async fn people(
     );
     refuse_without_rights(namespace, &lacking?)?;
     let identity = identity?;
-    let bindings = bindings.unwrap_or_default();
+    let bindings = bindings.unwrap_or_else(|_| {
+        ui.warning(
+            "the RoleBindings here cannot be read, so what members of groups may do was not asked",
+        );
+        Vec::new()
+    });
     let pattern = Pattern::learn(namespace, &bindings, identity.as_ref());
     let mut plans = Vec::new();
     for typed in args.with.iter().flat_map(|several| &several.0) {
@@ -161,6 +169,9 @@ async fn people(
         let colleague = Colleague::new(subject, pattern.as_ref().ok());
         plans.push(Plan::new(database, colleague, term, args.plain_kubectl));
     }
+    for plan in &plans {
+        warn_of_others(ui, plan, namespace, &bindings);
+    }
     plans.sort_by(|a, b| a.name.cmp(&b.name));
     plans.dedup_by(|a, b| a.name == b.name);
     let shares = try_join_all(
@@ -171,9 +182,38 @@ async fn people(
     .await?;
     Ok(People {
         owner: owner_called(namespace, identity.as_ref(), pattern.as_ref().ok()),
-        groups: groups_bound(&bindings),
+        groups: verify::groups_bound(&bindings),
         shares,
     })
+}
+
+/// Says of `RoleBindings` that somebody made by hand and that give this share's Role to others as soon as there is one.
+fn warn_of_others(ui: &Ui, plan: &Plan, namespace: &str, bindings: &[RoleBinding]) {
+    let gives_it = |binding: &&RoleBinding| {
+        binding.role_ref.kind == "Role"
+            && binding.role_ref.name == plan.name
+            && binding.name_any() != plan.name
+    };
+    for binding in bindings.iter().filter(gives_it) {
+        let name = binding.name_any();
+        let to: Vec<String> = binding
+            .subjects
+            .iter()
+            .flatten()
+            .filter_map(Subject::of_rbac)
+            .map(|subject| subject.shown())
+            .collect();
+        ui.warning(format!(
+            "RoleBinding `{}`, made by hand, gives what is shared here to {} too, without an end",
+            printable::line(&name),
+            printable::short(&to.join(", "), 300)
+        ));
+        let delete = shell("kubectl delete rolebinding").arg(&name);
+        ui.hint(format!(
+            "if it is not meant: `{}`",
+            delete.in_namespace(namespace)
+        ));
+    }
 }
 
 fn refuse_oneself(subject: &Subject, identity: Option<&Identity>, database: &Typed) -> Result<()> {
@@ -190,22 +230,6 @@ fn refuse_oneself(subject: &Subject, identity: Option<&Identity>, database: &Typ
         "connect: `{}`",
         shell("kubectl proxy-db").arg(database)
     )))
-}
-
-/// The groups to which `RoleBindings` give something; everybody's own groups are asked about with each user.
-fn groups_bound(bindings: &[RoleBinding]) -> Vec<String> {
-    let mut groups: Vec<String> = bindings
-        .iter()
-        .flat_map(|binding| binding.subjects.iter().flatten())
-        .filter(|subject| subject.kind == "Group")
-        // Those of everybody are asked about with each user; no user is in those of ServiceAccounts.
-        .filter(|subject| !subject.name.starts_with("system:"))
-        .map(|subject| subject.name.clone())
-        .collect();
-    groups.sort();
-    groups.dedup();
-    groups.truncate(verify::MOST_GROUPS);
-    groups
 }
 
 async fn choose(cluster: &Cluster, ui: &Ui) -> Result<Typed> {

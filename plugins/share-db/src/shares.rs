@@ -17,6 +17,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::args::MANAGER;
 use crate::listed::{Ends, Held, Said, Share, Trace, is_elsewhere};
+use crate::verify::groups_bound;
 
 /// The shares that there are.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub struct Found {
     pub unreadable: Vec<Trace>,
     /// `RoleBindings` that carry our label and give a role that is not ours.
     pub foreign: Vec<Trace>,
+    /// The groups to which something is given here.
+    pub groups: Vec<String>,
     /// Roles and timers of ours that give nobody anything: a Role would as soon as somebody binds it.
     pub leftovers: Vec<Trace>,
     /// Whether `RoleBindings` and Roles could be read; without them only timers are seen.
@@ -95,6 +98,7 @@ impl Read<'_> {
     fn join(&self, bindings: &[RoleBinding], complete: bool) -> Found {
         let mut found = Found {
             complete,
+            groups: groups_bound(bindings),
             ..Found::default()
         };
         let mut joined: BTreeSet<Key> = BTreeSet::new();
@@ -175,7 +179,7 @@ impl Read<'_> {
                 subject,
                 trace.clone(),
                 role,
-                binding.owner_references(),
+                binding.meta(),
                 self.now,
             )
         }));
@@ -205,7 +209,10 @@ impl Read<'_> {
             subject,
             trace,
             self.roles.get(key).copied(),
-            &[timer.owner_reference()],
+            &ObjectMeta {
+                owner_references: Some(vec![timer.owner_reference()]),
+                ..Default::default()
+            },
             self.now,
         ));
     }

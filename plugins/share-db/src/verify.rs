@@ -6,12 +6,15 @@ use commons::cluster::{Answer, Right};
 use commons::subject::Subject;
 use commons::{Cluster, Error, Result};
 use futures::future::try_join_all;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+
+use crate::listed::Share;
 
 /// How long the API server's authorizer may take to see a change; it takes milliseconds.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// How many of the groups that are bound in a namespace are asked about.
-pub const MOST_GROUPS: usize = 8;
+const MOST_GROUPS: usize = 8;
 
 /// What a colleague may do, as the API server answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,8 +25,51 @@ pub struct Verdict {
     pub more: Vec<Right>,
     /// What is neither allowed nor forbidden for certain.
     pub unclear: Vec<Right>,
-    /// What members of groups may do besides. A user's groups are known only to who logs them in.
-    pub in_groups: Vec<(String, Vec<Right>)>,
+    /// What members of groups may do besides, those that may the same together. A user's groups are known only to who logs
+    /// them in.
+    pub in_groups: Vec<(Vec<String>, Vec<Right>)>,
+    /// How many groups more are given something here, and were not asked about.
+    pub groups_left: usize,
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub namespace: &'a str,
+    pub subject: &'a Subject,
+    /// The pod to forward to.
+    pub pod: &'a str,
+    /// The Secrets with the database's own password.
+    pub secrets: &'a [String],
+    /// The groups to which something is given in the namespace.
+    pub groups: &'a [String],
+}
+
+/// The groups to which `RoleBindings` give something.
+pub fn groups_bound(bindings: &[RoleBinding]) -> Vec<String> {
+    let mut groups: Vec<String> = bindings
+        .iter()
+        .flat_map(|binding| binding.subjects.iter().flatten())
+        .filter(|subject| subject.kind == "Group")
+        // Those of everybody are asked about with each user; no user is in those of ServiceAccounts.
+        .filter(|subject| !subject.name.starts_with("system:"))
+        .map(|subject| subject.name.clone())
+        .collect();
+    groups.sort();
+    groups.dedup();
+    groups
+}
+
+/// Those of the groups that are asked about with a subject, and how many are left: a group is itself, and the groups of a
+/// `ServiceAccount` are known.
+fn groups_of<'a>(subject: &Subject, groups: &'a [String]) -> (&'a [String], usize) {
+    match subject {
+        Subject::User { .. } => {
+            let asked = groups.len().min(MOST_GROUPS);
+            (&groups[..asked], groups.len() - asked)
+        }
+        _ => (&[], 0),
+    }
 }
 
 fn forwarding(pod: &str) -> [Right; 2] {
@@ -34,8 +80,8 @@ fn forwarding(pod: &str) -> [Right; 2] {
 }
 
 /// What a share must not give.
-fn beyond(pod: &str) -> [Right; 6] {
-    [
+fn beyond(pod: &str, secrets: &[String]) -> Vec<Right> {
+    let mut rights = vec![
         Right::core("get", "secrets"),
         Right::core("list", "secrets"),
         // Servers take an exec by WebSocket for either verb, as they do a port-forward.
@@ -43,33 +89,37 @@ fn beyond(pod: &str) -> [Right; 6] {
         Right::core("create", "pods/exec").on(pod),
         Right::core("list", "pods"),
         Right::core("delete", "pods").on(pod),
-    ]
+    ];
+    // A Role may give single ones by name.
+    let by_name = |secret: &String| Right::core("get", "secrets").on(secret);
+    rights.extend(secrets.iter().map(by_name));
+    rights
 }
 
 /// Those of the rights that got this answer.
 fn answered(rights: &[Right], answers: &[Answer], wanted: Answer) -> Vec<Right> {
-    rights
+    let answered: Vec<Right> = rights
         .iter()
         .zip(answers)
         .filter(|(_, answer)| **answer == wanted)
         .map(|(right, _)| right.clone())
+        .collect();
+    // Whoever may read every Secret may read each.
+    let every = Right::core("get", "secrets");
+    let has_every = answered.contains(&every);
+    answered
+        .into_iter()
+        .filter(|right| !has_every || right.resource != "secrets" || right.name.is_empty())
         .collect()
 }
 
-/// Asks what of importance is allowed besides the port-forward: by the name, and as a member of each of these groups.
-async fn besides(
-    cluster: &Cluster,
-    namespace: &str,
-    subject: &Subject,
-    pod: &str,
-    groups: &[String],
-) -> Result<Verdict> {
-    let rights = beyond(pod);
-    let groups = match subject {
-        Subject::User { .. } => groups,
-        // A group is itself, and the groups of a ServiceAccount are known.
-        _ => &[],
-    };
+/// Asks what of importance is allowed besides the port-forward: by the name, and as a member of each of the groups.
+async fn besides(cluster: &Cluster, asked: Asked<'_>) -> Result<Verdict> {
+    let Asked {
+        namespace, subject, ..
+    } = asked;
+    let rights = beyond(asked.pod, asked.secrets);
+    let (groups, groups_left) = groups_of(subject, asked.groups);
     let by_name = cluster.allows(subject, None, namespace, &rights);
     let by_group = try_join_all(
         groups
@@ -78,29 +128,30 @@ async fn besides(
     );
     let (by_name, by_group) = futures::try_join!(by_name, by_group)?;
     let more = answered(&rights, &by_name, Answer::Yes);
-    let in_groups = groups
-        .iter()
-        .zip(by_group)
-        .map(|(group, answers)| {
-            let rights = answered(&rights, &answers, Answer::Yes);
-            let only_there: Vec<Right> = rights
-                .into_iter()
-                .filter(|right| !more.contains(right))
-                .collect();
-            (group.clone(), only_there)
-        })
-        .filter(|(_, rights)| !rights.is_empty())
-        .collect();
+    let mut in_groups: Vec<(Vec<String>, Vec<Right>)> = Vec::new();
+    for (group, answers) in groups.iter().zip(by_group) {
+        let mut only_there = answered(&rights, &answers, Answer::Yes);
+        only_there.retain(|right| !more.contains(right));
+        match in_groups
+            .iter_mut()
+            .find(|(_, rights)| *rights == only_there)
+        {
+            _ if only_there.is_empty() => {}
+            Some((groups, _)) => groups.push(group.clone()),
+            None => in_groups.push((vec![group.clone()], only_there)),
+        }
+    }
     Ok(Verdict {
         may_forward: false,
         unclear: answered(&rights, &by_name, Answer::Unclear),
         more,
         in_groups,
+        groups_left,
     })
 }
 
 /// Asks only whether both verbs of the port-forward are allowed.
-pub async fn may_forward(
+async fn may_forward(
     cluster: &Cluster,
     namespace: &str,
     subject: &Subject,
@@ -113,17 +164,30 @@ pub async fn may_forward(
         .all(|answer| *answer == Answer::Yes))
 }
 
+/// Whether a share that there is lets its colleague forward; nothing where that could not be asked. `complete` says whether its
+/// Role could be read.
+pub async fn of_share(cluster: &Cluster, share: &Share, complete: bool) -> Option<bool> {
+    match share.pods.first() {
+        // Whoever may read shares may not always ask as a colleague.
+        Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)
+            .await
+            .ok(),
+        // Without its Role a share gives nothing; one that was changed by hand may give anything.
+        None => (complete && share.trace.role.is_none()).then_some(false),
+    }
+}
+
 /// Asks until the authorizer has seen a new share.
 ///
 /// # Errors
 /// When the colleague still may not after some seconds.
-pub async fn settled(
-    cluster: &Cluster,
-    namespace: &str,
-    subject: &Subject,
-    pod: &str,
-    groups: &[String],
-) -> Result<Verdict> {
+pub async fn settled(cluster: &Cluster, asked: Asked<'_>) -> Result<Verdict> {
+    let Asked {
+        namespace,
+        subject,
+        pod,
+        ..
+    } = asked;
     let mut pause = Duration::from_millis(4);
     let asking = async {
         while !may_forward(cluster, namespace, subject, pod).await? {
@@ -133,8 +197,7 @@ pub async fn settled(
         Ok(())
     };
     let settled = tokio::time::timeout(SETTLE, asking);
-    let (settled, besides) =
-        futures::join!(settled, besides(cluster, namespace, subject, pod, groups));
+    let (settled, besides) = futures::join!(settled, besides(cluster, asked));
     match settled {
         Ok(settled) => settled.and(besides).map(|verdict| Verdict {
             may_forward: true,
@@ -175,4 +238,28 @@ pub async fn ended(
     tokio::time::timeout(Duration::from_secs(2), asking)
         .await
         .unwrap_or(Ok(false))
+}
+
+/// Those of the groups whose members may forward to one of these pods, and how many groups were not asked about.
+///
+/// # Errors
+/// Of the API server.
+pub async fn groups_that_may(
+    cluster: &Cluster,
+    namespace: &str,
+    subject: &Subject,
+    pods: &[String],
+    groups: &[String],
+) -> Result<(Vec<String>, usize)> {
+    let rights: Vec<Right> = pods.iter().flat_map(|pod| forwarding(pod)).collect();
+    let (groups, left) = groups_of(subject, groups);
+    let asking = groups.iter().map(async |group| {
+        let answers = cluster
+            .allows(subject, Some(group), namespace, &rights)
+            .await?;
+        let may = answers.iter().any(|answer| *answer != Answer::No);
+        Ok::<_, Error>(may.then(|| group.clone()))
+    });
+    let may = try_join_all(asking).await?.into_iter().flatten().collect();
+    Ok((may, left))
 }

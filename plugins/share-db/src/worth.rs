@@ -20,17 +20,14 @@ pub fn worth(database: &str, protocol: Protocol, trust: &Trust, with: &str) -> W
     let database = printable::short(database, 80);
     let who = printable::short(with, 80);
     match trust {
-        Trust::Asks { tried } => {
-            let tried: Vec<String> = tried
-                .iter()
-                .map(|user| printable::short(user, 80))
-                .collect();
-            let tried = match &tried[..] {
-                [] => String::new(),
-                tried => format!(" (tried as {})", tried.join(" and ")),
+        Trust::Asks { tried, not_known } => {
+            let how = match (listed(tried), listed(not_known)) {
+                (tried, _) if tried.is_empty() => "tried without TLS".into(),
+                (tried, open) if open.is_empty() => format!("tried as {tried}, without TLS"),
+                (tried, open) => format!("tried as {tried}, without TLS; not known for {open}"),
             };
             Worth::Checked(format!(
-                "Checked: {database} asks for a password, also through a tunnel{tried}; {who} needs a login of their own there."
+                "Checked: {database} asks for a password, also through a tunnel ({how}); {who} needs a login of their own there."
             ))
         }
         Trust::LetsIn(entry) => Worth::Warning(format!(
@@ -41,6 +38,15 @@ pub fn worth(database: &str, protocol: Protocol, trust: &Trust, with: &str) -> W
             "Whether {database} lets in whoever comes through a tunnel, without a password, is not known: {why}."
         )),
     }
+}
+
+/// `shop and postgres`.
+fn listed(users: &[String]) -> String {
+    let users: Vec<String> = users
+        .iter()
+        .map(|user| printable::short(user, 80))
+        .collect();
+    users.join(" and ")
 }
 
 /// What somebody can do who is let in so, after their name.
@@ -170,17 +176,23 @@ mod tests {
 
     #[test]
     fn what_asks_and_what_is_not_known_is_no_warning() {
-        let asks = |tried: &[&str]| Trust::Asks {
-            tried: tried.iter().map(|user| (*user).to_owned()).collect(),
+        let names = |users: &[&str]| users.iter().map(|user| (*user).to_owned()).collect();
+        let asks = |tried: &[&str], not_known: &[&str]| Trust::Asks {
+            tried: names(tried),
+            not_known: names(not_known),
         };
         for (trust, line) in [
             (
-                asks(&["shop", "postgres"]),
-                "Checked: db asks for a password, also through a tunnel (tried as shop and postgres); bob needs a login of their own there.",
+                asks(&["shop", "postgres"], &[]),
+                "Checked: db asks for a password, also through a tunnel (tried as shop and postgres, without TLS); bob needs a login of their own there.",
             ),
             (
-                asks(&[]),
-                "Checked: db asks for a password, also through a tunnel; bob needs a login of their own there.",
+                asks(&["shop"], &["postgres"]),
+                "Checked: db asks for a password, also through a tunnel (tried as shop, without TLS; not known for postgres); bob needs a login of their own there.",
+            ),
+            (
+                asks(&[], &[]),
+                "Checked: db asks for a password, also through a tunnel (tried without TLS); bob needs a login of their own there.",
             ),
             (
                 Trust::NotKnown(NotKnown::NoPod),

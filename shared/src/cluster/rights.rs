@@ -73,10 +73,11 @@ impl Right {
 impl std::fmt::Display for Right {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.subresource.is_empty() {
-            write!(f, "/{}", self.subresource)?;
+        match (self.subresource, self.name.as_str()) {
+            ("", "") => Ok(()),
+            ("", name) => write!(f, "/{}", printable::line(name)),
+            (subresource, _) => write!(f, "/{subresource}"),
         }
-        Ok(())
     }
 }
 

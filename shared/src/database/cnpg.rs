@@ -83,8 +83,8 @@ pub(super) async fn login(
     Ok((choose(name, &databases, &known), known))
 }
 
-/// Onyxia's, INSEE's and the operator's.
-fn secrets(cluster: &str) -> [Holder; 3] {
+/// The Secrets with a cluster's logins that are looked at: Onyxia's, INSEE's and the operator's.
+pub(super) fn secrets(cluster: &str) -> [Holder; 3] {
     [
         format!("discoverable-{cluster}"),
         format!("{cluster}-user"),

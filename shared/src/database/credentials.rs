@@ -91,6 +91,25 @@ pub async fn learn_names(cluster: &Cluster, database: &mut Database) -> Result<(
     Ok(())
 }
 
+/// The Secrets in which the password of a database of one's own stands, or may stand, as far as its pod or its operator tells;
+/// none of them is read.
+pub fn secrets(database: &Database) -> Vec<String> {
+    let holders = match &database.source {
+        Source::Unknown => Vec::new(),
+        Source::Cnpg(name) => cnpg::secrets(name).to_vec(),
+        Source::Container(image) => match image.password(&Known::new()) {
+            Ok(Value::Key(key)) => vec![key.holder],
+            Err(holder) => vec![holder],
+            Ok(_) => Vec::new(),
+        },
+    };
+    let name = |holder| match holder {
+        Holder::Secret(name) => Some(name),
+        Holder::ConfigMap(_) => None,
+    };
+    holders.into_iter().filter_map(name).collect()
+}
+
 /// What of a login is known without reading anything.
 pub(super) fn names_without_reading(image: &Image) -> [Option<String>; 2] {
     let nothing = Known::new();

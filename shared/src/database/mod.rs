@@ -33,6 +33,7 @@ use crate::tunnel::Endpoint;
 pub use candidates::candidates;
 pub use credentials::{
     Credentials, Field, Holder, Key, Note, References, Value, credentials, learn_names, login,
+    secrets,
 };
 pub use environment::{Environment, environment, login_name};
 pub use find::{Location, find, locate};

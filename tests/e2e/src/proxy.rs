@@ -105,9 +105,13 @@ impl Proxy {
         self.end()
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for the last that it says.
     pub fn end(&mut self) -> i32 {
-        exit_code(&mut self.child, PATIENCE)
+        let code = exit_code(&mut self.child, PATIENCE);
+        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+            self.said += &(line + "\n");
+        }
+        code
     }
 
     /// Everything that it has said on standard error so far.

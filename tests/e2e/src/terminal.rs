@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::outcome::{PATIENCE, exit_code};
@@ -27,12 +28,12 @@ impl Person {
             .spawn()
             .expect("`script` of util-linux");
         let keyboard = child.stdin.take().expect("its input");
-        let mut screen = child.stdout.take().expect("its output");
+        let mut output = child.stdout.take().expect("its output");
         let shown = Arc::new(Mutex::new(String::new()));
         let written = shown.clone();
-        std::thread::spawn(move || {
+        let screen = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
                 let text = String::from_utf8_lossy(&bytes[..count]);
                 written.lock().expect("the text").push_str(&text);
             }
@@ -40,6 +41,7 @@ impl Person {
         Terminal {
             child,
             keyboard,
+            screen,
             shown,
         }
     }
@@ -49,6 +51,8 @@ impl Person {
 pub struct Terminal {
     child: Child,
     keyboard: ChildStdin,
+    /// Ends when all of it has been shown.
+    screen: JoinHandle<()>,
     shown: Arc<Mutex<String>>,
 }
 
@@ -87,9 +91,18 @@ impl Terminal {
         }
     }
 
-    /// Waits for the end of the command.
+    /// Waits for the end of the command, and until all that it said is shown.
+    ///
+    /// # Panics
+    /// When something that it has started still holds the terminal.
     pub fn end(&mut self) -> i32 {
-        exit_code(&mut self.child, PATIENCE)
+        let code = exit_code(&mut self.child, PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.screen.is_finished() {
+            assert!(Instant::now() < deadline, "the terminal is still in use");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        code
     }
 }
 

@@ -48,9 +48,9 @@ fn an_end_takes_the_certificate_too() {
     alice.deploys_web("web", &[]);
     let before = alice.belongings();
     alice
-        .expose_app(&["web", "--host", &host, "--tls", "issuer=ca", "--for", "8s"])
+        .expose_app(&["web", "--host", &host, "--tls", "issuer=ca", "--for", "20s"])
         .ok();
-    eventually("nothing is left", Duration::from_secs(11), || {
+    eventually("nothing is left", Duration::from_secs(23), || {
         alice.belongings() == before
     });
 }

@@ -67,7 +67,7 @@ fn an_end_is_taken_away_and_set_again() {
         listed["items"][0]["until"].as_str().map(str::to_owned)
     };
     alice
-        .expose_app(&["web", "--host", &host, "--for", "30s"])
+        .expose_app(&["web", "--host", &host, "--for", "5m"])
         .ok();
     let first = ends().expect("an end");
     alice.expose_app(&["web"]).ok();
@@ -104,7 +104,7 @@ fn an_address_that_lost_its_timer_is_seen_and_closed() {
     alice.deploys_web("web", &[]);
     let before = alice.belongings();
     alice
-        .expose_app(&["web", "--host", &host, "--for", "10s"])
+        .expose_app(&["web", "--host", &host, "--for", "20s"])
         .ok();
     alice
         .kubectl(&["delete", "job", "expose-web", "--cascade=orphan"])
@@ -113,13 +113,13 @@ fn an_address_that_lost_its_timer_is_seen_and_closed() {
     eventually("the timer is gone", Duration::from_secs(10), || {
         alice.ours("jobs").is_empty()
     });
-    std::thread::sleep(Duration::from_secs(11));
+    std::thread::sleep(Duration::from_secs(21));
     assert_eq!(alice.fetch(&format!("https://{host}")).status, 200);
     alice
         .expose_app(&["list"])
         .ok()
         .says("never ends")
-        .says("was to end after 10s")
+        .says("was to end after 20s")
         .says("its timer is gone")
         .says("kubectl expose-app remove deployment/web");
     alice.deploy_app(&["list"]).ok();

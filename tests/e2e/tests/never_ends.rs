@@ -80,7 +80,7 @@ fn an_end_taken_from_a_binding_by_hand() {
         .kubectl(&["patch", "rolebinding", &name, "-p", orphaned])
         .ok();
     alice
-        .share_db(&["pg", "--with", &bob.name, "--for", "5s"])
+        .share_db(&["pg", "--with", &bob.name, "--for", "10s"])
         .ok();
     eventually("it ends", Duration::from_secs(30), || {
         !may_forward(&bob, &alice, "pg-0") && alice.ours(KINDS).is_empty()
@@ -116,11 +116,12 @@ fn a_timer_that_is_over_and_stays() {
     let (alice, bob) = (stage.person("alice"), stage.person("bob"));
     alice.deploys_postgres();
     alice
-        .share_db(&["pg", "--with", &bob.name, "--for", "2s"])
+        .share_db(&["pg", "--with", &bob.name, "--for", "1h"])
         .ok();
     let name = alice.share_name("pg", &bob.name);
     let held = r#"{"metadata": {"finalizers": ["example.test/held"]}}"#;
     alice.kubectl(&["patch", "job", &name, "-p", held]).ok();
+    alice.share_db(&["extend", "pg", "--for", "1s"]).ok();
     eventually("bob is out", Duration::from_secs(20), || {
         !may_forward(&bob, &alice, "pg-0")
     });

@@ -87,7 +87,7 @@ fn a_postgres_that_asks_is_said_to_ask() {
     alice.postgres_is_ready();
     let database = format!("{}/pg", alice.namespace());
     let shared = alice.share_db(&["pg", "--with", &bob.name]).ok().says(
-        "Checked: pg asks for a password, also through a tunnel (tried as shop and postgres)",
+        "Checked: pg asks for a password, also through a tunnel (tried as shop and postgres, without TLS)",
     );
     assert!(!shared.stderr.contains("warning:"), "{}", shared.stderr);
     for user in ["shop", "postgres"] {
@@ -118,7 +118,7 @@ fn a_redis_with_and_without_a_password() {
         ),
         (
             "closed",
-            "closed asks for a password, also through a tunnel (tried as default)",
+            "closed asks for a password, also through a tunnel (tried as default, without TLS)",
         ),
     ] {
         is_ready(&alice, name);

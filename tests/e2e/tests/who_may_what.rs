@@ -138,7 +138,10 @@ fn as_it_is_written() {
         .share_db(&["pg", "--with", &format!("group:{team}"), "--for", "1h"])
         .ok();
     alice
-        .share_db(&["pg", "--with", &was.name, "--for", "1s"])
+        .share_db(&["pg", "--with", &was.name, "--for", "1h"])
+        .ok();
+    alice
+        .share_db(&["extend", "pg", "--with", &was.name, "--for", "1s"])
         .ok();
     let token = eve.kubectl(&["create", "token", "default"]).ok().stdout;
     let ended = alice.share_name("pg", &was.name);

@@ -42,8 +42,10 @@ const MESSAGE: usize = 64 * 1024;
 pub enum Trust {
     /// It asks for a password or another proof, or refuses logins without one.
     Asks {
-        /// The users whose login was tried; none where the protocol has a connection without a user.
+        /// The users whose login was tried, without TLS; none where the protocol has a connection without a user.
         tried: Vec<String>,
+        /// The users of whom it is not known, since not all of their logins were answered.
+        not_known: Vec<String>,
     },
     /// It lets whoever comes in.
     LetsIn(Entry),
@@ -117,6 +119,17 @@ enum Attempt<'a> {
     Http { path: &'static str },
 }
 
+impl<'a> Attempt<'a> {
+    /// As whom; nothing where the protocol has a connection without a user.
+    fn user(self) -> Option<&'a str> {
+        match self {
+            Self::Postgres { user, .. } | Self::Mysql { user } => Some(user),
+            Self::Redis => Some(redis::USER),
+            Self::Mongodb | Self::Http { .. } => None,
+        }
+    }
+}
+
 /// Tries whether a database lets local connections in without a password, through the tunnel to the pod that serves it: as the
 /// user that it is known to have, and as the administrator whom its protocol usually has. Takes 3 seconds at most, and changes
 /// nothing in the database; its log may tell of refused logins.
@@ -156,11 +169,56 @@ async fn try_all(
         Trust::LetsIn(entry) if entry.is_administrator => Trust::LetsIn(entry),
         // Nothing else would be heard either.
         Trust::NotKnown(NotKnown::Slow) => Trust::NotKnown(NotKnown::Slow),
-        first => join_all(attempts.map(trying))
-            .await
-            .into_iter()
-            .fold(first, Trust::or),
+        first => {
+            let users: Vec<Option<&str>> = attempts.clone().map(Attempt::user).collect();
+            let others = join_all(attempts.map(trying)).await;
+            let mut answers = vec![(likeliest.user(), first)];
+            answers.extend(users.into_iter().zip(others));
+            summary(answers)
+        }
     }
+}
+
+/// Of several answers, each about a user, what can be said of all: the login that was let in and may most; else that a password
+/// is asked for, of the users whose every login was refused.
+fn summary(answers: Vec<(Option<&str>, Trust)>) -> Trust {
+    let (mut entries, mut refused, mut unheard, mut why) = (vec![], vec![], vec![], None);
+    for (user, trust) in answers {
+        match trust {
+            Trust::LetsIn(entry) => entries.push(entry),
+            Trust::Asks { .. } => refused.push(user),
+            Trust::NotKnown(reason) => {
+                unheard.push(user);
+                why.get_or_insert(reason);
+            }
+        }
+    }
+    let powers = |entry: &Entry| (entry.is_administrator, entry.user.is_some());
+    let most = |one: Entry, other: Entry| {
+        if powers(&other) > powers(&one) {
+            other
+        } else {
+            one
+        }
+    };
+    if let Some(entry) = entries.into_iter().reduce(most) {
+        return Trust::LetsIn(entry);
+    }
+    refused.retain(|user| !unheard.contains(user));
+    match why {
+        Some(why) if refused.is_empty() || unheard.contains(&None) => Trust::NotKnown(why),
+        _ => Trust::Asks {
+            tried: names(refused),
+            not_known: names(unheard),
+        },
+    }
+}
+
+/// Each of these users once.
+fn names(users: Vec<Option<&str>>) -> Vec<String> {
+    let mut names: Vec<String> = users.into_iter().flatten().map(str::to_owned).collect();
+    names.dedup();
+    names
 }
 
 /// What is worth trying.
@@ -211,29 +269,8 @@ impl Trust {
     /// Not let in, as this user.
     fn asks(user: Option<&str>) -> Self {
         Self::Asks {
-            tried: user.into_iter().map(str::to_owned).collect(),
-        }
-    }
-
-    /// Of two answers the one that tells more of what can be had without a password: an administrator's login before any other,
-    /// one that was given before those that were not, and an answer before none.
-    #[must_use]
-    fn or(self, other: Self) -> Self {
-        let weight = |trust: &Self| match trust {
-            Self::LetsIn(entry) if entry.is_administrator => 4,
-            Self::LetsIn(Entry { user: Some(_), .. }) => 3,
-            Self::LetsIn(_) => 2,
-            Self::Asks { .. } => 1,
-            Self::NotKnown(_) => 0,
-        };
-        match (self, other) {
-            (Self::Asks { mut tried }, Self::Asks { tried: more }) => {
-                tried.extend(more);
-                tried.dedup();
-                Self::Asks { tried }
-            }
-            (one, other) if weight(&other) > weight(&one) => other,
-            (one, _) => one,
+            tried: names(vec![user]),
+            not_known: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::{NotKnown, Trust};
 
 /// As whom a connection counts that did not log in (since Redis 6; before, there is nobody else).
-const USER: &str = "default";
+pub(super) const USER: &str = "default";
 
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 

@@ -56,7 +56,8 @@ async fn each_user_is_tried_and_named_once() {
     ] {
         let trust = through(Tunnel::Says(SCRAM), Protocol::Postgres, username).await;
         let tried = tried.iter().map(|user| (*user).to_owned()).collect();
-        assert_eq!(trust, Trust::Asks { tried });
+        let not_known = Vec::new();
+        assert_eq!(trust, Trust::Asks { tried, not_known });
     }
     let trust = through(Tunnel::SaysAndResets(SCRAM), Protocol::Postgres, None).await;
     assert!(matches!(trust, Trust::Asks { .. }), "{trust:?}");
@@ -101,17 +102,66 @@ async fn what_does_not_answer_is_given_up() {
 }
 
 #[test]
-fn the_answer_that_tells_most_wins() {
-    let answers = [
-        Trust::NotKnown(NotKnown::Slow),
-        Trust::asks(Some("shop")),
-        Trust::lets_in(None, false),
-        Trust::lets_in(Some("shop"), false),
-        Trust::lets_in(Some("postgres"), true),
-    ];
-    for (weaker, stronger) in answers.iter().zip(&answers[1..]) {
-        assert_eq!(&weaker.clone().or(stronger.clone()), stronger);
-        assert_eq!(&stronger.clone().or(weaker.clone()), stronger);
+fn of_several_answers_nothing_is_said_that_one_of_them_leaves_open() {
+    let unheard = || Trust::NotKnown(NotKnown::Closed);
+    let [shop, admin, nobody] = [Some("shop"), Some("postgres"), None];
+    let asks = |tried: &[&str], not_known: &[&str]| Trust::Asks {
+        tried: names(tried.iter().map(|user| Some(*user)).collect()),
+        not_known: names(not_known.iter().map(|user| Some(*user)).collect()),
+    };
+    for (answers, said) in [
+        (
+            vec![
+                (shop, Trust::asks(shop)),
+                (shop, Trust::asks(shop)),
+                (admin, Trust::asks(admin)),
+            ],
+            asks(&["shop", "postgres"], &[]),
+        ),
+        (
+            vec![(shop, Trust::asks(shop)), (admin, unheard())],
+            asks(&["shop"], &["postgres"]),
+        ),
+        (
+            vec![
+                (shop, Trust::asks(shop)),
+                (shop, unheard()),
+                (admin, Trust::asks(admin)),
+            ],
+            asks(&["postgres"], &["shop"]),
+        ),
+        (
+            vec![(shop, Trust::asks(shop)), (shop, unheard())],
+            unheard(),
+        ),
+        (
+            vec![(nobody, Trust::asks(nobody)), (nobody, unheard())],
+            unheard(),
+        ),
+        (
+            vec![
+                (shop, Trust::asks(shop)),
+                (nobody, Trust::lets_in(nobody, false)),
+                (admin, unheard()),
+            ],
+            Trust::lets_in(nobody, false),
+        ),
+        (
+            vec![
+                (nobody, Trust::lets_in(nobody, false)),
+                (shop, Trust::lets_in(shop, false)),
+            ],
+            Trust::lets_in(shop, false),
+        ),
+        (
+            vec![
+                (shop, Trust::lets_in(shop, false)),
+                (admin, Trust::lets_in(admin, true)),
+            ],
+            Trust::lets_in(admin, true),
+        ),
+    ] {
+        assert_eq!(summary(answers.clone()), said, "{answers:?}");
     }
 }
 

@@ -33,6 +33,7 @@ macro_rules! snapshot_all {
 }
 
 mod awaited;
+mod changed_by_hand;
 mod colleagues;
 mod connection;
 mod databases;
