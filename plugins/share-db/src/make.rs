@@ -8,7 +8,7 @@ use commons::database::{Database, Trust, trusts_local};
 use commons::grant::{self, Timer, is_owned_by};
 use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result};
-use futures::future::join_all;
+use futures::future::{OptionFuture, join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -18,7 +18,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::existing::{Existing, Step};
 use crate::listed::{Held, Share, Trace, is_elsewhere};
-use crate::verify::{self, Asked, Verdict};
+use crate::verify::{self, Asked, Besides};
 
 /// What is to be shared, and what there is of it.
 pub struct Resolved {
@@ -40,7 +40,8 @@ pub struct Made {
     pub step: Step,
     /// When it ended before this.
     pub before: Option<Timestamp>,
-    pub verdict: Verdict,
+    /// What else the colleague may do.
+    pub besides: Besides,
 }
 
 /// The UIDs of what this run has made of a share, each once it has.
@@ -355,14 +356,14 @@ async fn one(
         until,
         dry,
     );
-    let ((new_binding, verdict), ()) = futures::try_join!(giving, trying)?;
+    let ((new_binding, besides), ()) = futures::try_join!(giving, trying)?;
     let mut share = read_back(cluster, existing, namespace, timer, &new_role, &new_binding)?;
-    share.verified = Some(verdict.may_forward);
+    share.verified = Some(!dry);
     Ok(Made {
         share,
         step: existing.step,
         before: existing.until,
-        verdict,
+        besides,
     })
 }
 
@@ -375,14 +376,26 @@ async fn give(
     owner: Option<&OwnerReference>,
     until: Option<Timestamp>,
     dry: bool,
-) -> Result<(RoleBinding, Verdict)> {
+) -> Result<(RoleBinding, Besides)> {
     let plan = &existing.plan;
     let database = &resolved.database;
     let namespace = &database.namespace;
     let new_card = plan.card(database, &resolved.owner, until, owner);
     let new_binding = plan.role_binding(owner);
     let (card, binding) = (existing.card.as_ref(), existing.binding.as_ref());
-    let (card, binding) = futures::join!(
+    let asked = Asked {
+        namespace,
+        subject: &plan.colleague.subject,
+        pod: pod_to_prove(database),
+        secrets: &resolved.secrets,
+        groups: &resolved.groups,
+    };
+    let ask = || verify::besides(cluster, asked);
+    // The API server takes a tenth of a second for the binding. What else the colleague may do does not depend on a new one: its
+    // Role is compared with what was asked, and gives none of that.
+    let is_new = !dry && binding.is_none();
+    let besides = OptionFuture::from(is_new.then(ask));
+    let (card, binding, besides) = futures::join!(
         apply::apply(
             cluster,
             namespace,
@@ -398,7 +411,8 @@ async fn give(
             binding,
             dry,
             remember(&created.binding)
-        )
+        ),
+        besides
     );
     card?;
     match binding {
@@ -406,19 +420,15 @@ async fn give(
         Err(error) if dry && error.kind() == Kind::NotFound => {}
         outcome => drop(outcome?),
     }
-    let verdict = if dry {
-        Verdict::default()
-    } else {
-        let asked = Asked {
-            namespace,
-            subject: &plan.colleague.subject,
-            pod: pod_to_prove(database),
-            secrets: &resolved.secrets,
-            groups: &resolved.groups,
-        };
-        verify::settled(cluster, asked).await?
+    if dry {
+        return Ok((new_binding, Besides::default()));
+    }
+    verify::settled(cluster, namespace, asked.subject, asked.pod).await?;
+    let besides = match besides {
+        Some(besides) => besides?,
+        None => ask().await?,
     };
-    Ok((new_binding, verdict))
+    Ok((new_binding, besides))
 }
 
 /// The pod with which a share is proven: the one that serves, else the first.

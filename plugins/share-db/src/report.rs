@@ -14,7 +14,7 @@ use crate::existing::{Existing, Step};
 use crate::listed::Share;
 use crate::make::{Made, Resolved, pod_to_prove};
 use crate::share::ShareArgs;
-use crate::verify::Verdict;
+use crate::verify::Besides;
 use crate::worth::{Worth, worth};
 
 /// Prints what would be written. Documents that could be applied by other means leave out what gives a right that is to end:
@@ -105,7 +105,7 @@ pub fn made(
         checked(
             ui,
             &one.share,
-            &one.verdict,
+            &one.besides,
             database,
             &resolved.secrets,
             worth.as_ref(),
@@ -142,7 +142,7 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
 fn checked(
     ui: &Ui,
     share: &Share,
-    verdict: &Verdict,
+    besides: &Besides,
     database: &Database,
     secrets: &[String],
     worth: Option<&Worth>,
@@ -156,7 +156,7 @@ fn checked(
     if let Some(Worth::Warning(line)) = worth {
         // Whoever runs programs in the pod has more than any question about rights would tell.
         ui.warning(line);
-    } else if verdict.more.is_empty() && verdict.unclear.is_empty() {
+    } else if besides.more.is_empty() && besides.unclear.is_empty() {
         let but = match share.subject {
             // Nobody but who logs them in knows the groups of a user.
             Subject::User { .. } => format!("; by that name {with} may not"),
@@ -182,19 +182,19 @@ fn checked(
     if let Some(Worth::Checked(line)) = worth {
         ui.status(line);
     }
-    if !verdict.more.is_empty() {
+    if !besides.more.is_empty() {
         ui.warning(format!(
             "{with} may do more here, by other rights than this share: {}",
-            listed(&verdict.more)
+            listed(&besides.more)
         ));
     }
-    if !verdict.unclear.is_empty() {
+    if !besides.unclear.is_empty() {
         ui.warning(format!(
             "the API server does not say for certain whether {with} may: {}",
-            listed(&verdict.unclear)
+            listed(&besides.unclear)
         ));
     }
-    for (groups, rights) in &verdict.in_groups {
+    for (groups, rights) in &besides.in_groups {
         let groups: Vec<String> = groups.iter().map(|group| printable::ascii(group)).collect();
         ui.warning(format!(
             "members of group {} may do more here: {}; so may {with} as one of them",
@@ -202,10 +202,10 @@ fn checked(
             listed(rights)
         ));
     }
-    if verdict.groups_left > 0 {
+    if besides.groups_left > 0 {
         ui.warning(format!(
             "{} more groups are given something here; what their members may do was not asked",
-            verdict.groups_left
+            besides.groups_left
         ));
     }
     Ok(())

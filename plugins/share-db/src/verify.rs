@@ -16,11 +16,9 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// How many of the groups that are bound in a namespace are asked about.
 const MOST_GROUPS: usize = 8;
 
-/// What a colleague may do, as the API server answers.
+/// What a colleague may do besides the port-forward, as the API server answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether both verbs on the pod's port-forward are allowed.
-    pub may_forward: bool,
+pub struct Besides {
     /// What else of importance is allowed; a share gives none of it.
     pub more: Vec<Right>,
     /// What is neither allowed nor forbidden for certain.
@@ -114,7 +112,10 @@ fn answered(rights: &[Right], answers: &[Answer], wanted: Answer) -> Vec<Right> 
 }
 
 /// Asks what of importance is allowed besides the port-forward: by the name, and as a member of each of the groups.
-async fn besides(cluster: &Cluster, asked: Asked<'_>) -> Result<Verdict> {
+///
+/// # Errors
+/// Of the API server.
+pub async fn besides(cluster: &Cluster, asked: Asked<'_>) -> Result<Besides> {
     let Asked {
         namespace, subject, ..
     } = asked;
@@ -141,8 +142,7 @@ async fn besides(cluster: &Cluster, asked: Asked<'_>) -> Result<Verdict> {
             None => in_groups.push((vec![group.clone()], only_there)),
         }
     }
-    Ok(Verdict {
-        may_forward: false,
+    Ok(Besides {
         unclear: answered(&rights, &by_name, Answer::Unclear),
         more,
         in_groups,
@@ -181,13 +181,12 @@ pub async fn of_share(cluster: &Cluster, share: &Share, complete: bool) -> Optio
 ///
 /// # Errors
 /// When the colleague still may not after some seconds.
-pub async fn settled(cluster: &Cluster, asked: Asked<'_>) -> Result<Verdict> {
-    let Asked {
-        namespace,
-        subject,
-        pod,
-        ..
-    } = asked;
+pub async fn settled(
+    cluster: &Cluster,
+    namespace: &str,
+    subject: &Subject,
+    pod: &str,
+) -> Result<()> {
     let mut pause = Duration::from_millis(4);
     let asking = async {
         while !may_forward(cluster, namespace, subject, pod).await? {
@@ -196,20 +195,14 @@ pub async fn settled(cluster: &Cluster, asked: Asked<'_>) -> Result<Verdict> {
         }
         Ok(())
     };
-    let settled = tokio::time::timeout(SETTLE, asking);
-    let (settled, besides) = futures::join!(settled, besides(cluster, asked));
-    match settled {
-        Ok(settled) => settled.and(besides).map(|verdict| Verdict {
-            may_forward: true,
-            ..verdict
-        }),
-        Err(_) => Err(Error::new(format!(
+    tokio::time::timeout(SETTLE, asking).await.unwrap_or_else(|_| {
+        Err(Error::new(format!(
             "{} may not connect, though the rights were written",
             subject.shown()
         ))
         .caused_by("the API server answers no when it is asked as the colleague: another authorizer may forbid it")
-        .hint("ask who runs the cluster")),
-    }
+        .hint("ask who runs the cluster"))
+    })
 }
 
 /// Asks until the authorizer has seen the end of a share; false if the colleague may go on all the same, by one of the verbs

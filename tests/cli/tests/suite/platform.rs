@@ -93,14 +93,25 @@ impl Platform {
         self.alice.run("deploy-app", args)
     }
 
-    /// Whether an Ingress is there: whoever is stopped for too long between two looks at a host takes theirs back and tries again.
+    /// Whether an Ingress is there. Whoever is stopped for too long between two looks at a host takes theirs back, and tries again.
+    pub fn has_ingress(&self) -> Arc<AtomicBool> {
+        let there = self.written();
+        let seen = there.clone();
+        self.server.script(move |request| {
+            if request.method == "DELETE" && request.path.contains("/ingresses/") {
+                seen.store(false, Ordering::Relaxed);
+            }
+            None
+        });
+        there
+    }
+
+    /// Whether an Ingress has been written.
     pub fn written(&self) -> Arc<AtomicBool> {
         let written = Arc::new(AtomicBool::new(false));
         let seen = written.clone();
         self.server.script(move |request| {
-            if request.method == "DELETE" && request.path.contains("/ingresses/") {
-                seen.store(false, Ordering::Relaxed);
-            } else if request.is_write() && request.path.ends_with("/ingresses") {
+            if request.is_write() && request.path.ends_with("/ingresses") {
                 seen.store(true, Ordering::Relaxed);
             }
             None

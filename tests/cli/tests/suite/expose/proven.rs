@@ -287,9 +287,9 @@ pub fn to_the_end() {
     let status = |code: u16, text: &'static str| {
         let platform = Platform::with_web();
         let host = "web-alice.kub.example.test";
-        let written = platform.written();
+        let there = platform.has_ingress();
         platform.internet.host(host, move |_| {
-            let code = if written.load(Ordering::Relaxed) {
+            let code = if there.load(Ordering::Relaxed) {
                 code
             } else {
                 404
