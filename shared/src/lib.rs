@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod card;
+pub mod change;
 pub mod cli;
 pub mod cluster;
 pub mod database;

@@ -1,6 +1,6 @@
 //! `deploy-app delete`: takes away what was made for an app, and nothing else.
 
-use commons::apply::{DryRun, DryRunFlags, MANAGED_BY, Outcome};
+use commons::apply::{DryRun, DryRunFlags, MANAGED_BY, Outcome, line};
 use commons::cluster::documents;
 use commons::{Cluster, Error, Kind, Result, Ui, error::name_hint, names};
 use futures::future::{join_all, try_join_all};
@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::args::{MANAGER, is_from_files};
 use crate::expose;
 use crate::plan::{NAME, files_name};
-use crate::write;
 use commons::shell::{Shell, shell};
 
 /// Delete an app: what this command made for it, and nothing else
@@ -174,7 +173,7 @@ async fn delete(
     let mut failure = None;
     for (object, outcome) in objects.iter().zip(outcomes) {
         match outcome {
-            Ok(_) => ui.result(write::line(
+            Ok(_) => ui.result(line(
                 &documents::reference(object),
                 Outcome::Deleted,
                 dry_run,

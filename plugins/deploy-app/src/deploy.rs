@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commons::apply::{self, DryRun, Outcome, PlannedObject};
+use commons::apply::{self, DryRun, Outcome, PlannedObject, line};
+use commons::change::Change;
 use commons::cli::{Interrupt, blocking};
 use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
@@ -25,9 +26,9 @@ use crate::plan::{Keep, Plan, files_name};
 use crate::print;
 use crate::report::report;
 use crate::resources::{self, Asked, Proposal, Resources, TooMuch};
-use crate::settings::{Change, Present, Settings, Wanted};
+use crate::settings::{Edit, Present, Settings, Wanted};
 use crate::uses::{self, UseInput};
-use crate::write::{self, Write, Writer, Written};
+use crate::write::{self, Write, Written};
 use commons::shell::shell;
 
 /// What was read before anything is written.
@@ -68,15 +69,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
         tell();
         return print_plan(ui, &way, &resolved);
     }
-    let writer = Writer::new(cluster, cluster.namespace(), way.dry_run);
+    let change = Change::new(cluster, cluster.namespace(), way.dry_run);
     let shield = interrupt.shield();
-    let written = writer
-        .all_or_nothing(interrupt, apply(cluster, &writer, &resolved))
+    let written = change
+        .all_or_nothing(&shield, apply(cluster, &change, &resolved))
         .await;
     let written = match (written, &resolved.exposure) {
         (Err(error), Some(exposure)) if way.dry_run == DryRun::None => {
-            let left = exposure.take_back(cluster).await;
-            return Err(error.hints_from(left));
+            return Err(error.hints_from(exposure.take_back().await));
         }
         (written, _) => written?,
     };
@@ -161,13 +161,13 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
                     .entry("PGPASSWORD".into())
                     .or_insert(password);
             }
-            Change::Set(found.uses)
+            Edit::Set(found.uses)
         }
         (None, Some(UseInput::NoMore(database))) => {
             refuse_not_used(name, now.as_ref(), database)?;
-            Change::Remove
+            Edit::Remove
         }
-        (None, _) => Change::Keep,
+        (None, _) => Edit::Keep,
     };
     let wanted = Wanted {
         image: args.image.first().cloned(),
@@ -226,6 +226,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
                 } else {
                     Asking::Once
                 },
+                by_name.way.dry_run,
             )
             .await?,
         ),
@@ -249,10 +250,10 @@ fn port_unknown() -> Error {
 }
 
 /// The port of a new app, where its image names exactly one.
-fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Change<u16> {
+fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Edit<u16> {
     match (now, &image.ports[..]) {
-        (None, [port]) => Change::Set(*port),
-        _ => Change::Keep,
+        (None, [port]) => Edit::Set(*port),
+        _ => Edit::Keep,
     }
 }
 
@@ -506,11 +507,7 @@ fn backend(namespace: &str, plan: &Plan) -> Result<Backend> {
 }
 
 /// Writes first what the pods read, then what runs them. The Deployment waits for the Secret, whose UID salts its hash.
-async fn apply(
-    cluster: &Cluster,
-    writer: &Writer<'_>,
-    resolved: &Resolved,
-) -> Result<Vec<Written>> {
+async fn apply(cluster: &Cluster, change: &Change, resolved: &Resolved) -> Result<Vec<Written>> {
     let Resolved {
         plan, documents, ..
     } = resolved;
@@ -547,15 +544,15 @@ async fn apply(
             .before
             .is_none_or(|before| !documents::says_already(before, &write.document))
     });
-    if documents.deployment.is_some() && !writer.is_dry() && changes {
-        match writer.try_out(&last(None)).await {
+    if documents.deployment.is_some() && !change.is_dry() && changes {
+        match write::try_out(cluster, cluster.namespace(), &last(None)).await {
             Err(error) if write::matters_when_tried(&error) => {
                 return Err(error.context("nothing was changed"));
             }
             _ => {}
         }
     }
-    let mut written = writer.write(first).await?;
+    let mut written = write::write(change, first).await?;
     let salt = written
         .iter()
         .find(|written| written.object["kind"] == "Secret")
@@ -566,11 +563,11 @@ async fn apply(
     // The controller learns the address while the pods start.
     let address = async {
         match &resolved.exposure {
-            Some(exposure) => exposure.write(cluster, writer.dry_run()).await,
+            Some(exposure) => exposure.write(cluster).await,
             None => Ok(()),
         }
     };
-    let (last, address) = futures::join!(writer.write(last), address);
+    let (last, address) = futures::join!(write::write(change, last), address);
     written.extend(last?);
     address?;
     if let Some(service) = documents
@@ -579,7 +576,7 @@ async fn apply(
         .filter(|_| plan.settings.port.is_none())
     {
         cluster
-            .delete_document(service, cluster.namespace(), writer.is_dry())
+            .delete_document(service, cluster.namespace(), change.is_dry())
             .await?;
         written.push(Written {
             outcome: Outcome::Deleted,
@@ -606,7 +603,7 @@ fn print_plan(ui: &Ui, way: &Way, resolved: &Resolved) -> Result<()> {
             Some(_) => Outcome::Configured,
         };
         objects.push(PlannedObject {
-            line: write::line(&documents::reference(&document), outcome, way.dry_run),
+            line: line(&documents::reference(&document), outcome, way.dry_run),
             document,
         });
     };

@@ -29,6 +29,7 @@ pub async fn resolve(
     host: Option<&str>,
     backend: &Backend,
     asking: Asking,
+    dry_run: DryRun,
 ) -> Result<Exposure> {
     let options = Options {
         host: host.map(str::to_owned),
@@ -39,8 +40,8 @@ pub async fn resolve(
         .await
         .map_err(|error| words::before_app(error, &backend.name, cluster.named()))?;
     Ok(Exposure {
+        applied: Applied::new(cluster, &resolved.plan.namespace, dry_run),
         resolved,
-        applied: Applied::default(),
     })
 }
 
@@ -57,33 +58,33 @@ impl Exposure {
     ///
     /// # Errors
     /// The API server's refusals; then [`Exposure::take_back`] removes what was made.
-    pub async fn write(&self, cluster: &Cluster, dry_run: DryRun) -> Result<()> {
-        exposure::write(cluster, &self.resolved, &self.applied, None, dry_run).await
+    pub async fn write(&self, cluster: &Cluster) -> Result<()> {
+        exposure::write(cluster, &self.resolved, &self.applied, None).await
     }
 
     /// Puts an address that was there before back to what it was; see [`exposure::back_to_before`].
     ///
     /// # Errors
     /// The failure itself, where nothing was to be put back.
-    pub async fn back_to_before(&self, cluster: &Cluster, error: Error) -> Result<Error> {
-        exposure::back_to_before(cluster, &self.resolved, &self.applied, error).await
+    pub async fn back_to_before(&self, error: Error) -> Result<Error> {
+        exposure::back_to_before(&self.resolved, &self.applied, error).await
     }
 
     /// Deletes what the address takes the place of.
     ///
     /// # Errors
     /// The API server's refusals.
-    pub async fn finish(&self, cluster: &Cluster, ui: &Ui) -> Result<()> {
-        let closed = exposure::finish(cluster, &self.resolved, &self.applied, DryRun::None).await?;
+    pub async fn finish(&self, ui: &Ui) -> Result<()> {
+        let closed = exposure::finish(&self.resolved, &self.applied).await?;
         if let Some(closed) = closed {
             ui.status(format!("{closed} is closed."));
         }
         Ok(())
     }
 
-    /// Removes what this run has made of it; a hint for what could not be removed.
-    pub async fn take_back(&self, cluster: &Cluster) -> Option<String> {
-        exposure::take_back(cluster, &self.resolved, &self.applied).await
+    /// Undoes what this run has written of it; hints for what could not be undone.
+    pub async fn take_back(&self) -> Vec<String> {
+        self.applied.take_back().await
     }
 
     /// What was learned and done, for standard error.
@@ -175,15 +176,16 @@ impl Exposure {
                 Err(error) => return Err(error),
                 Ok(Outcome::Proven(proof)) => {
                     exposure.warn(cluster, ui, &proof.warnings);
-                    exposure.finish(cluster, ui).await?;
+                    exposure.finish(ui).await?;
                     return Ok(exposure.url());
                 }
                 Ok(Outcome::Failed(error)) => return Err(exposure.failed(cluster, error).await),
                 Ok(Outcome::Lost(error)) => error,
             };
             let without = format!("{app} runs, but its address was taken back");
-            if let Some(left) = exposure.take_back(cluster).await {
-                return Err(lost.context(without).hint(left));
+            let left = exposure.take_back().await;
+            if !left.is_empty() {
+                return Err(lost.context(without).hints_from(left));
             }
             let progress = ui.progress(format!(
                 "Somebody else wants {} too: trying again",
@@ -192,7 +194,8 @@ impl Exposure {
             let next = shield
                 .race(async {
                     let resolved = exposure::again(cluster, &resolved, &mut tries, lost).await?;
-                    let applied = Applied::default();
+                    let namespace = &resolved.plan.namespace;
+                    let applied = Applied::new(cluster, namespace, DryRun::None);
                     Ok(Self { resolved, applied })
                 })
                 .await;
@@ -213,11 +216,10 @@ impl Exposure {
                     &next.resolved,
                     &next.applied,
                     Some(&answering),
-                    DryRun::None,
                 ))
                 .await;
             if let Err(error) = written {
-                return Err(error.hints_from(next.take_back(cluster).await));
+                return Err(error.hints_from(next.take_back().await));
             }
             again = Some(next);
         }
@@ -227,7 +229,7 @@ impl Exposure {
     async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
         let app = self.app();
         let error = words::of_app(error, app, cluster.named());
-        self.back_to_before(cluster, error).await.unwrap_or_else(|error| {
+        self.back_to_before(error).await.unwrap_or_else(|error| {
             error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `{}`", self.close(cluster)))
         })
     }

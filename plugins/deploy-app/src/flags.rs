@@ -9,7 +9,7 @@ use commons::{Error, Result, printable};
 
 use crate::inputs::InputFlags;
 use crate::quantity::{Quantity, meant};
-use crate::settings::Change;
+use crate::settings::Edit;
 use crate::uses::UseInput;
 use commons::shell::shell;
 
@@ -30,7 +30,7 @@ pub struct DeployArgs {
     pub filename: Vec<String>,
     /// The port that the app listens on, or `none`
     #[arg(long, value_name = "PORT", allow_negative_numbers = true, value_parser = port, help_heading = "App")]
-    pub port: Option<Change<u16>>,
+    pub port: Option<Edit<u16>>,
     /// How many pods
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = replicas, help_heading = "App")]
     pub replicas: Option<i32>,
@@ -78,12 +78,12 @@ pub struct DeployArgs {
     pub words: Vec<String>,
 }
 
-fn port(text: &str) -> Result<Change<u16>, String> {
+fn port(text: &str) -> Result<Edit<u16>, String> {
     if text == "none" {
-        return Ok(Change::Remove);
+        return Ok(Edit::Remove);
     }
     match text.parse::<u16>() {
-        Ok(number) if number > 0 => Ok(Change::Set(number)),
+        Ok(number) if number > 0 => Ok(Edit::Set(number)),
         _ => Err("a port is a number from 1 to 65535, or `none`".into()),
     }
 }
@@ -329,8 +329,8 @@ mod tests {
 
     #[test]
     fn ports_and_amounts() {
-        assert_eq!(port("8000"), Ok(Change::Set(8000)));
-        assert_eq!(port("none"), Ok(Change::Remove));
+        assert_eq!(port("8000"), Ok(Edit::Set(8000)));
+        assert_eq!(port("none"), Ok(Edit::Remove));
         for text in ["0", "65536", "-1", "http", ""] {
             assert!(port(text).is_err(), "{text}");
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use commons::apply::{DryRun, Outcome, PlannedObject};
+use commons::apply::{DryRun, Outcome, PlannedObject, line};
+use commons::change::Change;
 use commons::cli::{Interrupt, blocking};
 use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
@@ -21,7 +22,7 @@ use crate::lint::untagged;
 use crate::lint::{self, Around};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
-use crate::write::{self, Write, Writer, Written};
+use crate::write::{self, Write, Written};
 use crate::{link, reach, wait};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
@@ -91,9 +92,12 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
     if way.dry_run == DryRun::None && objects.len() > 1 {
         try_out(cluster, &objects, &present, &way).await?;
     }
-    let writer = Writer::new(cluster, namespace, way.dry_run);
-    let written = writer
-        .all_or_nothing(interrupt, apply(ui, &writer, &objects, &present, &way))
+    let change = Change::new(cluster, namespace, way.dry_run);
+    let written = change
+        .all_or_nothing(
+            &interrupt.shield(),
+            apply(ui, &change, &objects, &present, &way),
+        )
         .await
         .map_err(|error| explain_immutable(error, &objects, namespace))?;
     if way.dry_run == DryRun::Server {
@@ -449,7 +453,7 @@ fn refuse_without_rights(namespace: &str, lacking: &[Right]) -> Result<()> {
 /// would not read it otherwise.
 async fn apply(
     ui: &Ui,
-    writer: &Writer<'_>,
+    change: &Change,
     objects: &[Value],
     present: &[Option<Value>],
     way: &Way,
@@ -468,7 +472,7 @@ async fn apply(
             let mut document = object.clone();
             if let Some(before) = before {
                 let changed = changed_configuration(object, &written);
-                if !changed.is_empty() && !writer.is_dry() {
+                if !changed.is_empty() && !change.is_dry() {
                     let names: Vec<String> = changed
                         .iter()
                         .map(|changed| documents::reference(changed))
@@ -487,7 +491,7 @@ async fn apply(
                 writing: writing(way),
             });
         }
-        written.extend(writer.write(together).await?);
+        written.extend(write::write(change, together).await?);
     }
     Ok(written)
 }
@@ -551,14 +555,13 @@ async fn try_out(
     present: &[Option<Value>],
     way: &Way,
 ) -> Result<()> {
-    let writer = Writer::new(cluster, cluster.namespace(), DryRun::Server);
     let tried = join_all(objects.iter().zip(present).map(async |(object, before)| {
         let write = Write {
             document: object.clone(),
             before: before.as_ref(),
             writing: writing(way),
         };
-        writer.try_out(&write).await
+        write::try_out(cluster, cluster.namespace(), &write).await
     }))
     .await;
     match tried
@@ -617,7 +620,7 @@ fn print_plan(ui: &Ui, way: &Way, objects: &[Value], present: &[Option<Value>]) 
                 Some(_) => Outcome::Configured,
             };
             PlannedObject {
-                line: write::line(&documents::reference(object), outcome, way.dry_run),
+                line: line(&documents::reference(object), outcome, way.dry_run),
                 document: shown(object),
             }
         })

@@ -1,13 +1,13 @@
 //! Objects as they are printed, whatever they were deployed from.
 
-use commons::apply::{self, PlannedObject};
+use commons::apply::{self, PlannedObject, line};
 use commons::cluster::documents;
 use commons::{Result, Ui, manifest, output};
 use serde_json::Value;
 
 use crate::flags::Way;
 use crate::plan::PLACEHOLDER;
-use crate::write::{self, Written};
+use crate::write::Written;
 
 /// What was written, or would be, by the server's own words, and the objects of its address.
 pub fn written(
@@ -19,7 +19,7 @@ pub fn written(
     let mut objects: Vec<PlannedObject> = written
         .iter()
         .map(|written| PlannedObject {
-            line: write::line(
+            line: line(
                 &documents::reference(&written.object),
                 written.outcome,
                 way.dry_run,

@@ -116,7 +116,7 @@ async fn all(
         };
         reached.push(present.resolved.plan.service.clone());
         let app = present.ask(cluster).await.map_err(in_files)?;
-        let applied = Applied::by_others(has_changed);
+        let applied = Applied::by_others(cluster, cluster.namespace(), has_changed);
         match exposure::prove(cluster, ui, &present.resolved, &applied, &app).await {
             Proven::Proven(proof) => {
                 for warning in proof.warnings {

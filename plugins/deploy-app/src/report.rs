@@ -70,7 +70,7 @@ pub async fn report(
         Some(exposure) if waits => Some(exposure.prove(cluster, ui, interrupt).await?),
         Some(exposure) => {
             exposure.warn_of_danger(cluster, ui, None);
-            exposure.finish(cluster, ui).await?;
+            exposure.finish(ui).await?;
             Some(exposure.url())
         }
         None => None,
@@ -185,7 +185,7 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
     // The address leads to this app still, but perhaps at another host, which nobody has seen answer.
     let error = match &resolved.exposure {
         Some(exposure) => exposure
-            .back_to_before(cluster, error)
+            .back_to_before(error)
             .await
             .unwrap_or_else(|error| error),
         None => error,

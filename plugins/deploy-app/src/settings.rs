@@ -73,7 +73,7 @@ pub struct Settings {
 
 /// What is to become of something that an app may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Change<T> {
+pub enum Edit<T> {
     /// It was not named.
     #[default]
     Keep,
@@ -81,7 +81,7 @@ pub enum Change<T> {
     Remove,
 }
 
-impl<T> Change<T> {
+impl<T> Edit<T> {
     fn apply(self, there: &mut Option<T>) {
         match self {
             Self::Keep => {}
@@ -95,11 +95,11 @@ impl<T> Change<T> {
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     pub image: Option<String>,
-    pub port: Change<u16>,
+    pub port: Edit<u16>,
     pub replicas: Option<i32>,
     pub command: Option<(Vec<String>, Vec<String>)>,
     pub inputs: Inputs,
-    pub uses: Change<Use>,
+    pub uses: Edit<Use>,
     pub allow_root: Option<bool>,
     pub run_as: Option<i64>,
 }
@@ -204,7 +204,7 @@ impl Settings {
                 });
             }
         };
-        if is_new && wanted.port == Change::Keep {
+        if is_new && wanted.port == Edit::Keep {
             return Err(Error::usage("on which port does the app listen?")
                 .caused_by("the image does not tell")
                 .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`"));
@@ -390,7 +390,7 @@ pub mod tests {
     pub fn example() -> Settings {
         let wanted = Wanted {
             image: Some("web:1".into()),
-            port: Change::Set(8000),
+            port: Edit::Set(8000),
             inputs: Inputs {
                 env: BTreeMap::from([("A".into(), "1".into())]),
                 ..Inputs::default()

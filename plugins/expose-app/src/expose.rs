@@ -175,7 +175,7 @@ pub async fn run(
         ));
     }
     let Some(answering) = answering else {
-        finish(cluster, ui, &resolved, &applied).await?;
+        finish(ui, &resolved, &applied).await?;
         return report(cluster, ui, &args, &resolved, None).await;
     };
     let attempt = Attempt {
@@ -222,18 +222,19 @@ impl Attempt {
                     _ => error,
                 }),
                 Ok(exposure::Outcome::Proven(proof)) => {
-                    finish(cluster, ui, resolved, applied).await?;
+                    finish(ui, resolved, applied).await?;
                     return report(cluster, ui, args, resolved, Some(&proof)).await;
                 }
-                Ok(exposure::Outcome::Failed(error)) => return Err(exposure::back_to_before(cluster, resolved, applied, error)
+                Ok(exposure::Outcome::Failed(error)) => return Err(exposure::back_to_before(resolved, applied, error)
                     .await
                     .unwrap_or_else(|error| error.hint(format!(
                         "the address stays and is right as soon as this is mended; to close it: `{close}`"
                     )))),
                 Ok(exposure::Outcome::Lost(error)) => error,
             };
-            if let Some(left) = exposure::take_back(cluster, resolved, applied).await {
-                return Err(lost.hint(left));
+            let left = applied.take_back().await;
+            if !left.is_empty() {
+                return Err(lost.hints_from(left));
             }
             if args.take {
                 return Err(lost
@@ -281,9 +282,9 @@ impl Attempt {
 }
 
 /// What is done last, and what the address takes the place of.
-async fn finish(cluster: &Cluster, ui: &Ui, resolved: &Resolved, applied: &Applied) -> Result<()> {
+async fn finish(ui: &Ui, resolved: &Resolved, applied: &Applied) -> Result<()> {
     let told = applied.lines().len();
-    let closed = exposure::finish(cluster, resolved, applied, DryRun::None).await?;
+    let closed = exposure::finish(resolved, applied).await?;
     for line in applied.lines().iter().skip(told) {
         ui.status(line);
     }

@@ -66,7 +66,7 @@ pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
     match args.command {
         None => share::run(&cluster, &ui, &interrupt, args.share).await,
         Some(Subcommands::List(list)) => list::run(&cluster, &ui, &list).await,
-        Some(Subcommands::Extend(extend)) => extend::run(&cluster, &ui, &extend).await,
+        Some(Subcommands::Extend(extend)) => extend::run(&cluster, &ui, &interrupt, &extend).await,
         Some(Subcommands::Revoke(revoke)) => revoke::run(&cluster, &ui, &revoke).await,
         Some(Subcommands::Ask(ask)) => ask::run(&cluster, &ui, &ask).await,
     }

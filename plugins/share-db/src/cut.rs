@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result, Ui};
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
@@ -55,25 +56,54 @@ impl Cut {
         self.0.is_empty()
     }
 
-    /// Deletes them.
+    /// Deletes them, or what is there under their names by now, and says which others came meanwhile.
     ///
     /// # Errors
     /// Of the API server.
-    pub async fn make(&self, cluster: &Cluster, ui: &Ui) -> Result<()> {
-        let deleted = join_all(self.0.iter().map(async |pod| {
+    pub async fn make(&self, cluster: &Cluster, ui: &Ui, meant: &[Share]) -> Result<()> {
+        let asked = |pod: &Pod| {
+            let same = |asked: &Pod| {
+                asked.name_any() == pod.name_any() && asked.namespace() == pod.namespace()
+            };
+            self.0.iter().any(same)
+        };
+        let (asked, new): (Vec<Pod>, Vec<Pod>) =
+            pods_of(cluster, meant).await?.into_iter().partition(asked);
+        let deleted = join_all(asked.iter().map(async |pod| {
             let namespace = pod.namespace().unwrap_or_default();
-            let name = pod.name_any();
             cluster
-                .delete::<Pod>(&namespace, &name, pod.uid().as_deref(), false)
+                .delete::<Pod>(&namespace, &pod.name_any(), pod.uid().as_deref(), false)
                 .await
-                .map(|_| name)
         }))
         .await;
-        for name in deleted {
-            ui.result(format!("Deleted pod {}: tunnels to it end with it.", name?))?;
+        for (pod, deleted) in asked.iter().zip(deleted) {
+            if deleted? {
+                ui.result(format!(
+                    "Deleted pod {}: tunnels to it end with it.",
+                    pod.name_any()
+                ))?;
+            } else {
+                not_cut(ui, pod);
+            }
+        }
+        for pod in &new {
+            not_cut(ui, pod);
         }
         Ok(())
     }
+}
+
+/// Says that tunnels to a pod may be open still.
+fn not_cut(ui: &Ui, pod: &Pod) {
+    let name = pod.name_any();
+    ui.warning(format!(
+        "pod {name} was made a moment ago and is not deleted: tunnels to it stay open"
+    ));
+    let delete = shell("kubectl delete pod").arg(&name);
+    ui.hint(format!(
+        "to end them: `{}`",
+        delete.in_namespace(pod.namespace().unwrap_or_default())
+    ));
 }
 
 /// The pods of shares that are there.

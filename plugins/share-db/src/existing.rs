@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Existing {
     pub plan: Plan,
     pub step: Step,
+    pub job: Option<Job>,
+    /// What the Job ends.
     pub timer: Option<Timer>,
     /// When it ended before this.
     pub until: Option<Timestamp>,
@@ -151,6 +153,7 @@ pub async fn read(cluster: &Cluster, namespace: &str, plan: Plan) -> Result<Exis
         return Ok(Existing {
             plan,
             step,
+            job,
             timer,
             until: share.and_then(|share| share.until),
             role,
@@ -180,6 +183,7 @@ fn given(
         name: plan.name.clone(),
         binding: Some(Held::of(binding)),
         role: role.map(Held::of),
+        clock: timer.clone(),
         timer,
     };
     let said = Said::of(binding.annotations())?;
@@ -299,7 +303,7 @@ mod tests {
         let colleague = Colleague::new(Subject::User { name: "bob".into() }, None);
         let plan = Plan::new(&"pg".parse().expect("a name"), colleague, asked, false);
         let trace = Trace {
-            timer: timer.cloned(),
+            clock: timer.cloned(),
             ..Trace::default()
         };
         let subject = plan.colleague.subject.clone();

@@ -1,18 +1,22 @@
 //! `share-db extend`: a new end for a share that exists, later or earlier.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::card::Card;
+use commons::change::Change;
+use commons::cli::Interrupt;
 use commons::database::Typed;
 use commons::grant::{self, FOR, Term, TermFlags, Timer};
 use commons::output::{self, OutputFlags};
+use commons::shell::shell;
 use commons::subject::Several;
 use commons::{Cluster, Error, Kind, Result, Ui};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 
 use crate::listed::{Ends, Share};
 use crate::selection::{Selection, others_with_the_same};
@@ -36,8 +40,9 @@ pub struct Args {
     output: OutputFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: &Args) -> Result<()> {
     let term = args.term.term()?;
+    let dry_run = args.dry_run.dry_run;
     let selection = Selection {
         database: args.database.clone(),
         with: args
@@ -47,85 +52,106 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
             .collect(),
         all: false,
     };
-    let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
+    let namespace = selection.namespace(cluster);
+    let found = shares::all(cluster, Some(namespace)).await?;
     shares::warn(ui, &found);
-    let meant = selection.among(&found, cluster, ui, "extend")?;
-    refuse_others(&meant, &found)?;
-    let mut extended: Vec<Share> = Vec::new();
-    for share in &meant {
-        // Several shares may go with one timer, which is set once.
-        let same = extended
-            .iter()
-            .find(|done| done.timer_uid().is_some() && done.timer_uid() == share.timer_uid());
-        let timer = same.and_then(|done| done.trace.timer.clone());
-        extended.push(extend(cluster, share, timer, term, args.dry_run.dry_run).await?);
+    let mut shares = selection.among(&found, cluster, ui, "extend")?;
+    refuse_others(&shares, &found)?;
+    if let Some(share) = shares.iter().find(|share| !has_living_timer(share)) {
+        return Err(without_timer(share, term));
     }
-    if args.dry_run.dry_run == DryRun::None {
-        for share in &mut extended {
+    if dry_run != DryRun::Client {
+        let change = Change::new(cluster, namespace, dry_run);
+        let extending = all(cluster, &change, &shares, term);
+        shares = change
+            .all_or_nothing(&interrupt.shield(), extending)
+            .await?;
+    }
+    if dry_run == DryRun::None {
+        for share in &mut shares {
             share.verified = verify::of_share(cluster, share, found.complete).await;
         }
     }
-    report(cluster, ui, args, &extended)
+    report(cluster, ui, args, &shares)
+}
+
+fn has_living_timer(share: &Share) -> bool {
+    share.own_timer().is_some() && share.ending != Ends::Over
 }
 
 /// Refuses to give more time to somebody who was not named.
 fn refuse_others(meant: &[Share], found: &Found) -> Result<()> {
     let others = others_with_the_same(meant, found, Share::timer_uid);
-    let Some((share, other)) = meant.first().zip(others.first()) else {
+    let Some(share) = meant.first().filter(|_| !others.is_empty()) else {
         return Ok(());
     };
     let with: Vec<&str> = others.iter().map(|share| share.with.as_str()).collect();
-    Err(Error::new(format!(
+    let error = Error::new(format!(
         "that would extend what {} has too",
         with.join(", ")
     ))
     .caused_by(format!(
         "it ends with the same timer (job `{}`): somebody has changed it by hand",
-        other.name
-    ))
-    .hint(format!(
-        "end it for all of them, then share again: `{}`",
-        share.command("kubectl share-db revoke")
+        share
+            .trace
+            .clock
+            .as_ref()
+            .map_or(&share.name, |timer| &timer.name)
+    ));
+    // A RoleBinding of their own is taken away; one that names several ends for all of them.
+    let own: BTreeSet<&str> = others
+        .iter()
+        .filter(|other| {
+            meant
+                .iter()
+                .all(|meant| meant.binding_uid() != other.binding_uid())
+        })
+        .filter_map(|other| Some(other.trace.binding.as_ref()?.name.as_str()))
+        .collect();
+    if own.is_empty() {
+        return Err(error.hint(format!(
+            "end it for all of them, then share again: `{}`",
+            share.command("kubectl share-db revoke")
+        )));
+    }
+    let delete = shell("kubectl delete rolebinding").args(own);
+    Err(error.hint(format!(
+        "take theirs away first: `{}`",
+        delete.in_namespace(&share.namespace)
     )))
 }
 
-/// Sets the timer, unless that was done already, then tells the card.
-async fn extend(
+/// Sets the timers, each once, and tells `RoleBindings` and cards.
+async fn all(
     cluster: &Cluster,
-    share: &Share,
-    done: Option<Timer>,
+    change: &Change,
+    shares: &[Share],
     term: Term,
-    dry_run: DryRun,
-) -> Result<Share> {
+) -> Result<Vec<Share>> {
     let now = cluster.now();
-    let timer = match share.own_timer() {
-        Some(timer) if share.ending != Ends::Over => timer,
-        _ => return Err(without_timer(share, term)),
-    };
-    if dry_run == DryRun::Client {
-        return Ok(share.clone());
-    }
-    let dry = dry_run == DryRun::Server;
-    let timer = match done {
-        Some(timer) => timer,
-        None => grant::reset(cluster, &share.namespace, timer, term, now, dry)
-            .await
-            .map_err(|error| match error.kind() {
+    let mut timers: BTreeMap<&str, Timer> = BTreeMap::new();
+    let mut extended = Vec::new();
+    for share in shares {
+        let Some(timer) = share.own_timer() else {
+            return Err(without_timer(share, term));
+        };
+        if !timers.contains_key(timer.uid.as_str()) {
+            let job: Job = cluster.get(&share.namespace, &timer.name).await?;
+            if job.uid().as_ref() != Some(&timer.uid) {
+                return Err(without_timer(share, term));
+            }
+            let reset = grant::reset(cluster, change, &job, term, now).await;
+            let reset = reset.map_err(|error| match error.kind() {
                 Kind::Failed => error.hint(end_it(share)),
                 _ => error,
-            })?,
-    };
-    let extended = share.clone().timed_by(timer, term, now);
-    if !dry {
-        write_down(cluster, share, term).await?;
-        update_card(cluster, &extended).await.map_err(|error| {
-            Error::new(format!(
-                "{} is extended, but its card still tells the colleague the old end",
-                share.database
-            ))
-            .caused_by(error.message().to_owned())
-            .hint("run the command again")
-        })?;
+            })?;
+            timers.insert(&timer.uid, reset);
+        }
+        let timer = timers[timer.uid.as_str()].clone();
+        write_down(cluster, change, share, term).await?;
+        let share = share.clone().timed_by(timer, term, now);
+        update_card(cluster, change, &share).await?;
+        extended.push(share);
     }
     Ok(extended)
 }
@@ -153,56 +179,43 @@ fn without_timer(share: &Share, term: Term) -> Error {
 }
 
 /// Notes at the `RoleBinding` whether an end was asked for, where that has changed.
-async fn write_down(cluster: &Cluster, share: &Share, term: Term) -> Result<()> {
-    let endless = |asked: &str| asked == Term::Forever.to_string();
-    let Some(held) = &share.trace.binding else {
-        return Ok(());
+async fn write_down(cluster: &Cluster, change: &Change, share: &Share, term: Term) -> Result<()> {
+    let endless = Term::Forever.to_string();
+    let held = match &share.trace.binding {
+        Some(held) if (share.asked == endless) != (term == Term::Forever) => held,
+        _ => return Ok(()),
     };
-    if endless(&share.asked) == (term == Term::Forever) {
-        return Ok(());
-    }
-    let mut binding: RoleBinding = cluster.get(&share.namespace, &held.name).await?;
-    let annotations = binding.metadata.annotations.get_or_insert_default();
-    annotations.insert(FOR.into(), term.to_string());
-    cluster.replace(&share.namespace, &binding, false).await?;
-    Ok(())
+    let binding: RoleBinding = cluster.get(&share.namespace, &held.name).await?;
+    let mut noted = binding.clone();
+    noted.annotations_mut().insert(FOR.into(), term.to_string());
+    let (cluster, namespace, dry) = (cluster.clone(), share.namespace.clone(), change.is_dry());
+    let noting = async move { cluster.replace(&namespace, &noted, dry).await };
+    change.replace(&binding, noting).await.map(drop)
 }
 
 /// Writes the new end into the card; only what a card says is kept of the old one.
-async fn update_card(cluster: &Cluster, share: &Share) -> Result<()> {
-    let Some(old) = cluster
+async fn update_card(cluster: &Cluster, change: &Change, share: &Share) -> Result<()> {
+    let old = cluster
         .find::<ConfigMap>(&share.namespace, &share.name)
-        .await?
-    else {
-        return Ok(());
-    };
-    let Some(mut card) = Card::read(&old) else {
+        .await?;
+    let Some((old, mut card)) = old.and_then(|old| Card::read(&old).map(|card| (old, card))) else {
         return Ok(());
     };
     card.until = share.until;
-    let metadata = ObjectMeta {
-        name: old.metadata.name.clone(),
-        labels: old.metadata.labels.clone(),
-        annotations: old.metadata.annotations.clone().map(|annotations| {
-            annotations
-                .into_iter()
-                .filter(|(key, _)| key.starts_with("kube-commons/"))
-                .collect::<BTreeMap<_, _>>()
-        }),
-        owner_references: share
-            .trace
-            .timer
-            .as_ref()
-            .map(|timer| vec![timer.owner_reference()]),
-        ..Default::default()
-    };
+    let ours = |(key, _): &(String, String)| key.starts_with("kube-commons/");
+    let timer = share.trace.clock.as_ref();
     let new = ConfigMap {
-        metadata,
+        metadata: ObjectMeta {
+            name: old.metadata.name.clone(),
+            labels: old.metadata.labels.clone(),
+            annotations: Some(old.annotations().clone().into_iter().filter(ours).collect()),
+            owner_references: timer.map(|timer| vec![timer.owner_reference()]),
+            ..Default::default()
+        },
         data: Some(card.to_data()),
         ..Default::default()
     };
-    apply::apply(cluster, &share.namespace, &new, Some(&old), false, |_| {}).await?;
-    Ok(())
+    change.put(&new, Some(&old)).await.map(drop)
 }
 
 fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result<()> {
@@ -217,7 +230,7 @@ fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result
         return lines.into_iter().try_for_each(|line| ui.result(line));
     }
     if args.output.output.is_some() {
-        return output::list(ui, args.output.output, extended, "");
+        output::list(ui, args.output.output, extended, "")?;
     }
     let now = cluster.now();
     for share in extended {
@@ -228,17 +241,16 @@ fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result
             ..
         } = share;
         let term = share.term(now, Some(args.term.duration));
-        if share.verified == Some(true) {
-            ui.result(format!(
-                "{with} may connect to {database} in {namespace} {term}."
-            ))?;
-            continue;
+        if args.output.output.is_none() {
+            ui.result(match share.verified {
+                Some(true) => format!("{with} may connect to {database} in {namespace} {term}."),
+                _ => format!("The share of {database} with {with} lasts {term}."),
+            })?;
         }
-        ui.result(format!("The share of {database} with {with} lasts {term}."))?;
-        if share.verified.is_none() {
-            ui.warning(format!("whether {with} may connect was not asked"));
-        } else {
-            ui.warning(format!("{with} cannot connect to {database}: something of the share is gone; share it again"));
+        match share.verified {
+            Some(true) => {}
+            Some(false) => ui.warning(format!("{with} cannot connect to {database}: something of the share is gone; share it again")),
+            None => ui.warning(format!("whether {with} may connect to {database} is not known")),
         }
     }
     Ok(())

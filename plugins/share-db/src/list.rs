@@ -30,7 +30,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
                 share.with, share.database
             ));
         }
-        if share.pods.is_empty() && share.trace.role.is_some() {
+        if share.may_give_more && share.trace.role.is_some() {
             ui.warning(format!(
                 "the Role of the share of {} with {} was changed by hand and may give more: `{}`",
                 share.database,

@@ -8,10 +8,10 @@ use commons::grant::{self, Ending, FOR, Term, Timer};
 use commons::names::is_name;
 use commons::output::{Columns, Listed};
 use commons::shell::{Shell, shell};
-use commons::subject::{self, Subject, is_bare};
+use commons::subject::{self, Pattern, Subject, is_bare};
 use commons::{Cluster, duration, printable};
 use jiff::Timestamp;
-use k8s_openapi::api::rbac::v1::Role;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 use serde::Serialize;
@@ -42,6 +42,9 @@ pub struct Share {
     pub verified: Option<bool>,
     /// The pods that the share reaches.
     pub pods: Vec<String>,
+    /// Whether its Role was changed by hand, so that it may give something else.
+    #[serde(skip)]
+    pub may_give_more: bool,
     /// The name of its Role, its timer and its card.
     pub name: String,
     /// What it consists of.
@@ -84,7 +87,10 @@ pub struct Trace {
     pub binding: Option<Held>,
     /// The Role, if it is ours.
     pub role: Option<Held>,
+    /// The timer of that name, if it is ours.
     pub timer: Option<Timer>,
+    /// The timer with which the `RoleBinding` goes, whatever its name and whosever it is.
+    pub clock: Option<Timer>,
 }
 
 /// An object, so that exactly this one is deleted.
@@ -133,6 +139,18 @@ impl Said {
         })
     }
 
+    /// The same, but for a name by which whom it was made for cannot be called: annotations can be written by others.
+    #[must_use]
+    pub fn believed(mut self, pattern: Option<&Pattern>) -> Self {
+        let fits = |called: &String| match (&self.subject, pattern) {
+            (Some(subject), Some(pattern)) => pattern.bare(subject) == Some(called),
+            (Some(Subject::User { name }), None) => name.ends_with(called.as_str()),
+            _ => false,
+        };
+        self.called = self.called.take().filter(fits);
+        self
+    }
+
     /// Whom the share was made for.
     pub fn subject(&self) -> Option<&Subject> {
         self.subject.as_ref()
@@ -177,7 +195,7 @@ impl Share {
         now: Timestamp,
     ) -> Self {
         let owners = binding.owner_references.as_deref().unwrap_or_default();
-        let ending = Ending::of(owners, Some(&said.asked), trace.timer.as_ref(), now);
+        let ending = Ending::of(owners, Some(&said.asked), trace.clock.as_ref(), now);
         Self {
             database: said.database.clone(),
             namespace: trace.namespace.clone(),
@@ -190,6 +208,7 @@ impl Share {
             left_seconds: None,
             verified: None,
             pods: role.map(pods_of).unwrap_or_default(),
+            may_give_more: role.is_some_and(gives_more),
             name: trace.name.clone(),
             trace,
             owners: owners.to_vec(),
@@ -214,7 +233,7 @@ impl Share {
             Ending::Forever => (Ends::Forever, None, None),
             Ending::Never(why) => (Ends::Never, None, Some(why)),
         };
-        self.since = self.trace.timer.as_ref().and_then(|timer| timer.started);
+        self.since = self.trace.clock.as_ref().and_then(|timer| timer.started);
         self.left_seconds = self.until.map(|until| grant::left(until, now).as_secs());
         self
     }
@@ -239,7 +258,7 @@ impl Share {
 
     /// The timer with which it goes, and with nothing else.
     pub fn own_timer(&self) -> Option<&Timer> {
-        let timer = self.trace.timer.as_ref()?;
+        let timer = self.trace.clock.as_ref()?;
         matches!(&self.owners[..], [owner] if owner.uid == timer.uid).then_some(timer)
     }
 
@@ -248,7 +267,7 @@ impl Share {
     pub fn timed_by(mut self, timer: Timer, term: Term, now: Timestamp) -> Self {
         self.asked = term.to_string();
         let ending = Ending::of(&self.owners, Some(&self.asked), Some(&timer), now);
-        self.trace.timer = Some(timer);
+        self.trace.clock = Some(timer);
         self.ending(ending, now)
     }
 
@@ -271,7 +290,7 @@ impl Share {
 
     /// What lets its `RoleBinding` go, as a hint, where that has finalizers.
     pub fn without_finalizers(&self) -> Option<String> {
-        let binding = self.trace.binding.as_ref().filter(|_| self.is_held_back)?;
+        let binding = self.trace.binding.as_ref()?;
         let patch = shell("kubectl patch rolebinding")
             .arg(&binding.name)
             .in_namespace(&self.namespace)
@@ -293,6 +312,36 @@ impl Share {
 
 fn has_finalizer(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().next().is_some()
+}
+
+/// Whether a Role has a rule that no share has.
+fn gives_more(role: &Role) -> bool {
+    let rules = role.rules.iter().flatten();
+    let mut pods = false;
+    let is_of_share = |rule: &PolicyRule| {
+        let verbs: &[&str] = match rule.resources.as_deref().unwrap_or_default() {
+            [resource] => match resource.as_str() {
+                "pods/portforward" => &["get", "create"],
+                "endpoints" | "configmaps" | "pods" => &["get"],
+                _ => &[],
+            },
+            _ => &[],
+        };
+        rule.verbs.iter().all(|verb| verbs.contains(&verb.as_str()))
+            && rule.resource_names.iter().flatten().next().is_some()
+            && rule.non_resource_urls.is_none()
+    };
+    for rule in rules {
+        if !is_of_share(rule) {
+            return true;
+        }
+        pods |= rule
+            .resources
+            .iter()
+            .flatten()
+            .any(|resource| resource == "pods/portforward");
+    }
+    !pods
 }
 
 /// The pods whose ports a Role lets forward.

@@ -14,7 +14,6 @@ use crate::existing::{Existing, Step};
 use crate::listed::Share;
 use crate::make::{Made, Resolved, pod_to_prove};
 use crate::share::ShareArgs;
-use crate::verify::Besides;
 use crate::worth::{Worth, worth};
 
 /// Prints what would be written. Documents that could be applied by other means leave out what gives a right that is to end:
@@ -91,26 +90,25 @@ pub fn made(
     made: &[Made],
 ) -> Result<()> {
     let database = &resolved.database;
-    if args.output.output.is_some() {
+    let in_words = args.output.output.is_none();
+    if !in_words {
         let shares: Vec<Share> = made.iter().map(|made| made.share.clone()).collect();
-        return output::list(ui, args.output.output, &shares, "");
+        output::list(ui, args.output.output, &shares, "")?;
     }
     let now = cluster.now();
     for one in made {
-        who(ui, args, database, one, now)?;
         let worth = resolved
             .trust
             .get()
             .map(|trust| worth(&database.name, database.protocol, trust, &one.share.with));
-        checked(
-            ui,
-            &one.share,
-            &one.besides,
-            database,
-            &resolved.secrets,
-            worth.as_ref(),
-        )?;
-        what_to_type(ui, args, database, &one.share)?;
+        if in_words {
+            who(ui, args, database, one, now)?;
+            checked(ui, one, resolved, worth.as_ref())?;
+        }
+        warn(ui, one, worth.as_ref());
+        if in_words {
+            what_to_type(ui, args, database, &one.share)?;
+        }
     }
     tell(ui, args, database, made, now);
     Ok(())
@@ -138,49 +136,52 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
     ))
 }
 
-/// What was proven, and what was not.
-fn checked(
-    ui: &Ui,
-    share: &Share,
-    besides: &Besides,
-    database: &Database,
-    secrets: &[String],
-    worth: Option<&Worth>,
-) -> Result<()> {
+/// What was proven.
+fn checked(ui: &Ui, made: &Made, resolved: &Resolved, worth: Option<&Worth>) -> Result<()> {
+    let Made { share, besides, .. } = made;
     let with = &share.with;
-    let pod = pod_to_prove(database);
+    let pod = pod_to_prove(&resolved.database);
+    let forward = format!("Checked: {with} may forward to {pod}");
+    let but = match share.subject {
+        // Nobody but who logs them in knows the groups of a user.
+        Subject::User { .. } => format!("; by that name {with} may not"),
+        _ => ", and may not".into(),
+    };
+    let secret = match &resolved.secrets[..] {
+        [] => "or list pods or Secrets".into(),
+        [secret] => format!(
+            "list pods or Secrets, or read Secret `{}`",
+            printable::line(secret)
+        ),
+        _ => format!(
+            "list pods or Secrets, or read those of {}",
+            printable::line(&resolved.database.name)
+        ),
+    };
+    match worth {
+        // Whoever runs programs in the pod has more than any question about rights would tell.
+        Some(Worth::Warning(_)) => return Ok(()),
+        _ if besides.more.is_empty() && besides.unclear.is_empty() => {
+            ui.result(format!("{forward}{but} exec into or delete it, {secret}."))?;
+        }
+        _ => ui.result(format!("{forward}."))?,
+    }
+    if let Some(Worth::Checked(line)) = worth {
+        ui.status(line);
+    }
+    Ok(())
+}
+
+/// What the colleague may do besides, and what was not asked.
+fn warn(ui: &Ui, made: &Made, worth: Option<&Worth>) {
+    let Made { share, besides, .. } = made;
+    let with = &share.with;
     let listed = |rights: &[Right]| {
         let rights: Vec<String> = rights.iter().map(Right::to_string).collect();
         rights.join(", ")
     };
     if let Some(Worth::Warning(line)) = worth {
-        // Whoever runs programs in the pod has more than any question about rights would tell.
         ui.warning(line);
-    } else if besides.more.is_empty() && besides.unclear.is_empty() {
-        let but = match share.subject {
-            // Nobody but who logs them in knows the groups of a user.
-            Subject::User { .. } => format!("; by that name {with} may not"),
-            _ => ", and may not".into(),
-        };
-        let secret = match secrets {
-            [] => "or list pods or Secrets".into(),
-            [secret] => format!(
-                "list pods or Secrets, or read Secret `{}`",
-                printable::line(secret)
-            ),
-            _ => format!(
-                "list pods or Secrets, or read those of {}",
-                printable::line(&database.name)
-            ),
-        };
-        ui.result(format!(
-            "Checked: {with} may forward to {pod}{but} exec into or delete it, {secret}."
-        ))?;
-    } else {
-        ui.result(format!("Checked: {with} may forward to {pod}."))?;
-    }
-    if let Some(Worth::Checked(line)) = worth {
-        ui.status(line);
     }
     if !besides.more.is_empty() {
         ui.warning(format!(
@@ -208,7 +209,6 @@ fn checked(
             besides.groups_left
         ));
     }
-    Ok(())
 }
 
 fn what_to_type(ui: &Ui, args: &ShareArgs, database: &Database, share: &Share) -> Result<()> {

@@ -18,7 +18,7 @@ use kube::ResourceExt;
 use tokio::time::timeout;
 
 use crate::cut::{Cut, CutFlags};
-use crate::listed::{Share, Trace};
+use crate::listed::{Held, Share, Trace};
 use crate::selection::{Selection, others_with_the_same};
 use crate::shares::{self, Found};
 use crate::verify;
@@ -92,12 +92,11 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     .await;
     if args.output.output.is_some() {
         output::list(ui, args.output.output, &meant, "")?;
-    } else {
-        report(ui, &meant, &after)?;
     }
+    report(ui, args.output.output.is_none(), &meant, &after)?;
     tell_of_logins(cluster, ui, &meant).await;
     if let Some(cut) = cut.filter(|cut| !cut.is_empty()) {
-        return cut.make(cluster, ui).await;
+        return cut.make(cluster, ui, &meant).await;
     }
     tell_about_open_tunnels(ui, &meant);
     Ok(())
@@ -264,6 +263,8 @@ async fn delete_card(cluster: &Cluster, namespace: &str, name: &str, dry: bool) 
 /// What is known after the end of a share.
 #[derive(Debug, Default)]
 struct After {
+    /// Whether what gives the right is there all the same: something holds it back.
+    is_held_back: bool,
     /// Whether the colleague is out, by their name; nothing where it could not be asked.
     is_out: Option<bool>,
     /// Groups whose members may still connect.
@@ -273,18 +274,25 @@ struct After {
 }
 
 async fn after(cluster: &Cluster, share: &Share, groups: &[String]) -> After {
-    if share.pods.is_empty() {
-        return After::default();
-    }
     let Share {
         namespace,
         subject,
         pods,
         ..
     } = share;
+    let is_held_back = is_there::<RoleBinding>(cluster, namespace, share.trace.binding.as_ref())
+        .await
+        && is_there::<Role>(cluster, namespace, share.trace.role.as_ref()).await;
+    if is_held_back || share.pods.is_empty() {
+        return After {
+            is_held_back,
+            ..After::default()
+        };
+    }
     let is_out = verify::ended(cluster, namespace, subject, pods).await.ok();
     match verify::groups_that_may(cluster, namespace, subject, pods, groups).await {
         Ok((groups, groups_left)) => After {
+            is_held_back,
             is_out,
             groups,
             groups_left,
@@ -296,7 +304,14 @@ async fn after(cluster: &Cluster, share: &Share, groups: &[String]) -> After {
     }
 }
 
-fn report(ui: &Ui, meant: &[Share], after: &[After]) -> Result<()> {
+/// Whether this very object is there still; not where it may not be looked for.
+async fn is_there<K: Namespaced>(cluster: &Cluster, namespace: &str, held: Option<&Held>) -> bool {
+    let Some(held) = held else { return false };
+    let found = cluster.find::<K>(namespace, &held.name).await;
+    matches!(found, Ok(Some(object)) if object.uid().as_ref() == Some(&held.uid))
+}
+
+fn report(ui: &Ui, in_words: bool, meant: &[Share], after: &[After]) -> Result<()> {
     for (share, after) in meant.iter().zip(after) {
         let Share {
             with,
@@ -306,9 +321,17 @@ fn report(ui: &Ui, meant: &[Share], after: &[After]) -> Result<()> {
         } = share;
         let ended = format!("the share of {database} with {with} has ended");
         match after.is_out {
+            _ if after.is_held_back => {
+                ui.warning(format!("the share of {database} with {with} goes on: finalizers hold back its RoleBinding and its Role"));
+                share
+                    .without_finalizers()
+                    .into_iter()
+                    .for_each(|hint| ui.hint(hint));
+            }
             None => ui.warning(format!(
                 "{ended}; whether {with} may still connect was not asked"
             )),
+            Some(true) if !in_words => {}
             Some(true) => {
                 let by_name = match share.subject {
                     // Nobody but who logs them in knows the groups of a user.
@@ -318,15 +341,6 @@ fn report(ui: &Ui, meant: &[Share], after: &[After]) -> Result<()> {
                 ui.result(format!(
                     "{with} may open no new tunnel to {database} in {namespace}{by_name}."
                 ))?;
-            }
-            Some(false) if share.is_held_back => {
-                ui.warning(format!(
-                    "the share of {database} with {with} goes on: its RoleBinding and its Role have finalizers"
-                ));
-                share
-                    .without_finalizers()
-                    .into_iter()
-                    .for_each(|hint| ui.hint(hint));
             }
             Some(false) => ui.warning(format!(
                 "{ended}, but {with} may still connect by other rights: `{}`",

@@ -5,7 +5,7 @@ use commons::cli::Interrupt;
 use commons::cluster::{Identity, Right};
 use commons::database::{self, Typed};
 use commons::error::{close_names, rights_hints};
-use commons::grant::{Term, TermFlags};
+use commons::grant::{Term, TermFlags, is_owned_by};
 use commons::output::OutputFlags;
 use commons::shell::shell;
 use commons::subject::{self, Meant, Pattern, Several, Subject};
@@ -15,7 +15,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
-use crate::existing::{self, Existing};
+use crate::existing::{self, Existing, Step};
 use crate::make::{self, Resolved};
 use crate::plan::{Colleague, Plan};
 use crate::{report, verify};
@@ -63,9 +63,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
         return report::plan(cluster, ui, &args, &resolved);
     }
     let shield = interrupt.shield();
-    let dry = dry_run == DryRun::Server;
-    let made = make::all(cluster, &resolved, &shield, dry).await?;
-    if dry {
+    let made = make::all(cluster, &resolved, &shield, dry_run).await?;
+    if dry_run == DryRun::Server {
         return report::plan(cluster, ui, &args, &resolved);
     }
     report::made(cluster, ui, &args, &resolved, &made)
@@ -180,6 +179,9 @@ async fn people(
             .map(|plan| existing::read(cluster, namespace, plan)),
     )
     .await?;
+    shares
+        .iter()
+        .try_for_each(|existing| refuse_to_extend_others(existing, namespace, &bindings))?;
     Ok(People {
         owner: owner_called(namespace, identity.as_ref(), pattern.as_ref().ok()),
         groups: verify::groups_bound(&bindings),
@@ -204,9 +206,14 @@ fn warn_of_others(ui: &Ui, plan: &Plan, namespace: &str, bindings: &[RoleBinding
             .map(|subject| subject.shown())
             .collect();
         ui.warning(format!(
-            "RoleBinding `{}`, made by hand, gives what is shared here to {} too, without an end",
+            "RoleBinding `{}`, made by hand, gives what is shared here to {} too{}",
             printable::line(&name),
-            printable::short(&to.join(", "), 300)
+            printable::short(&to.join(", "), 300),
+            if binding.owner_references().is_empty() {
+                ", without an end"
+            } else {
+                ""
+            }
         ));
         let delete = shell("kubectl delete rolebinding").arg(&name);
         ui.hint(format!(
@@ -214,6 +221,46 @@ fn warn_of_others(ui: &Ui, plan: &Plan, namespace: &str, bindings: &[RoleBinding
             delete.in_namespace(namespace)
         ));
     }
+}
+
+/// Refuses to give more time to somebody who was not named: whose `RoleBinding`, made by hand, goes with the timer that is to be
+/// set.
+fn refuse_to_extend_others(
+    existing: &Existing,
+    namespace: &str,
+    bindings: &[RoleBinding],
+) -> Result<()> {
+    let Existing {
+        plan, step, timer, ..
+    } = existing;
+    let Some(timer) = timer.as_ref().filter(|_| *step == Step::Extend) else {
+        return Ok(());
+    };
+    let goes_with_it = |binding: &&RoleBinding| {
+        binding.name_any() != plan.name && is_owned_by(*binding, &timer.uid)
+    };
+    let names: Vec<String> = bindings
+        .iter()
+        .filter(goes_with_it)
+        .map(ResourceExt::name_any)
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "that would give more time to others than {} too",
+        plan.colleague.called
+    ))
+    .caused_by(format!(
+        "RoleBindings made by hand end with the same timer (job `{}`)",
+        plan.name
+    ))
+    .hint(format!(
+        "take them away first: `{}`",
+        shell("kubectl delete rolebinding")
+            .args(names)
+            .in_namespace(namespace)
+    )))
 }
 
 fn refuse_oneself(subject: &Subject, identity: Option<&Identity>, database: &Typed) -> Result<()> {

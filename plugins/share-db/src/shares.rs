@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commons::apply::{MANAGED_BY, is_ours};
-use commons::grant::Timer;
+use commons::apply::is_ours;
+use commons::grant::{Timer, is_owned_by};
 use commons::shell::shell;
-use commons::subject::Subject;
+use commons::subject::{Pattern, Subject};
 use commons::{Cluster, Kind, Result, Ui, printable};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -49,6 +49,10 @@ fn key(metadata: &ObjectMeta) -> Key {
 /// What was read of a namespace, or of all.
 struct Read<'a> {
     timers: BTreeMap<Key, (Timer, &'a Job)>,
+    /// Every Job by its UID, since anything may own a `RoleBinding`.
+    clocks: BTreeMap<String, &'a Job>,
+    /// How people are called, by namespace, as far as that can be learned.
+    patterns: BTreeMap<String, Pattern>,
     roles: BTreeMap<Key, &'a Role>,
     now: Timestamp,
     cluster: &'a Cluster,
@@ -56,9 +60,8 @@ struct Read<'a> {
 
 /// All shares of a namespace (nothing: of every namespace).
 pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
-    let ours = format!("{MANAGED_BY}={MANAGER}");
     let (jobs, roles, bindings) = futures::join!(
-        cluster.list_in::<Job>(namespace, &ours),
+        cluster.list_in::<Job>(namespace, ""),
         cluster.list_in::<Role>(namespace, ""),
         cluster.list_in::<RoleBinding>(namespace, "")
     );
@@ -71,6 +74,11 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
             .filter(|job| is_ours(&job.metadata, MANAGER))
             .map(|job| (key(&job.metadata), (Timer::of(job), job)))
             .collect(),
+        clocks: jobs
+            .iter()
+            .map(|job| (job.uid().unwrap_or_default(), job))
+            .collect(),
+        patterns: patterns(bindings.iter().flatten()),
         roles: roles
             .iter()
             .flatten()
@@ -84,6 +92,22 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
         (&a.namespace, &a.database, &a.with).cmp(&(&b.namespace, &b.database, &b.with))
     });
     Ok(found)
+}
+
+/// How the people of each namespace are called.
+fn patterns<'a>(bindings: impl Iterator<Item = &'a RoleBinding>) -> BTreeMap<String, Pattern> {
+    let mut of_namespace: BTreeMap<String, Vec<&RoleBinding>> = BTreeMap::new();
+    for binding in bindings {
+        let namespace = binding.namespace().unwrap_or_default();
+        of_namespace.entry(namespace).or_default().push(binding);
+    }
+    let learned = of_namespace
+        .into_iter()
+        .filter_map(|(namespace, bindings)| {
+            let pattern = Pattern::learn(&namespace, bindings, None).ok()?;
+            Some((namespace, pattern))
+        });
+    learned.collect()
 }
 
 /// Nothing where it may not be read: the roles `view` and `edit` may read Jobs, but no Roles and `RoleBindings`.
@@ -120,6 +144,7 @@ impl Read<'_> {
                 continue;
             }
             trace.binding = Some(Held::of(binding));
+            trace.clock = self.clock(binding, trace.timer.as_ref());
             joined.insert(key.clone());
             self.of_binding(binding, &key, &trace, &mut found);
         }
@@ -154,6 +179,20 @@ impl Read<'_> {
                 .filter(|role| is_ours(role.meta(), MANAGER))
                 .map(|role| Held::of(*role)),
             timer: self.timers.get(key).map(|(timer, _)| timer.clone()),
+            clock: self.timers.get(key).map(|(timer, _)| timer.clone()),
+        }
+    }
+
+    /// The timer with which a `RoleBinding` goes: that of its name, unless it belongs to another Job.
+    fn clock(&self, binding: &RoleBinding, timer: Option<&Timer>) -> Option<Timer> {
+        let mut owners = binding.owner_references().iter();
+        let is_owner = |timer: &&Timer| is_owned_by(binding, &timer.uid);
+        match timer.filter(is_owner) {
+            Some(timer) => Some(timer.clone()),
+            None => owners
+                .find_map(|owner| self.clocks.get(&owner.uid))
+                .map(|job| Timer::of(job))
+                .or_else(|| timer.cloned()),
         }
     }
 
@@ -164,7 +203,7 @@ impl Read<'_> {
         let said = Said::of(binding.annotations())
             .filter(|_| is_ours(binding.meta(), MANAGER))
             .or_else(|| role.and_then(|role| Said::of(role.annotations())));
-        let Some(said) = said else {
+        let Some(said) = said.map(|said| said.believed(self.patterns.get(&key.0))) else {
             found.unreadable.push(trace.clone());
             return;
         };
@@ -191,7 +230,7 @@ impl Read<'_> {
             return;
         }
         let trace = self.trace(key);
-        let said = Said::of(job.annotations());
+        let said = Said::of(job.annotations()).map(|said| said.believed(self.patterns.get(&key.0)));
         let Some((said, subject)) =
             said.and_then(|said| said.subject().cloned().map(|subject| (said, subject)))
         else {

@@ -82,6 +82,7 @@ fn beyond(pod: &str, secrets: &[String]) -> Vec<Right> {
     let mut rights = vec![
         Right::core("get", "secrets"),
         Right::core("list", "secrets"),
+        Right::core("watch", "secrets"),
         // Servers take an exec by WebSocket for either verb, as they do a port-forward.
         Right::core("get", "pods/exec").on(pod),
         Right::core("create", "pods/exec").on(pod),
@@ -89,8 +90,10 @@ fn beyond(pod: &str, secrets: &[String]) -> Vec<Right> {
         Right::core("delete", "pods").on(pod),
     ];
     // A Role may give single ones by name.
-    let by_name = |secret: &String| Right::core("get", "secrets").on(secret);
-    rights.extend(secrets.iter().map(by_name));
+    let by_name = |secret: &String| {
+        ["get", "list", "watch"].map(|verb| Right::core(verb, "secrets").on(secret))
+    };
+    rights.extend(secrets.iter().flat_map(by_name));
     rights
 }
 
@@ -102,13 +105,11 @@ fn answered(rights: &[Right], answers: &[Answer], wanted: Answer) -> Vec<Right> 
         .filter(|(_, answer)| **answer == wanted)
         .map(|(right, _)| right.clone())
         .collect();
-    // Whoever may read every Secret may read each.
-    let every = Right::core("get", "secrets");
-    let has_every = answered.contains(&every);
-    answered
-        .into_iter()
-        .filter(|right| !has_every || right.resource != "secrets" || right.name.is_empty())
-        .collect()
+    // Whoever may do it with every Secret may with each.
+    let has_all = |right: &Right| answered.contains(&Right::core(right.verb, "secrets"));
+    let told =
+        |right: &&Right| right.resource != "secrets" || right.name.is_empty() || !has_all(right);
+    answered.iter().filter(told).cloned().collect()
 }
 
 /// Asks what of importance is allowed besides the port-forward: by the name, and as a member of each of the groups.
@@ -150,28 +151,32 @@ pub async fn besides(cluster: &Cluster, asked: Asked<'_>) -> Result<Besides> {
     })
 }
 
-/// Asks only whether both verbs of the port-forward are allowed.
+/// Whether the port-forward is allowed: by both verbs, by none, or by one of them alone, which some clients do not use.
 async fn may_forward(
     cluster: &Cluster,
     namespace: &str,
     subject: &Subject,
     pod: &str,
-) -> Result<bool> {
-    Ok(cluster
+) -> Result<Option<bool>> {
+    let answers = cluster
         .allows(subject, None, namespace, &forwarding(pod))
-        .await?
-        .iter()
-        .all(|answer| *answer == Answer::Yes))
+        .await?;
+    let all = |wanted| answers.iter().all(|answer| *answer == wanted);
+    Ok(match (all(Answer::Yes), all(Answer::No)) {
+        (false, false) => None,
+        (may, _) => Some(may),
+    })
 }
 
-/// Whether a share that there is lets its colleague forward; nothing where that could not be asked. `complete` says whether its
-/// Role could be read.
+/// Whether a share that there is lets its colleague forward; None where that could not be asked, or is not clear. `complete` says
+/// whether its Role could be read.
 pub async fn of_share(cluster: &Cluster, share: &Share, complete: bool) -> Option<bool> {
     match share.pods.first() {
         // Whoever may read shares may not always ask as a colleague.
         Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)
             .await
-            .ok(),
+            .ok()
+            .flatten(),
         // Without its Role a share gives nothing; one that was changed by hand may give anything.
         None => (complete && share.trace.role.is_none()).then_some(false),
     }
@@ -189,7 +194,7 @@ pub async fn settled(
 ) -> Result<()> {
     let mut pause = Duration::from_millis(4);
     let asking = async {
-        while !may_forward(cluster, namespace, subject, pod).await? {
+        while may_forward(cluster, namespace, subject, pod).await? != Some(true) {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
         }

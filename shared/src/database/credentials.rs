@@ -96,7 +96,10 @@ pub async fn learn_names(cluster: &Cluster, database: &mut Database) -> Result<(
 pub fn secrets(database: &Database) -> Vec<String> {
     let holders = match &database.source {
         Source::Unknown => Vec::new(),
-        Source::Cnpg(name) => cnpg::secrets(name).to_vec(),
+        Source::Cnpg(name) => {
+            let superuser = Holder::Secret(format!("{name}-superuser"));
+            cnpg::secrets(name).into_iter().chain([superuser]).collect()
+        }
         Source::Container(image) => match image.password(&Known::new()) {
             Ok(Value::Key(key)) => vec![key.holder],
             Err(holder) => vec![holder],

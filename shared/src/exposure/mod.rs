@@ -27,7 +27,7 @@ use k8s_openapi::api::core::v1::{Container, Service};
 use crate::grant::Term;
 use crate::workload;
 
-pub use apply::{Applied, apply, back_to_before, finish, objects, take_back, watched, write};
+pub use apply::{Applied, apply, back_to_before, finish, objects, watched, write};
 pub use claim::{again, pods_of};
 pub use contest::Tries;
 pub use danger::reason as reason_against;

@@ -12,11 +12,12 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
-use kube::Resource;
 use kube::api::{Api, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 
 use super::Term;
+use crate::change::Change;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Request, Result};
 use crate::printable;
@@ -364,19 +365,19 @@ async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Resul
     ))
 }
 
-/// Sets when a running timer ends, counted from `now`; also earlier than before.
+/// Sets when a running timer ends, counted from `now`; also earlier than before. `job` is the timer as it was read.
 ///
 /// # Errors
 /// [`Kind::Conflict`] when somebody changed it at the same time; the API server's refusals; when the cluster made something
 /// else of it than was asked.
 pub async fn reset(
     cluster: &Cluster,
-    namespace: &str,
-    timer: &Timer,
+    change: &Change,
+    job: &Job,
     term: Term,
     now: Timestamp,
-    dry_run: bool,
 ) -> Result<Timer> {
+    let timer = Timer::of(job);
     let deadline = match (term.seconds(), timer.started) {
         (None, _) => None,
         (Some(seconds), Some(started)) => Some(
@@ -392,27 +393,33 @@ pub async fn reset(
             );
         }
     };
-    let api: Api<Job> = Api::namespaced(cluster.client().clone(), namespace);
-    let request = Request {
-        verb: "patch",
-        resource: "jobs".into(),
-        noun: "job".into(),
-        name: &timer.name,
-        namespace: Some(namespace),
+    // What would not end with it either is not written.
+    let as_it_will_be = Timer {
+        deadline,
+        ..timer.clone()
     };
+    as_it_will_be.check(deadline)?;
+    let patch = serde_json::json!({"metadata": {"resourceVersion": timer.resource_version}, "spec": {"activeDeadlineSeconds": deadline}});
     let params = PatchParams {
-        dry_run,
+        dry_run: change.is_dry(),
         field_manager: Some(cluster.manager().into()),
         ..PatchParams::default()
     };
-    let patch = serde_json::json!({"metadata": {"resourceVersion": timer.resource_version}, "spec": {"activeDeadlineSeconds": deadline}});
-    let job = cluster
-        .send(
-            request,
-            api.patch(&timer.name, &params, &Patch::Merge(&patch)),
-        )
-        .await?;
-    let timer = Timer::of(&job);
+    let (cluster, namespace) = (cluster.clone(), job.namespace().unwrap_or_default());
+    let patching = async move {
+        let api: Api<Job> = Api::namespaced(cluster.client().clone(), &namespace);
+        let request = Request {
+            verb: "patch",
+            resource: "jobs".into(),
+            noun: "job".into(),
+            name: &timer.name,
+            namespace: Some(&namespace),
+        };
+        let patch = Patch::Merge(patch);
+        let patching = api.patch(&timer.name, &params, &patch);
+        cluster.send(request, patching).await
+    };
+    let timer = Timer::of(&change.replace(job, patching).await?);
     timer.check(deadline)?;
     Ok(timer)
 }

@@ -131,7 +131,8 @@ impl<'a> Attempt<'a> {
 }
 
 /// Tries whether a database lets local connections in without a password, through the tunnel to the pod that serves it: as the
-/// user that it is known to have, and as the administrator whom its protocol usually has. Takes 3 seconds at most, and changes
+/// user that it is known to have, and as the administrator whom its protocol usually has, in the databases of their names and
+/// the one that is known. Takes 3 seconds at most, and changes
 /// nothing in the database; its log may tell of refused logins.
 ///
 /// Not covered: TLS is not spoken, so what a server does only over TLS (`hostssl` lines of `pg_hba.conf`, `REQUIRE SSL` accounts
@@ -142,8 +143,8 @@ pub async fn trusts_local(cluster: &Cluster, database: &Database) -> Trust {
         return Trust::NotKnown(NotKnown::NoPod);
     };
     let engine = WebSocketPerConnection::new(cluster.clone());
-    let username = database.username.as_deref();
-    try_all(&engine, endpoint, database.protocol, username).await
+    let names = (database.username.as_deref(), database.dbname.as_deref());
+    try_all(&engine, endpoint, database.protocol, names).await
 }
 
 /// Tries what is worth trying, the likeliest first: whoever is let in as an administrator can have no more. The answer that
@@ -152,7 +153,7 @@ async fn try_all(
     engine: &impl Engine,
     endpoint: &Endpoint,
     protocol: Protocol,
-    username: Option<&str>,
+    (username, dbname): (Option<&str>, Option<&str>),
 ) -> Trust {
     let deadline = Instant::now() + PATIENCE;
     let trying = async |attempt| {
@@ -161,7 +162,7 @@ async fn try_all(
             .await
             .unwrap_or_else(Trust::NotKnown)
     };
-    let mut attempts = attempts(protocol, username).into_iter();
+    let mut attempts = attempts(protocol, username, dbname).into_iter();
     let Some(likeliest) = attempts.next() else {
         return Trust::NotKnown(NotKnown::Protocol);
     };
@@ -222,16 +223,29 @@ fn names(users: Vec<Option<&str>>) -> Vec<String> {
 }
 
 /// What is worth trying.
-fn attempts(protocol: Protocol, username: Option<&str>) -> Vec<Attempt<'_>> {
+fn attempts<'a>(
+    protocol: Protocol,
+    username: Option<&'a str>,
+    dbname: Option<&'a str>,
+) -> Vec<Attempt<'a>> {
     let known = |administrator| username.filter(move |user| *user != administrator);
     match protocol {
         // pg_hba.conf goes by database too, and a user's own often has their name.
-        Protocol::Postgres => known(postgres::ADMINISTRATOR)
-            .into_iter()
-            .flat_map(|user| [(user, user), (user, postgres::DATABASE)])
-            .chain([(postgres::ADMINISTRATOR, postgres::DATABASE)])
-            .map(|(user, database)| Attempt::Postgres { user, database })
-            .collect(),
+        Protocol::Postgres => {
+            let own = known(postgres::ADMINISTRATOR);
+            let mut tried: Vec<(&str, &str)> = Vec::new();
+            let of_user = own.into_iter().flat_map(|user| {
+                [Some(user), dbname, Some(postgres::DATABASE)].map(|database| (user, database))
+            });
+            let of_administrator = [Some(postgres::DATABASE), dbname]
+                .map(|database| (postgres::ADMINISTRATOR, database));
+            for (user, database) in of_user.chain(of_administrator) {
+                let pair = database.map(|database| (user, database));
+                tried.extend(pair.filter(|pair| !tried.contains(pair)));
+            }
+            let attempt = |(user, database)| Attempt::Postgres { user, database };
+            tried.into_iter().map(attempt).collect()
+        }
         Protocol::Mysql => known(mysql::ADMINISTRATOR)
             .into_iter()
             .chain([mysql::ADMINISTRATOR])

@@ -42,7 +42,7 @@ async fn through(tunnel: Tunnel, protocol: Protocol, username: Option<&str>) -> 
         pod: "pg-0".into(),
         port: 5432,
     };
-    try_all(&tunnel, &endpoint, protocol, username).await
+    try_all(&tunnel, &endpoint, protocol, (username, None)).await
 }
 
 const SCRAM: &[u8] = b"R\x00\x00\x00\x17\x00\x00\x00\nSCRAM-SHA-256\x00\x00";
@@ -61,6 +61,40 @@ async fn each_user_is_tried_and_named_once() {
     }
     let trust = through(Tunnel::SaysAndResets(SCRAM), Protocol::Postgres, None).await;
     assert!(matches!(trust, Trust::Asks { .. }), "{trust:?}");
+}
+
+#[test]
+fn every_database_that_is_known_is_tried_once() {
+    let tried = |username, dbname| -> Vec<(&str, &str)> {
+        let attempts = attempts(Protocol::Postgres, username, dbname);
+        let pair = |attempt| match attempt {
+            Attempt::Postgres { user, database } => (user, database),
+            attempt => panic!("{attempt:?}"),
+        };
+        attempts.into_iter().map(pair).collect()
+    };
+    let administrator = ("postgres", "postgres");
+    assert_eq!(tried(None, None), [administrator]);
+    assert_eq!(
+        tried(Some("shop"), Some("shop")),
+        [
+            ("shop", "shop"),
+            ("shop", "postgres"),
+            administrator,
+            ("postgres", "shop")
+        ]
+    );
+    assert_eq!(
+        tried(Some("shop"), Some("stock")),
+        [
+            ("shop", "shop"),
+            ("shop", "stock"),
+            ("shop", "postgres"),
+            administrator,
+            ("postgres", "stock")
+        ]
+    );
+    assert_eq!(tried(Some("postgres"), Some("postgres")), [administrator]);
 }
 
 #[tokio::test]

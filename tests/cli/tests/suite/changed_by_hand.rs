@@ -194,3 +194,119 @@ fn a_dry_run_of_revoking_everything() {
     snapshot!(client, from_server, ended, nothing);
     assert_eq!(server.ours(), [""; 0]);
 }
+
+/// Somebody else's RoleBinding for the same Role that goes with the same timer.
+#[test]
+fn more_time_for_somebody_else() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let mut eve = by_hand(&fixtures::user("oidc-eve"));
+    let bobs = server.object("rolebindings", NAMESPACE, NAME);
+    eve["metadata"]["ownerReferences"] = bobs["metadata"]["ownerReferences"].clone();
+    server.put(eve);
+    let shared = session.share_db(["pg", "--with", "bob", "--for", "8h"]);
+    let extended = session.share_db(["extend", "pg", "--with", "bob", "--for", "8h"]);
+    assert_eq!(deadline(&server, NAME), 3600);
+    snapshot!(shared, extended, session.share_db(["list"]));
+}
+
+/// What was changed of an older share is put back when another one of the same command fails.
+#[test]
+fn an_older_share_is_as_it_was() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let role = server.object("roles", NAMESPACE, NAME)["rules"].clone();
+    let refuse = || Response::status(403, "Forbidden", "a policy says no", &Value::Null);
+    server.on("POST", "*/rolebindings", refuse);
+    let failed = session.share_db([
+        "pg",
+        "--with",
+        "bob",
+        "carol",
+        "--for",
+        "8h",
+        "--plain-kubectl",
+    ]);
+    assert_eq!(server.object("roles", NAMESPACE, NAME)["rules"], role);
+    assert_eq!(deadline(&server, NAME), 3600);
+    snapshot!(failed, session.share_db(["list"]));
+}
+
+/// A timer that lost its label ends what it owns all the same.
+#[test]
+fn a_timer_without_its_label() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let mut job = server.object("jobs", NAMESPACE, NAME);
+    job["metadata"]["labels"] = json!({});
+    server.put(job.clone());
+    let ends = session.share_db(["list"]).success();
+    job["spec"]["activeDeadlineSeconds"] = Value::Null;
+    server.put(job);
+    snapshot!(ends, session.share_db(["list"]));
+}
+
+/// A Role that gives more than a share does, or by one verb alone.
+#[test]
+fn a_role_that_says_something_else() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let role = server.object("roles", NAMESPACE, NAME);
+    let mut more = role.clone();
+    let rules = more["rules"].as_array_mut().expect("rules");
+    rules.push(json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["pg"]}));
+    server.put(more);
+    let gives_more = session.share_db(["list"]).success();
+    let mut one_verb = role;
+    one_verb["rules"][0]["verbs"] = json!(["create"]);
+    server.put(one_verb);
+    snapshot!(gives_more, session.share_db(["list"]));
+}
+
+/// A name that somebody wrote into an annotation.
+#[test]
+fn a_colleague_called_otherwise() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let mut binding = server.object("rolebindings", NAMESPACE, NAME);
+    binding["metadata"]["name"] = json!("share-pg-bob");
+    binding["metadata"]["uid"] = json!("another");
+    binding["subjects"] = json!([fixtures::user("oidc-mallory")]);
+    let annotations = &mut binding["metadata"]["annotations"];
+    annotations["kube-commons/subject"] = json!("user:oidc-mallory");
+    server.put(binding);
+    let listed = session.share_db(["list"]).success();
+    snapshot!(
+        listed,
+        session.share_db(["revoke", "pg", "--with", "bob"]),
+        session.share_db(["list"])
+    );
+}
+
+/// A policy that holds back whatever is made.
+#[test]
+fn finalizers_by_a_policy() {
+    let server = ApiServer::start();
+    let held = json!({"metadata": {"finalizers": ["example.org/held"]}});
+    server.rewrites("roles", held.clone());
+    server.rewrites("rolebindings", held);
+    snapshot!(Session::alice(&server).share_db(["pg", "--with", "bob"]));
+}
+
+/// What is warned of in words is warned of beside JSON too.
+#[test]
+fn warnings_beside_json() {
+    let server = ApiServer::start();
+    server.put(fixtures::role_binding(
+        NAMESPACE,
+        "team",
+        "edit",
+        &group("team"),
+    ));
+    let session = Session::alice(&server);
+    let shared = session
+        .share_db(["pg", "--with", "bob", "-o", "name"])
+        .success();
+    let revoked = session.share_db(["revoke", "pg", "-o", "name"]).success();
+    snapshot!(shared, revoked);
+}

@@ -293,7 +293,7 @@ pub fn to_the_end() {
         platform.deploy(&web(&["--timeout", "3s"]))
     };
     // The answer never comes: what may have become of it is said.
-    let unanswered = || super::refused::interrupted(Duration::from_secs(12)).1;
+    let unanswered = || super::refused::interrupted(Duration::from_secs(25)).1;
     snapshot_all!(
         "to_the_end",
         together(&[

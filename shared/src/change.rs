@@ -1,0 +1,530 @@
+//! What one command writes: all of it or nothing.
+//!
+//! A [`Change`] is told of every write before it is sent and knows how to undo it: what it has created is deleted by its UID, what it
+//! has replaced or deleted is put back. So whatever fails, and whenever somebody presses Ctrl-C, the cluster is as it was
+//! before, or the user is told what is not.
+
+mod merge;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, Shared, join_all};
+use kube::ResourceExt;
+use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::apply::{DryRun, Outcome, change_line, reference, refuse_foreign};
+use crate::cli::Shield;
+use crate::cluster::documents::{self, Writing};
+use crate::cluster::{Cluster, Namespaced};
+use crate::error::{Error, Kind, Result};
+use crate::shell::shell;
+
+pub use merge::is_as_wanted;
+
+/// How long the answers to requests are waited for that are to be undone.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long undoing may take in all.
+const UNDOING: Duration = Duration::from_secs(20);
+
+/// Undoes one write; false where there was nothing to undo.
+type Undo = LocalBoxFuture<'static, Result<bool>>;
+
+/// One write, as it was begun.
+struct Step {
+    /// `role.rbac.authorization.k8s.io/pg`
+    object: String,
+    /// Whether there was none of that name before.
+    is_new: bool,
+    undo: Undo,
+}
+
+/// The writes of one command, in one namespace.
+pub struct Change {
+    cluster: Cluster,
+    namespace: String,
+    dry_run: DryRun,
+    steps: RefCell<Vec<Step>>,
+    /// The UIDs of what was written as an owner: an object that somebody has given to another since is no longer this command's.
+    owners: Rc<RefCell<BTreeSet<String>>>,
+    lines: RefCell<Vec<String>>,
+    /// The requests so far; each ends when it is answered.
+    sent: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+    /// What was changed, or is being changed, and cannot be put back.
+    kept: RefCell<BTreeSet<String>>,
+    /// Annotations that go where they are not wanted; those of others stay.
+    own_annotations: &'static [&'static str],
+}
+
+impl Change {
+    /// Nothing so far. With a dry run on the server everything is sent dry, and there is nothing to undo.
+    pub fn new(cluster: &Cluster, namespace: &str, dry_run: DryRun) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            namespace: namespace.to_owned(),
+            dry_run,
+            steps: RefCell::default(),
+            owners: Rc::default(),
+            lines: RefCell::default(),
+            sent: RefCell::default(),
+            kept: RefCell::default(),
+            own_annotations: &[],
+        }
+    }
+
+    /// The same, and these annotations go where an object is not to have them any more.
+    #[must_use]
+    pub fn owning(mut self, annotations: &'static [&'static str]) -> Self {
+        self.own_annotations = annotations;
+        self
+    }
+
+    /// Whether nothing is stored.
+    pub fn is_dry(&self) -> bool {
+        self.dry_run != DryRun::None
+    }
+
+    /// Whether anything was written, or begun to be.
+    pub fn has_written(&self) -> bool {
+        !self.steps.borrow().is_empty()
+    }
+
+    /// A line for each object so far, as kubectl prints them.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.borrow().clone()
+    }
+
+    /// Makes an object what it is to be, and tells what became of it and how it is stored; `present` is what was read before.
+    ///
+    /// A new object is created. One of ours that is there gets our fields back as they are to be, whoever changed them, keeps
+    /// what others added to its metadata, and is not written at all where nothing differs. What the server answers is compared
+    /// with what was sent, but for the `spec`, whose empty fields it fills in.
+    ///
+    /// # Errors
+    /// [`refuse_foreign`]'s; [`Kind::AlreadyExists`] and [`Kind::Conflict`] when somebody else was faster; the API server's
+    /// refusals; when the cluster has written something else.
+    pub async fn put<K>(&self, wanted: &K, present: Option<&K>) -> Result<(Outcome, K)>
+    where
+        K: Namespaced + Send + Sync + 'static,
+    {
+        let owners = wanted.owner_references().iter();
+        self.owners
+            .borrow_mut()
+            .extend(owners.map(|owner| owner.uid.clone()));
+        let (outcome, stored) = match present {
+            None => (Outcome::Created, self.create(wanted).await?),
+            Some(present) => {
+                refuse_foreign(Some(present), self.cluster.manager())?;
+                match merge::merged(present, wanted, self.own_annotations)? {
+                    None => (Outcome::Unchanged, present.clone()),
+                    Some(merged) => {
+                        let (cluster, namespace, dry) = self.place();
+                        let replacing =
+                            async move { cluster.replace(&namespace, &merged, dry).await };
+                        (Outcome::Configured, self.replace(present, replacing).await?)
+                    }
+                }
+            }
+        };
+        if outcome != Outcome::Unchanged {
+            merge::refuse_rewritten(&stored, wanted)?;
+        }
+        self.tell::<K>(&wanted.name_any(), outcome);
+        Ok((outcome, stored))
+    }
+
+    /// Deletes an object that was read before. False where it is gone, or is another one by now.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn delete<K>(&self, present: &K) -> Result<bool>
+    where
+        K: Namespaced + 'static,
+    {
+        let (cluster, namespace, dry) = self.place();
+        let (name, uid) = (present.name_any(), present.uid());
+        let deleting = async move {
+            cluster
+                .delete::<K>(&namespace, &name, uid.as_deref(), dry)
+                .await
+        };
+        let deleted = self.replace(present, deleting).await?;
+        if deleted {
+            self.tell::<K>(&present.name_any(), Outcome::Deleted);
+        }
+        Ok(deleted)
+    }
+
+    /// Changes an object by other means: `request`, which is answered once it was sent, even if nobody waits for it any more. The
+    /// object is put back as it was read before.
+    ///
+    /// # Errors
+    /// Those of `request`.
+    pub async fn replace<K, T>(
+        &self,
+        before: &K,
+        request: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T>
+    where
+        K: Namespaced + 'static,
+        T: Clone + Send + Sync + 'static,
+    {
+        let object = reference::<K>(&before.name_any());
+        let (cluster, namespace, _) = self.place();
+        let before = before.clone();
+        self.remember(object, false, async move {
+            restore(&cluster, &namespace, before).await
+        });
+        self.send(request).await
+    }
+
+    /// Says what became of an object that was written by other means.
+    pub fn tell<K: Namespaced>(&self, name: &str, outcome: Outcome) {
+        self.lines
+            .borrow_mut()
+            .push(change_line::<K>(name, outcome, self.dry_run));
+    }
+
+    /// Applies a document on the server's side; `before` is what was read. What was there already is not put back: whose fields
+    /// were whose cannot be restored.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply_document`].
+    pub async fn apply_document(
+        &self,
+        document: &Value,
+        before: Option<&Value>,
+        writing: Writing<'_>,
+    ) -> Result<(Outcome, Value)> {
+        let (cluster, namespace, dry_run) = self.place();
+        let writing = Writing { dry_run, ..writing };
+        let object = documents::reference(document);
+        if before.is_some() || self.is_dry() {
+            // Whoever interrupts does not know whether it was.
+            if !self.is_dry() {
+                self.kept.borrow_mut().insert(object.clone());
+            }
+            let applied = cluster
+                .apply_document(document, &namespace, before, writing)
+                .await;
+            if !matches!(applied, Ok((Outcome::Configured, _))) {
+                self.kept.borrow_mut().remove(&object);
+            }
+            return applied;
+        }
+        let (sent, force) = (document.clone(), writing.force);
+        let create = async move {
+            let writing = Writing {
+                force,
+                ..Writing::default()
+            };
+            let applying = cluster.apply_document(&sent, &namespace, None, writing);
+            applying.await.map(|(_, stored)| stored)
+        };
+        let wanted = document.clone();
+        let undo = |cluster: Cluster, namespace: String, stored: Result<Value>| async move {
+            let stored = match stored {
+                Ok(stored) => Some(stored),
+                Err(_) => documents_own(&cluster, &namespace, &wanted).await?,
+            };
+            match stored {
+                Some(stored) => cluster.delete_document(&stored, &namespace, false).await,
+                None => Ok(false),
+            }
+        };
+        let stored = self.begin(object, create, undo).await?;
+        Ok((Outcome::Created, stored))
+    }
+
+    async fn create<K>(&self, wanted: &K) -> Result<K>
+    where
+        K: Namespaced + Send + Sync + 'static,
+    {
+        let (cluster, namespace, dry) = self.place();
+        if dry {
+            return cluster.create(&namespace, wanted, true).await;
+        }
+        let object = wanted.clone();
+        let create = async move { cluster.create(&namespace, &object, false).await };
+        let name = wanted.name_any();
+        let (owners, wanted) = (self.owners.clone(), wanted.clone());
+        let undo = move |cluster, namespace: String, stored: Result<K>| async move {
+            let (stored, owners) = (stored.ok(), owners.borrow().clone());
+            delete_own(&cluster, &namespace, &wanted, stored.as_ref(), &owners).await
+        };
+        let stored = self.begin(reference::<K>(&name), create, undo).await?;
+        self.owners.borrow_mut().extend(stored.uid());
+        Ok(stored)
+    }
+
+    /// Creates an object, which is deleted by its UID: somebody else may make one of the same name.
+    async fn begin<T, U>(
+        &self,
+        object: String,
+        create: impl Future<Output = Result<T>> + Send + 'static,
+        undo: impl FnOnce(Cluster, String, Result<T>) -> U + 'static,
+    ) -> Result<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        U: Future<Output = Result<bool>>,
+    {
+        let answer = self.send(create);
+        let (cluster, namespace, _) = self.place();
+        let later = answer.clone();
+        self.remember(object, true, async move {
+            match later.await {
+                Err(error) if error.kind() == Kind::AlreadyExists => Ok(false),
+                // A server that fails may have stored it all the same.
+                stored => undo(cluster, namespace, stored).await,
+            }
+        });
+        answer.await
+    }
+
+    /// Sends a request on a task of its own: what cannot be recalled is answered, even if nobody waits for it any more, so that it
+    /// is known what is to be undone.
+    fn send<T>(
+        &self,
+        request: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Shared<LocalBoxFuture<'static, Result<T>>>
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        let answer = tokio::spawn(request)
+            .map(|answer| answer.unwrap_or_else(|error| Err(unanswered(&error))))
+            .boxed_local()
+            .shared();
+        let answered = answer.clone().map(drop).boxed_local();
+        self.sent.borrow_mut().push(answered);
+        answer
+    }
+
+    fn place(&self) -> (Cluster, String, bool) {
+        (self.cluster.clone(), self.namespace.clone(), self.is_dry())
+    }
+
+    /// Remembers how a write is undone. What was new in the beginning goes, whatever it was meanwhile; what was not is put back to
+    /// the first that was read.
+    fn remember(
+        &self,
+        object: String,
+        is_new: bool,
+        undo: impl Future<Output = Result<bool>> + 'static,
+    ) {
+        let mut steps = self.steps.borrow_mut();
+        if self.is_dry() || steps.iter().any(|step| step.object == object) {
+            return;
+        }
+        steps.push(Step {
+            object,
+            is_new,
+            undo: undo.boxed_local(),
+        });
+    }
+
+    /// Does `work`, and undoes what it has written when it fails or is interrupted.
+    ///
+    /// # Errors
+    /// Those of `work`, with what became of what was written before; [`Kind::Signal`].
+    pub async fn all_or_nothing<T>(
+        &self,
+        shield: &Shield,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match shield.race(work).await {
+            Ok(done) => Ok(done),
+            Err(failure) if self.is_dry() => Err(failure),
+            Err(failure) => Err(self.undo().await.explain(failure)),
+        }
+    }
+
+    /// Undoes what was written so far, and forgets it: first what was there before is put back, since an owner that goes would take
+    /// along what belongs to it.
+    pub async fn undo(&self) -> Undone {
+        let (new, old): (Vec<Step>, Vec<Step>) =
+            self.steps.take().into_iter().partition(|step| step.is_new);
+        let names = |steps: &[Step]| {
+            steps
+                .iter()
+                .map(|step| step.object.clone())
+                .collect::<Vec<_>>()
+        };
+        let (made, changed) = (names(&new), names(&old));
+        let deadline = Instant::now() + UNDOING;
+        // What has no answer yet by then is left for the user.
+        let _ = timeout(ANSWER, join_all(self.sent.take())).await;
+        let old = undo_all(old, deadline).await;
+        let new = undo_all(new, deadline).await;
+        let any = old
+            .iter()
+            .chain(&new)
+            .any(|undone| matches!(undone, Ok(true)));
+        let (mut left, mut changed_still) = (Vec::new(), Vec::new());
+        for (object, undone) in made.into_iter().zip(new) {
+            match undone {
+                Ok(_) => {}
+                Err(error) if error.kind() == Kind::Conflict => changed_still.push(object),
+                Err(_) => left.push(object),
+            }
+        }
+        let failed = changed
+            .into_iter()
+            .zip(old)
+            .filter(|(_, undone)| undone.is_err());
+        changed_still.extend(failed.map(|(object, _)| object));
+        Undone {
+            any,
+            left,
+            changed: changed_still,
+            kept: self.kept.take().into_iter().collect(),
+            namespace: self.namespace.clone(),
+        }
+    }
+}
+
+async fn undo_all(steps: Vec<Step>, deadline: Instant) -> Vec<Result<bool>> {
+    let undoing = steps.into_iter().map(|step| async move {
+        timeout_at(deadline, step.undo)
+            .await
+            .unwrap_or_else(|late| Err(unanswered(&late)))
+    });
+    join_all(undoing).await
+}
+
+/// What became of what was undone.
+#[derive(Clone, Debug, Default)]
+pub struct Undone {
+    /// Whether anything was.
+    any: bool,
+    /// What was made and may still be there: `role.rbac.authorization.k8s.io/pg`.
+    left: Vec<String>,
+    /// What was changed and could not be put back.
+    changed: Vec<String>,
+    /// What may have been changed and is never put back.
+    kept: Vec<String>,
+    namespace: String,
+}
+
+impl Undone {
+    /// What the user has to do by hand; none where all is as it was.
+    pub fn hints(&self) -> Vec<String> {
+        let mut hints = Vec::new();
+        if !self.left.is_empty() {
+            let delete = shell("kubectl delete")
+                .args(&self.left)
+                .then("--ignore-not-found");
+            hints.push(format!(
+                "something of it may be left; remove it: `{}`",
+                delete.in_namespace(&self.namespace)
+            ));
+        }
+        if !self.changed.is_empty() {
+            let look = shell("kubectl get").args(&self.changed).then("-o yaml");
+            hints.push(format!(
+                "something could not be put back as it was; look: `{}`",
+                look.in_namespace(&self.namespace)
+            ));
+        }
+        hints
+    }
+
+    /// A failure with what became of what was written before it.
+    pub fn explain(&self, failure: Error) -> Error {
+        let hints = self.hints();
+        let is_interrupt = matches!(failure.kind(), Kind::Signal(_));
+        let is_as_before = hints.is_empty() && self.kept.is_empty();
+        let failure = match (is_interrupt, is_as_before) {
+            (true, true) => Error::of(failure.kind(), "interrupted: nothing was changed"),
+            (true, false) => Error::of(failure.kind(), "interrupted: not everything could be undone"),
+            (false, true) if self.any => {
+                failure.caused_by("nothing was changed: what was written before that is undone")
+            }
+            (false, _) => failure,
+        };
+        let kept = match &self.kept[..] {
+            [] => failure,
+            kept => failure.caused_by(format!("changed already, and left so: {}", kept.join(", "))),
+        };
+        kept.hints_from(hints)
+    }
+}
+
+/// Deletes an object that was made by this command, unless somebody has given it to an owner of theirs since. `made` is how it was
+/// stored, if that was answered.
+async fn delete_own<K: Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    wanted: &K,
+    made: Option<&K>,
+    owners: &BTreeSet<String>,
+) -> Result<bool> {
+    let name = wanted.name_any();
+    let is_made = |there: &K| match made {
+        Some(made) => there.uid() == made.uid(),
+        // There was none before.
+        None => is_as_wanted(there, wanted).unwrap_or_default(),
+    };
+    let is_own = |there: &K| {
+        let mut of = there.owner_references().iter();
+        is_made(there) && of.all(|owner| owners.contains(&owner.uid))
+    };
+    let there = cluster.find::<K>(namespace, &name).await?;
+    let Some(there) = there.filter(is_own) else {
+        return Ok(false);
+    };
+    cluster
+        .delete::<K>(namespace, &name, there.uid().as_deref(), false)
+        .await?;
+    if there.finalizers().is_empty() {
+        return Ok(true);
+    }
+    Err(Error::of(Kind::Conflict, "something holds it back"))
+}
+
+/// The object that a document names, if this command's manager is among those that have written it. There was none before.
+async fn documents_own(
+    cluster: &Cluster,
+    namespace: &str,
+    document: &Value,
+) -> Result<Option<Value>> {
+    let is_own = |there: &Value| {
+        let managers = there["metadata"]["managedFields"].as_array();
+        let mut managers = managers.into_iter().flatten();
+        managers.any(|entry| entry["manager"] == cluster.manager())
+    };
+    Ok(cluster
+        .get_document(document, namespace)
+        .await?
+        .filter(is_own))
+}
+
+/// Makes an object what it was when it was read, unless it is another one meanwhile; makes it anew if it is gone.
+async fn restore<K: Namespaced>(cluster: &Cluster, namespace: &str, mut before: K) -> Result<bool> {
+    let Some(now) = cluster.find::<K>(namespace, &before.name_any()).await? else {
+        let metadata = before.meta_mut();
+        metadata.uid = None;
+        metadata.resource_version = None;
+        metadata.managed_fields = None;
+        let stored = cluster.create(namespace, &before, false).await?;
+        return merge::refuse_changed(&stored, &before).map(|()| true);
+    };
+    if now.uid() != before.uid() {
+        return Ok(false);
+    }
+    if now.resource_version() == before.resource_version() {
+        // The write that was feared has not happened.
+        return Ok(false);
+    }
+    before.meta_mut().resource_version = now.resource_version();
+    let stored = cluster.replace(namespace, &before, false).await?;
+    merge::refuse_changed(&stored, &before).map(|()| true)
+}
+
+fn unanswered(error: &impl std::fmt::Display) -> Error {
+    Error::new("there is no answer to what was sent").caused_by(error.to_string())
+}
