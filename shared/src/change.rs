@@ -440,7 +440,10 @@ impl Undone {
         let is_as_before = hints.is_empty() && self.kept.is_empty();
         let failure = match (is_interrupt, is_as_before) {
             (true, true) => Error::of(failure.kind(), "interrupted: nothing was changed"),
-            (true, false) => Error::of(failure.kind(), "interrupted: not everything could be undone"),
+            (true, false) => Error::of(
+                failure.kind(),
+                "interrupted: not everything could be undone",
+            ),
             (false, true) if self.any => {
                 failure.caused_by("nothing was changed: what was written before that is undone")
             }

@@ -60,26 +60,16 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::api::batch::v1::JobSpec;
 
     use super::*;
-    use crate::grant::{Term, timer_job};
+    use crate::grant::Term;
+    use crate::grant::timer::tests::job;
 
     /// A change to the specification of a Job.
     type Change = fn(&mut JobSpec);
-
-    fn job(started: Option<&str>, term: Term) -> Job {
-        let mut job = timer_job("share-pg-bob", term, &BTreeMap::new(), &BTreeMap::new());
-        job.status = Some(JobStatus {
-            start_time: started.and_then(|t| t.parse().ok()).map(Time),
-            ..Default::default()
-        });
-        job
-    }
 
     #[test]
     fn only_a_living_timer_of_its_own_ends_something() {

@@ -425,11 +425,12 @@ pub async fn reset(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use k8s_openapi::api::batch::v1::JobStatus;
 
-    fn job(started: Option<&str>, term: Term) -> Job {
+    /// A timer as it is in the cluster.
+    pub fn job(started: Option<&str>, term: Term) -> Job {
         let mut job = timer_job("share-pg-bob", term, &BTreeMap::new(), &BTreeMap::new());
         job.status = Some(JobStatus {
             start_time: started.and_then(|t| t.parse().ok()).map(Time),

@@ -31,4 +31,5 @@ mod second_controller;
 mod sharing;
 mod subjects;
 mod trusting_databases;
+mod undone;
 mod who_may_what;

@@ -22,6 +22,17 @@ fn may_forward(person: &Person, alice: &Person, pod: &str) -> bool {
         == 0
 }
 
+/// Alice shares her database with Bob for an hour; and what the share is called.
+fn shared(stage: &mut Stage) -> (Person, Person, String) {
+    let (alice, bob) = (stage.person("alice"), stage.person("bob"));
+    alice.deploys_postgres();
+    alice
+        .share_db(&["pg", "--with", &bob.name, "--for", "1h"])
+        .ok();
+    let name = alice.share_name("pg", &bob.name);
+    (alice, bob, name)
+}
+
 /// Lists, expects that nothing ends the share, that Bob is in, and that revoking puts him out and leaves nothing.
 fn seen_and_revoked(alice: &Person, bob: &Person, why: &str) {
     let list = alice.share_db(&["list"]).ok();
@@ -40,12 +51,7 @@ fn seen_and_revoked(alice: &Person, bob: &Person, why: &str) {
 #[test]
 fn a_job_deleted_without_what_it_owns() {
     let mut stage = Stage::new();
-    let (alice, bob) = (stage.person("alice"), stage.person("bob"));
-    alice.deploys_postgres();
-    alice
-        .share_db(&["pg", "--with", &bob.name, "--for", "1h"])
-        .ok();
-    let name = alice.share_name("pg", &bob.name);
+    let (alice, bob, name) = shared(&mut stage);
     // What the API does when nobody says otherwise.
     alice
         .kubectl(&["delete", "job", &name, "--cascade=orphan"])
@@ -61,12 +67,7 @@ fn a_job_deleted_without_what_it_owns() {
 #[test]
 fn an_end_taken_from_a_binding_by_hand() {
     let mut stage = Stage::new();
-    let (alice, bob) = (stage.person("alice"), stage.person("bob"));
-    alice.deploys_postgres();
-    alice
-        .share_db(&["pg", "--with", &bob.name, "--for", "1h"])
-        .ok();
-    let name = alice.share_name("pg", &bob.name);
+    let (alice, bob, name) = shared(&mut stage);
     let orphaned = r#"{"metadata": {"ownerReferences": null}}"#;
     alice
         .kubectl(&["patch", "rolebinding", &name, "-p", orphaned])
@@ -113,12 +114,7 @@ fn a_timer_changed_by_hand() {
 #[test]
 fn a_timer_that_is_over_and_stays() {
     let mut stage = Stage::new();
-    let (alice, bob) = (stage.person("alice"), stage.person("bob"));
-    alice.deploys_postgres();
-    alice
-        .share_db(&["pg", "--with", &bob.name, "--for", "1h"])
-        .ok();
-    let name = alice.share_name("pg", &bob.name);
+    let (alice, bob, name) = shared(&mut stage);
     let held = r#"{"metadata": {"finalizers": ["example.test/held"]}}"#;
     alice.kubectl(&["patch", "job", &name, "-p", held]).ok();
     alice.share_db(&["extend", "pg", "--for", "1s"]).ok();
