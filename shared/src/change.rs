@@ -153,7 +153,18 @@ impl Change {
                 .delete::<K>(&namespace, &name, uid.as_deref(), dry)
                 .await
         };
-        let deleted = self.replace(present, deleting).await?;
+        let answer = self.send(deleting);
+        let (cluster, namespace, _) = self.place();
+        let (later, before) = (answer.clone(), present.clone());
+        let object = reference::<K>(&present.name_any());
+        self.remember(object, false, async move {
+            match later.await {
+                Ok(false) => Ok(false),
+                Err(error) if is_refusal(&error) => Ok(false),
+                _ => make_again(&cluster, &namespace, before).await,
+            }
+        });
+        let deleted = answer.await?;
         if deleted {
             self.tell::<K>(&present.name_any(), Outcome::Deleted);
         }
@@ -161,26 +172,29 @@ impl Change {
     }
 
     /// Changes an object by other means: `request`, which is answered once it was sent, even if nobody waits for it any more. The
-    /// object is put back as it was read before.
+    /// object is put back as it was read before, unless somebody has changed it since.
     ///
     /// # Errors
     /// Those of `request`.
-    pub async fn replace<K, T>(
+    pub async fn replace<K>(
         &self,
         before: &K,
-        request: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T>
+        request: impl Future<Output = Result<K>> + Send + 'static,
+    ) -> Result<K>
     where
-        K: Namespaced + 'static,
-        T: Clone + Send + Sync + 'static,
+        K: Namespaced + Send + Sync + 'static,
     {
         let object = reference::<K>(&before.name_any());
         let (cluster, namespace, _) = self.place();
-        let before = before.clone();
+        let answer = self.send(request);
+        let (later, before) = (answer.clone(), before.clone());
         self.remember(object, false, async move {
-            restore(&cluster, &namespace, before).await
+            match later.await {
+                Err(error) if is_refusal(&error) => Ok(false),
+                stored => restore(&cluster, &namespace, before, stored.ok().as_ref()).await,
+            }
         });
-        self.send(request).await
+        answer.await
     }
 
     /// Says what became of an object that was written by other means.
@@ -212,7 +226,11 @@ impl Change {
             let applied = cluster
                 .apply_document(document, &namespace, before, writing)
                 .await;
-            if !matches!(applied, Ok((Outcome::Configured, _))) {
+            let is_as_before = match &applied {
+                Ok((outcome, _)) => *outcome != Outcome::Configured,
+                Err(error) => is_refusal(error),
+            };
+            if is_as_before {
                 self.kept.borrow_mut().remove(&object);
             }
             return applied;
@@ -239,6 +257,23 @@ impl Change {
         };
         let stored = self.begin(object, create, undo).await?;
         Ok((Outcome::Created, stored))
+    }
+
+    /// Deletes the object of a document; it is not put back.
+    ///
+    /// # Errors
+    /// As [`Cluster::delete_document`].
+    pub async fn delete_document(&self, document: &Value) -> Result<bool> {
+        let object = documents::reference(document);
+        if !self.is_dry() {
+            self.kept.borrow_mut().insert(object.clone());
+        }
+        let (cluster, namespace, dry) = self.place();
+        let deleted = cluster.delete_document(document, &namespace, dry).await;
+        if matches!(deleted, Ok(false)) || deleted.as_ref().is_err_and(is_refusal) {
+            self.kept.borrow_mut().remove(&object);
+        }
+        deleted
     }
 
     async fn create<K>(&self, wanted: &K) -> Result<K>
@@ -278,7 +313,7 @@ impl Change {
         let later = answer.clone();
         self.remember(object, true, async move {
             match later.await {
-                Err(error) if error.kind() == Kind::AlreadyExists => Ok(false),
+                Err(error) if is_refusal(&error) => Ok(false),
                 // A server that fails may have stored it all the same.
                 stored => undo(cluster, namespace, stored).await,
             }
@@ -382,6 +417,7 @@ impl Change {
             left,
             changed: changed_still,
             kept: self.kept.take().into_iter().collect(),
+            more: Vec::new(),
             namespace: self.namespace.clone(),
         }
     }
@@ -407,10 +443,18 @@ pub struct Undone {
     changed: Vec<String>,
     /// What may have been changed and is never put back.
     kept: Vec<String>,
+    more: Vec<String>,
     namespace: String,
 }
 
 impl Undone {
+    /// The same, with what else is to be done by hand.
+    #[must_use]
+    pub fn and(mut self, hints: Vec<String>) -> Self {
+        self.more.extend(hints);
+        self
+    }
+
     /// What the user has to do by hand; none where all is as it was.
     pub fn hints(&self) -> Vec<String> {
         let mut hints = Vec::new();
@@ -430,6 +474,7 @@ impl Undone {
                 look.in_namespace(&self.namespace)
             ));
         }
+        hints.extend(self.more.iter().cloned());
         hints
     }
 
@@ -483,7 +528,8 @@ async fn delete_own<K: Namespaced>(
     cluster
         .delete::<K>(namespace, &name, there.uid().as_deref(), false)
         .await?;
-    if there.finalizers().is_empty() {
+    // A right is there as long as its objects are.
+    if there.finalizers().is_empty() || K::group(&()) != "rbac.authorization.k8s.io" {
         return Ok(true);
     }
     Err(Error::of(Kind::Conflict, "something holds it back"))
@@ -499,6 +545,7 @@ async fn documents_own(
         let managers = there["metadata"]["managedFields"].as_array();
         let mut managers = managers.into_iter().flatten();
         managers.any(|entry| entry["manager"] == cluster.manager())
+            && documents::says_already(there, document)
     };
     Ok(cluster
         .get_document(document, namespace)
@@ -506,26 +553,61 @@ async fn documents_own(
         .filter(is_own))
 }
 
-/// Makes an object what it was when it was read, unless it is another one meanwhile; makes it anew if it is gone.
-async fn restore<K: Namespaced>(cluster: &Cluster, namespace: &str, mut before: K) -> Result<bool> {
+/// Makes an object what it was when it was read, unless it is another one meanwhile. `stored` is how this command has left it, if
+/// that was answered; what somebody has changed since stays.
+async fn restore<K: Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    mut before: K,
+    stored: Option<&K>,
+) -> Result<bool> {
     let Some(now) = cluster.find::<K>(namespace, &before.name_any()).await? else {
-        let metadata = before.meta_mut();
-        metadata.uid = None;
-        metadata.resource_version = None;
-        metadata.managed_fields = None;
-        let stored = cluster.create(namespace, &before, false).await?;
-        return merge::refuse_changed(&stored, &before).map(|()| true);
+        return Ok(false);
     };
-    if now.uid() != before.uid() {
+    let is_another = now.uid() != before.uid();
+    if is_another || merge::refuse_changed(&now, &before).is_ok() {
         return Ok(false);
     }
-    if now.resource_version() == before.resource_version() {
-        // The write that was feared has not happened.
-        return Ok(false);
+    let is_as_left = stored.is_some_and(|stored| merge::refuse_changed(&now, stored).is_ok());
+    if !is_as_left || now.meta().deletion_timestamp.is_some() {
+        return Err(Error::of(Kind::Conflict, "somebody else has changed it"));
     }
     before.meta_mut().resource_version = now.resource_version();
     let stored = cluster.replace(namespace, &before, false).await?;
     merge::refuse_changed(&stored, &before).map(|()| true)
+}
+
+/// Makes an object anew that was deleted, unless there is another one meanwhile.
+async fn make_again<K: Namespaced>(
+    cluster: &Cluster,
+    namespace: &str,
+    mut before: K,
+) -> Result<bool> {
+    match cluster.find::<K>(namespace, &before.name_any()).await? {
+        Some(now) if now.uid() != before.uid() => Ok(false),
+        Some(now) if now.meta().deletion_timestamp.is_none() => Ok(false),
+        Some(_) => Err(Error::of(Kind::Conflict, "it is being deleted")),
+        None => {
+            let metadata = before.meta_mut();
+            metadata.uid = None;
+            metadata.resource_version = None;
+            metadata.managed_fields = None;
+            let stored = cluster.create(namespace, &before, false).await?;
+            merge::refuse_changed(&stored, &before).map(|()| true)
+        }
+    }
+}
+
+/// Whether the API server has surely not done what it was asked.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Unauthorized
+            | Kind::Forbidden
+            | Kind::NotFound
+            | Kind::AlreadyExists
+            | Kind::Conflict
+    )
 }
 
 fn unanswered(error: &impl std::fmt::Display) -> Error {

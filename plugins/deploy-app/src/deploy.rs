@@ -71,14 +71,18 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
     }
     let change = Change::new(cluster, cluster.namespace(), way.dry_run);
     let shield = interrupt.shield();
-    let written = change
-        .all_or_nothing(&shield, apply(cluster, &change, &resolved))
-        .await;
-    let written = match (written, &resolved.exposure) {
-        (Err(error), Some(exposure)) if way.dry_run == DryRun::None => {
-            return Err(error.hints_from(exposure.take_back().await));
+    let written = match shield.race(apply(cluster, &change, &resolved)).await {
+        Err(failure) if !change.is_dry() => {
+            let address = async {
+                match exposure {
+                    Some(exposure) => exposure.take_back().await,
+                    None => Vec::new(),
+                }
+            };
+            let (undone, left) = futures::join!(change.undo(), address);
+            return Err(undone.and(left).explain(failure));
         }
-        (written, _) => written?,
+        written => written?,
     };
     drop(shield);
     tell();
@@ -575,9 +579,7 @@ async fn apply(cluster: &Cluster, change: &Change, resolved: &Resolved) -> Resul
         .as_ref()
         .filter(|_| plan.settings.port.is_none())
     {
-        cluster
-            .delete_document(service, cluster.namespace(), change.is_dry())
-            .await?;
+        change.delete_document(service).await?;
         written.push(Written {
             outcome: Outcome::Deleted,
             object: service.clone(),

@@ -11,7 +11,7 @@ use commons::grant::{self, FOR, Term, TermFlags, Timer};
 use commons::output::{self, OutputFlags};
 use commons::shell::shell;
 use commons::subject::Several;
-use commons::{Cluster, Error, Kind, Result, Ui};
+use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -76,7 +76,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: &Args)
 }
 
 fn has_living_timer(share: &Share) -> bool {
-    share.own_timer().is_some() && share.ending != Ends::Over
+    let is_own = |timer: &Timer| timer.name == share.name;
+    share.own_timer().is_some_and(is_own) && share.ending != Ends::Over
 }
 
 /// Refuses to give more time to somebody who was not named.
@@ -165,6 +166,13 @@ fn without_timer(share: &Share, term: Term) -> Error {
     if share.ending == Ends::Over {
         return Error::new(format!(
             "the time of {what} is over, but the cluster has not removed it"
+        ))
+        .hint(end_it(share));
+    }
+    if let Some(timer) = share.own_timer() {
+        return Error::new(format!(
+            "{what} ends with the timer of something else (job `{}`)",
+            printable::line(&timer.name)
         ))
         .hint(end_it(share));
     }

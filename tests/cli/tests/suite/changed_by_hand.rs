@@ -287,6 +287,7 @@ fn a_colleague_called_otherwise() {
 #[test]
 fn finalizers_by_a_policy() {
     let server = ApiServer::start();
+    server.keep_garbage();
     let held = json!({"metadata": {"finalizers": ["example.org/held"]}});
     server.rewrites("roles", held.clone());
     server.rewrites("rolebindings", held);
@@ -309,4 +310,30 @@ fn warnings_beside_json() {
         .success();
     let revoked = session.share_db(["revoke", "pg", "-o", "name"]).success();
     snapshot!(shared, revoked);
+}
+
+/// Two terminals at once: what one of them could not write, it does not put back over what the other one wrote.
+#[test]
+fn somebody_else_was_faster() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let conflict = || {
+        Response::status(
+            409,
+            "Conflict",
+            "the object has been modified",
+            &Value::Null,
+        )
+    };
+    let jobs = server.object("jobs", NAMESPACE, NAME);
+    server.on("PATCH", "*/jobs/*", conflict);
+    let extending = session.spawn("share-db", ["extend", "pg", "--for", "8h"]);
+    server.wait_for("the patch", |request| request.method == "PATCH");
+    let mut faster = jobs;
+    faster["spec"]["activeDeadlineSeconds"] = json!(7200);
+    server.put(faster);
+    let run = extending.finish();
+    assert_eq!(run.code(), 1, "{run}");
+    assert_eq!(deadline(&server, NAME), 7200);
+    snapshot!(run);
 }
