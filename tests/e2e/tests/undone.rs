@@ -23,7 +23,7 @@ fn what_fails_for_carol_changes_nothing_for_bob() {
         .kubectl(&["create", "quota", "two", quota, "-n", &namespace])
         .ok();
     eventually("the quota counts", Duration::from_secs(20), || {
-        let binding = ["rolebinding", "probe", "--role=probe", "--user=probe"];
+        let binding = ["rolebinding", "probe", "--clusterrole=view", "--user=probe"];
         let tried = alice.kubectl(&[&["create"], &binding[..], &["--dry-run=server"]].concat());
         tried.stderr.contains("exceeded quota")
     });
