@@ -5,6 +5,7 @@
 //! before, or the user is told what is not.
 
 mod merge;
+mod undo;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,10 +22,11 @@ use crate::apply::{DryRun, Outcome, change_line, reference, refuse_foreign};
 use crate::cli::Shield;
 use crate::cluster::documents::{self, Writing};
 use crate::cluster::{Cluster, Namespaced};
-use crate::error::{Error, Kind, Result};
-use crate::shell::shell;
+use crate::error::{Kind, Result};
 
 pub use merge::is_as_wanted;
+pub use undo::Undone;
+use undo::{delete_own, documents_own, is_refusal, make_again, restore, unanswered};
 
 /// How long the answers to requests are waited for that are to be undone.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -106,8 +108,8 @@ impl Change {
     /// with what was sent, but for the `spec`, whose empty fields it fills in.
     ///
     /// # Errors
-    /// [`refuse_foreign`]'s; [`Kind::AlreadyExists`] and [`Kind::Conflict`] when somebody else was faster; the API server's
-    /// refusals; when the cluster has written something else.
+    /// Those of [`refuse_foreign`]; [`Kind::AlreadyExists`] and [`Kind::Conflict`] when somebody else wrote it first; the API
+    /// server's refusals; when the cluster stored something else.
     pub async fn put<K>(&self, wanted: &K, present: Option<&K>) -> Result<(Outcome, K)>
     where
         K: Namespaced + Send + Sync + 'static,
@@ -297,7 +299,7 @@ impl Change {
         Ok(stored)
     }
 
-    /// Creates an object, which is deleted by its UID: somebody else may make one of the same name.
+    /// Creates an object; undone by its UID, since somebody else may make one of the same name.
     async fn begin<T, U>(
         &self,
         object: String,
@@ -430,186 +432,4 @@ async fn undo_all(steps: Vec<Step>, deadline: Instant) -> Vec<Result<bool>> {
             .unwrap_or_else(|late| Err(unanswered(&late)))
     });
     join_all(undoing).await
-}
-
-/// What became of what was undone.
-#[derive(Clone, Debug, Default)]
-pub struct Undone {
-    /// Whether anything was.
-    any: bool,
-    /// What was made and may still be there: `role.rbac.authorization.k8s.io/pg`.
-    left: Vec<String>,
-    /// What was changed and could not be put back.
-    changed: Vec<String>,
-    /// What may have been changed and is never put back.
-    kept: Vec<String>,
-    more: Vec<String>,
-    namespace: String,
-}
-
-impl Undone {
-    /// The same, with what else is to be done by hand.
-    #[must_use]
-    pub fn and(mut self, hints: Vec<String>) -> Self {
-        self.more.extend(hints);
-        self
-    }
-
-    /// What the user has to do by hand; none where all is as it was.
-    pub fn hints(&self) -> Vec<String> {
-        let mut hints = Vec::new();
-        if !self.left.is_empty() {
-            let delete = shell("kubectl delete")
-                .args(&self.left)
-                .then("--ignore-not-found");
-            hints.push(format!(
-                "something of it may be left; remove it: `{}`",
-                delete.in_namespace(&self.namespace)
-            ));
-        }
-        if !self.changed.is_empty() {
-            let look = shell("kubectl get").args(&self.changed).then("-o yaml");
-            hints.push(format!(
-                "something could not be put back as it was; look: `{}`",
-                look.in_namespace(&self.namespace)
-            ));
-        }
-        hints.extend(self.more.iter().cloned());
-        hints
-    }
-
-    /// A failure with what became of what was written before it.
-    pub fn explain(&self, failure: Error) -> Error {
-        let hints = self.hints();
-        let is_interrupt = matches!(failure.kind(), Kind::Signal(_));
-        let is_as_before = hints.is_empty() && self.kept.is_empty();
-        let failure = match (is_interrupt, is_as_before) {
-            (true, true) => Error::of(failure.kind(), "interrupted: nothing was changed"),
-            (true, false) => Error::of(
-                failure.kind(),
-                "interrupted: not everything could be undone",
-            ),
-            (false, true) if self.any => {
-                failure.caused_by("nothing was changed: what was written before that is undone")
-            }
-            (false, _) => failure,
-        };
-        let kept = match &self.kept[..] {
-            [] => failure,
-            kept => failure.caused_by(format!("changed already, and left so: {}", kept.join(", "))),
-        };
-        kept.hints_from(hints)
-    }
-}
-
-/// Deletes an object that was made by this command, unless somebody has given it to an owner of theirs since. `made` is how it was
-/// stored, if that was answered.
-async fn delete_own<K: Namespaced>(
-    cluster: &Cluster,
-    namespace: &str,
-    wanted: &K,
-    made: Option<&K>,
-    owners: &BTreeSet<String>,
-) -> Result<bool> {
-    let name = wanted.name_any();
-    let is_made = |there: &K| match made {
-        Some(made) => there.uid() == made.uid(),
-        // There was none before.
-        None => is_as_wanted(there, wanted).unwrap_or_default(),
-    };
-    let is_own = |there: &K| {
-        let mut of = there.owner_references().iter();
-        is_made(there) && of.all(|owner| owners.contains(&owner.uid))
-    };
-    let there = cluster.find::<K>(namespace, &name).await?;
-    let Some(there) = there.filter(is_own) else {
-        return Ok(false);
-    };
-    cluster
-        .delete::<K>(namespace, &name, there.uid().as_deref(), false)
-        .await?;
-    // A right is there as long as its objects are.
-    if there.finalizers().is_empty() || K::group(&()) != "rbac.authorization.k8s.io" {
-        return Ok(true);
-    }
-    Err(Error::of(Kind::Conflict, "something holds it back"))
-}
-
-/// The object that a document names, if this command's manager is among those that have written it. There was none before.
-async fn documents_own(
-    cluster: &Cluster,
-    namespace: &str,
-    document: &Value,
-) -> Result<Option<Value>> {
-    let is_own = |there: &Value| {
-        let managers = there["metadata"]["managedFields"].as_array();
-        let mut managers = managers.into_iter().flatten();
-        managers.any(|entry| entry["manager"] == cluster.manager())
-            && documents::says_already(there, document)
-    };
-    Ok(cluster
-        .get_document(document, namespace)
-        .await?
-        .filter(is_own))
-}
-
-/// Makes an object what it was when it was read, unless it is another one meanwhile. `stored` is how this command has left it, if
-/// that was answered; what somebody has changed since stays.
-async fn restore<K: Namespaced>(
-    cluster: &Cluster,
-    namespace: &str,
-    mut before: K,
-    stored: Option<&K>,
-) -> Result<bool> {
-    let Some(now) = cluster.find::<K>(namespace, &before.name_any()).await? else {
-        return Ok(false);
-    };
-    let is_another = now.uid() != before.uid();
-    if is_another || merge::refuse_changed(&now, &before).is_ok() {
-        return Ok(false);
-    }
-    let is_as_left = stored.is_some_and(|stored| merge::refuse_changed(&now, stored).is_ok());
-    if !is_as_left || now.meta().deletion_timestamp.is_some() {
-        return Err(Error::of(Kind::Conflict, "somebody else has changed it"));
-    }
-    before.meta_mut().resource_version = now.resource_version();
-    let stored = cluster.replace(namespace, &before, false).await?;
-    merge::refuse_changed(&stored, &before).map(|()| true)
-}
-
-/// Makes an object anew that was deleted, unless there is another one meanwhile.
-async fn make_again<K: Namespaced>(
-    cluster: &Cluster,
-    namespace: &str,
-    mut before: K,
-) -> Result<bool> {
-    match cluster.find::<K>(namespace, &before.name_any()).await? {
-        Some(now) if now.uid() != before.uid() => Ok(false),
-        Some(now) if now.meta().deletion_timestamp.is_none() => Ok(false),
-        Some(_) => Err(Error::of(Kind::Conflict, "it is being deleted")),
-        None => {
-            let metadata = before.meta_mut();
-            metadata.uid = None;
-            metadata.resource_version = None;
-            metadata.managed_fields = None;
-            let stored = cluster.create(namespace, &before, false).await?;
-            merge::refuse_changed(&stored, &before).map(|()| true)
-        }
-    }
-}
-
-/// Whether the API server has surely not done what it was asked.
-fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        Kind::Unauthorized
-            | Kind::Forbidden
-            | Kind::NotFound
-            | Kind::AlreadyExists
-            | Kind::Conflict
-    )
-}
-
-fn unanswered(error: &impl std::fmt::Display) -> Error {
-    Error::new("there is no answer to what was sent").caused_by(error.to_string())
 }

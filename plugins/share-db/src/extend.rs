@@ -1,6 +1,6 @@
 //! `share-db extend`: a new end for a share that exists, later or earlier.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::card::Card;
@@ -9,7 +9,6 @@ use commons::cli::Interrupt;
 use commons::database::Typed;
 use commons::grant::{self, FOR, Term, TermFlags, Timer};
 use commons::output::{self, OutputFlags};
-use commons::shell::shell;
 use commons::subject::Several;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use k8s_openapi::api::batch::v1::Job;
@@ -19,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use crate::listed::{Ends, Share};
-use crate::selection::{Selection, others_with_the_same};
+use crate::selection::{Selection, more_time_for_others, others_with_the_same};
 use crate::shares::{self, Found};
 use crate::verify;
 
@@ -43,15 +42,7 @@ pub struct Args {
 pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: &Args) -> Result<()> {
     let term = args.term.term()?;
     let dry_run = args.dry_run.dry_run;
-    let selection = Selection {
-        database: args.database.clone(),
-        with: args
-            .with
-            .iter()
-            .flat_map(|several| several.0.clone())
-            .collect(),
-        all: false,
-    };
+    let selection = Selection::new(args.database.as_ref(), &args.with, false);
     let namespace = selection.namespace(cluster);
     let found = shares::all(cluster, Some(namespace)).await?;
     shares::warn(ui, &found);
@@ -68,9 +59,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: &Args)
             .await?;
     }
     if dry_run == DryRun::None {
-        for share in &mut shares {
-            share.verified = verify::of_share(cluster, share, found.complete).await;
-        }
+        verify::all(cluster, &mut shares, found.complete).await;
     }
     report(cluster, ui, args, &shares)
 }
@@ -86,40 +75,26 @@ fn refuse_others(meant: &[Share], found: &Found) -> Result<()> {
     let Some(share) = meant.first().filter(|_| !others.is_empty()) else {
         return Ok(());
     };
-    let with: Vec<&str> = others.iter().map(|share| share.with.as_str()).collect();
-    let error = Error::new(format!(
-        "that would extend what {} has too",
-        with.join(", ")
-    ))
-    .caused_by(format!(
-        "it ends with the same timer (job `{}`): somebody has changed it by hand",
-        share
-            .trace
-            .clock
-            .as_ref()
-            .map_or(&share.name, |timer| &timer.name)
-    ));
+    let with = others.iter().map(|share| share.with.clone()).collect();
     // A RoleBinding of their own is taken away; one that names several ends for all of them.
-    let own: BTreeSet<&str> = others
+    let own = others
         .iter()
         .filter(|other| {
             meant
                 .iter()
                 .all(|meant| meant.binding_uid() != other.binding_uid())
         })
-        .filter_map(|other| Some(other.trace.binding.as_ref()?.name.as_str()))
+        .filter_map(|other| Some(other.trace.binding.as_ref()?.name.clone()))
         .collect();
-    if own.is_empty() {
-        return Err(error.hint(format!(
-            "end it for all of them, then share again: `{}`",
-            share.command("kubectl share-db revoke")
-        )));
-    }
-    let delete = shell("kubectl delete rolebinding").args(own);
-    Err(error.hint(format!(
-        "take theirs away first: `{}`",
-        delete.in_namespace(&share.namespace)
-    )))
+    let timer = share.own_timer().map_or(&share.name, |timer| &timer.name);
+    let revoke = share.command("kubectl share-db revoke");
+    Err(more_time_for_others(
+        with,
+        timer,
+        own,
+        &share.namespace,
+        &revoke,
+    ))
 }
 
 /// Sets the timers, each once, and tells `RoleBindings` and cards.

@@ -3,7 +3,6 @@
 use commons::output::{self, ListFlags};
 use commons::shell::shell;
 use commons::{Cluster, Result, Ui};
-use futures::future::join_all;
 
 use crate::{shares, verify};
 
@@ -17,11 +16,7 @@ pub struct Args {
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
     let namespace = args.list.namespace(cluster);
     let mut found = shares::all(cluster, namespace).await?;
-    let complete = found.complete;
-    join_all(found.shares.iter_mut().map(async |share| {
-        share.verified = verify::of_share(cluster, share, complete).await;
-    }))
-    .await;
+    verify::all(cluster, &mut found.shares, found.complete).await;
     shares::warn(ui, &found);
     for share in &found.shares {
         if share.verified == Some(false) {

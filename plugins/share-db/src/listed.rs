@@ -139,7 +139,7 @@ impl Said {
         })
     }
 
-    /// The same, but for a name by which whom it was made for cannot be called: annotations can be written by others.
+    /// The same without a short name that does not fit the subject: others can write annotations too.
     #[must_use]
     pub fn believed(mut self, pattern: Option<&Pattern>) -> Self {
         let fits = |called: &String| match (&self.subject, pattern) {

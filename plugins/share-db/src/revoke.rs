@@ -51,15 +51,7 @@ pub struct Args {
 }
 
 pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
-    let selection = Selection {
-        database: args.database.clone(),
-        with: args
-            .with
-            .iter()
-            .flat_map(|several| several.0.clone())
-            .collect(),
-        all: args.all,
-    };
+    let selection = Selection::new(args.database.as_ref(), &args.with, args.all);
     let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
     let everything = args.all && selection.with.is_empty();
     let dry_run = args.dry_run.dry_run;
@@ -71,7 +63,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
         Err(error) if error.kind() == Kind::NotFound && args.ignore_not_found => return Ok(()),
         meant => meant?,
     };
-    // A `RoleBinding` ends for all whom it names (it was changed by hand if it names several).
+    // Deleting a `RoleBinding` takes the right from each of its subjects (several only after a change by hand).
     let also = others_with_the_same(&meant, &found, Share::binding_uid);
     let meant = [meant, also].concat();
     let cut = Cut::agreed(cluster, ui, &meant, args.cut).await?;

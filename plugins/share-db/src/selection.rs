@@ -1,10 +1,12 @@
 //! Which of the shares a command is about.
 
+use std::collections::BTreeSet;
+
 use commons::database::Typed;
 use commons::error::name_hint;
-use commons::shell::shell;
-use commons::subject::{Subject, Typed as TypedSubject};
-use commons::{Cluster, Error, Kind, Result, Ui};
+use commons::shell::{Shell, shell};
+use commons::subject::{Several, Subject, Typed as TypedSubject};
+use commons::{Cluster, Error, Kind, Result, Ui, printable};
 
 use crate::listed::Share;
 use crate::shares::Found;
@@ -18,6 +20,14 @@ pub struct Selection {
 }
 
 impl Selection {
+    pub fn new(database: Option<&Typed>, with: &[Several], all: bool) -> Self {
+        Self {
+            database: database.cloned(),
+            with: with.iter().flat_map(|several| several.0.clone()).collect(),
+            all,
+        }
+    }
+
     /// The namespace that is meant.
     pub fn namespace<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
         self.database
@@ -84,7 +94,7 @@ impl Selection {
     /// Those with the colleagues who were typed.
     ///
     /// # Errors
-    /// When there is none with one of them: whoever is named is meant.
+    /// When one of those who were typed has no share.
     fn with_these(&self, shares: &[Share], what: &str) -> Result<Vec<Share>> {
         let mut meant: Vec<Share> = Vec::new();
         for typed in &self.with {
@@ -160,6 +170,36 @@ pub fn others_with_the_same(
             && meant.iter().any(|meant| uid(meant) == uid(share))
     };
     found.shares.iter().filter(is_other).cloned().collect()
+}
+
+/// Refuses to give more time to somebody who was not named, since they have theirs by the same timer (a Job); `bindings` are the
+/// `RoleBindings` that give it to them alone.
+pub fn more_time_for_others(
+    with: BTreeSet<String>,
+    timer: &str,
+    bindings: BTreeSet<String>,
+    namespace: &str,
+    revoke: &Shell,
+) -> Error {
+    let with: Vec<String> = with.into_iter().collect();
+    let error = Error::new(format!(
+        "this would give more time to {} too",
+        printable::short(&with.join(", "), 300)
+    ))
+    .caused_by(format!(
+        "what they have ends with the same timer (job `{}`): somebody has changed it by hand",
+        printable::line(timer)
+    ));
+    if bindings.is_empty() {
+        return error.hint(format!(
+            "end it for all of them, then share again: `{revoke}`"
+        ));
+    }
+    let delete = shell("kubectl delete rolebinding").args(bindings);
+    error.hint(format!(
+        "take it from them first: `{}`",
+        delete.in_namespace(namespace)
+    ))
 }
 
 /// A colleague as typed.

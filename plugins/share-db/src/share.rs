@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use crate::existing::{self, Existing, Step};
 use crate::make::{self, Resolved};
 use crate::plan::{Colleague, Plan};
+use crate::selection::more_time_for_others;
 use crate::{report, verify};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -198,17 +199,10 @@ fn warn_of_others(ui: &Ui, plan: &Plan, namespace: &str, bindings: &[RoleBinding
     };
     for binding in bindings.iter().filter(gives_it) {
         let name = binding.name_any();
-        let to: Vec<String> = binding
-            .subjects
-            .iter()
-            .flatten()
-            .filter_map(Subject::of_rbac)
-            .map(|subject| subject.shown())
-            .collect();
         ui.warning(format!(
             "RoleBinding `{}`, made by hand, gives what is shared here to {} too{}",
             printable::line(&name),
-            printable::short(&to.join(", "), 300),
+            printable::short(&given_to(binding).join(", "), 300),
             if binding.owner_references().is_empty() {
                 ", without an end"
             } else {
@@ -239,28 +233,29 @@ fn refuse_to_extend_others(
     let goes_with_it = |binding: &&RoleBinding| {
         binding.name_any() != plan.name && is_owned_by(*binding, &timer.uid)
     };
-    let names: Vec<String> = bindings
-        .iter()
-        .filter(goes_with_it)
-        .map(ResourceExt::name_any)
-        .collect();
-    if names.is_empty() {
+    let others: Vec<&RoleBinding> = bindings.iter().filter(goes_with_it).collect();
+    if others.is_empty() {
         return Ok(());
     }
-    Err(Error::new(format!(
-        "that would give more time to others than {} too",
-        plan.colleague.called
+    Err(more_time_for_others(
+        others
+            .iter()
+            .flat_map(|binding| given_to(binding))
+            .collect(),
+        &plan.name,
+        others.iter().map(|binding| binding.name_any()).collect(),
+        namespace,
+        &plan.command("kubectl share-db revoke"),
     ))
-    .caused_by(format!(
-        "RoleBindings made by hand end with the same timer (job `{}`)",
-        plan.name
-    ))
-    .hint(format!(
-        "take them away first: `{}`",
-        shell("kubectl delete rolebinding")
-            .args(names)
-            .in_namespace(namespace)
-    )))
+}
+
+/// Whom a `RoleBinding` names.
+fn given_to(binding: &RoleBinding) -> Vec<String> {
+    let subjects = binding.subjects.iter().flatten();
+    subjects
+        .filter_map(Subject::of_rbac)
+        .map(|subject| subject.shown())
+        .collect()
 }
 
 fn refuse_oneself(subject: &Subject, identity: Option<&Identity>, database: &Typed) -> Result<()> {

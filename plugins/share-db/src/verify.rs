@@ -5,7 +5,7 @@ use std::time::Duration;
 use commons::cluster::{Answer, Right};
 use commons::subject::Subject;
 use commons::{Cluster, Error, Result};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 use crate::listed::Share;
@@ -168,9 +168,17 @@ async fn may_forward(
     })
 }
 
-/// Whether a share that there is lets its colleague forward; None where that could not be asked, or is not clear. `complete` says
-/// whether its Role could be read.
-pub async fn of_share(cluster: &Cluster, share: &Share, complete: bool) -> Option<bool> {
+/// Notes of each share whether it lets its colleague forward, all asked at once.
+pub async fn all(cluster: &Cluster, shares: &mut [Share], complete: bool) {
+    let asking = shares.iter_mut().map(async |share| {
+        share.verified = of_share(cluster, share, complete).await;
+    });
+    join_all(asking).await;
+}
+
+/// Whether a share lets its colleague forward; None where that could not be asked, or is not clear. `complete` says whether its
+/// Role could be read.
+async fn of_share(cluster: &Cluster, share: &Share, complete: bool) -> Option<bool> {
     match share.pods.first() {
         // Whoever may read shares may not always ask as a colleague.
         Some(pod) => may_forward(cluster, &share.namespace, &share.subject, pod)

@@ -230,7 +230,7 @@ pub enum Outcome {
     Proven(Proof),
     /// It does not, for this reason.
     Failed(Error),
-    /// Somebody else answers there, or may have got the host unseen: what was made is to be taken back ([`super::take_back`]),
+    /// Somebody else answers there, or may have got the host unseen: what was made is to be taken back ([`Applied::take_back`]),
     /// and may be tried again ([`super::again`]).
     Lost(Error),
 }

@@ -44,7 +44,7 @@ pub enum Trust {
     Asks {
         /// The users whose login was tried, without TLS; none where the protocol has a connection without a user.
         tried: Vec<String>,
-        /// The users of whom it is not known, since not all of their logins were answered.
+        /// The users for whom it is not known, because a login of theirs got no answer.
         not_known: Vec<String>,
     },
     /// It lets whoever comes in.

@@ -317,23 +317,41 @@ fn warnings_beside_json() {
 fn somebody_else_was_faster() {
     let server = ApiServer::start();
     let session = shared_with(&server, &["bob"]);
-    let conflict = || {
-        Response::status(
-            409,
-            "Conflict",
-            "the object has been modified",
-            &Value::Null,
-        )
-    };
-    let jobs = server.object("jobs", NAMESPACE, NAME);
-    server.on("PATCH", "*/jobs/*", conflict);
+    let mut faster = server.object("jobs", NAMESPACE, NAME);
+    faster["spec"]["activeDeadlineSeconds"] = json!(7200);
+    // Refused only when the other one has been faster.
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    server.script(move |request| {
+        let wait = wait.clone();
+        (request.method == "PATCH").then(|| {
+            Response::raw(move |stream| {
+                let _ = wait.lock().expect("the lock").recv();
+                let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409, "message": "the object has been modified"}).to_string();
+                let head = format!("HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes());
+            })
+        })
+    });
     let extending = session.spawn("share-db", ["extend", "pg", "--for", "8h"]);
     server.wait_for("the patch", |request| request.method == "PATCH");
-    let mut faster = jobs;
-    faster["spec"]["activeDeadlineSeconds"] = json!(7200);
     server.put(faster);
+    go_on.send(()).expect("it waits");
     let run = extending.finish();
     assert_eq!(run.code(), 1, "{run}");
     assert_eq!(deadline(&server, NAME), 7200);
     snapshot!(run);
+}
+
+/// The pod that was to be deleted is another one by then: tunnels may lead to it.
+#[test]
+fn a_pod_that_is_another_one_by_now() {
+    let server = ApiServer::start();
+    let session = shared_with(&server, &["bob"]);
+    let another = || {
+        let says = "Precondition failed: UID in precondition: 1, UID in object meta: 2";
+        Response::status(409, "Conflict", says, &Value::Null)
+    };
+    server.on("DELETE", "*/pods/*", another);
+    snapshot!(session.share_db(["revoke", "pg", "--cut", "--yes"]));
 }
