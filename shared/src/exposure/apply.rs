@@ -206,7 +206,7 @@ fn all_objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject
 /// or is interrupted. `app` is what the app answers, if it was asked already.
 ///
 /// # Errors
-/// What is not ours; the API server's refusals; [`Kind::Signal`].
+/// What is not ours; the API server's refusals; [`crate::Kind::Signal`].
 pub async fn apply(
     cluster: &Cluster,
     resolved: &Resolved,

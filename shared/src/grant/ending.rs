@@ -19,7 +19,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Of an object with these owners, made for this term (its annotation [`FOR`]), beside the Job of its name.
+    /// Of an object with these owners, made for this term (its annotation [`super::FOR`]), beside the Job of its name.
     pub fn of(
         owners: &[OwnerReference],
         asked: Option<&str>,
