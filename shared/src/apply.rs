@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::cluster::Namespaced;
 use crate::error::{Error, Result};
-use crate::json;
 use crate::output::{self, Format};
 use crate::printable;
 use crate::ui::Ui;
@@ -174,7 +173,7 @@ impl PlannedObject {
         outcome: Outcome,
         dry_run: DryRun,
     ) -> Result<Self> {
-        let mut document = json::to_value(object)
+        let mut document = serde_json::to_value(object)
             .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?;
         if let Some(fields) = document.as_object_mut() {
             fields

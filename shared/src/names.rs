@@ -20,6 +20,15 @@ pub fn is_name(text: &str) -> bool {
         && !text.contains("..")
 }
 
+/// What people call the owner of a namespace: Onyxia's are `user-<name>` and `projet-<group>`.
+pub fn owner_of(namespace: &str) -> &str {
+    ["user-", "projet-"]
+        .iter()
+        .find_map(|prefix| namespace.strip_prefix(prefix))
+        .filter(|owner| !owner.is_empty())
+        .unwrap_or(namespace)
+}
+
 /// Joins parts to a name that Kubernetes accepts. Parts that have to be changed for it (other characters, too long) get a
 /// hash of what they were. `a-b`+`c` and `a`+`b-c` meet in one name: where that matters, use [`join_exactly`].
 pub fn join(parts: &[&str]) -> String {
@@ -107,5 +116,12 @@ mod tests {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || c == '-')
         );
+    }
+
+    #[test]
+    fn the_owner_of_a_namespace() {
+        assert_eq!(owner_of("user-alice"), "alice");
+        assert_eq!(owner_of("projet-shop"), "shop");
+        assert_eq!(owner_of("user-"), "user-");
     }
 }

@@ -1,10 +1,10 @@
 //! Results in the forms that kubectl's users know: tables, `-o wide`, `json`, `yaml` and `name`.
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::json;
 use crate::printable;
 use crate::ui::Ui;
 
@@ -86,7 +86,7 @@ impl Table {
                 self.rows
                     .iter()
                     .filter_map(|row| row.get(column))
-                    .map(|cell| cell.chars().count())
+                    .map(|cell| cell.width())
                     .chain([self.headers[column].len()])
                     .max()
                     .unwrap_or(0)
@@ -96,7 +96,7 @@ impl Table {
             let padded: Vec<String> = cells
                 .iter()
                 .zip(&widths)
-                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
+                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())))
                 .collect();
             padded.join("   ").trim_end().to_owned()
         };
@@ -208,7 +208,7 @@ pub fn document<T: Serialize>(ui: &Ui, format: Option<Format>, value: &T) -> Res
             .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))?
     } else {
         // Through JSON, so that fields keep one order and one spelling in both.
-        let value = json::to_value(value)
+        let value = serde_json::to_value(value)
             .map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?;
         serde_saphyr::to_string(&value)
             .map_err(|error| Error::new("cannot write YAML").caused_by(error.to_string()))?

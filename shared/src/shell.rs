@@ -15,6 +15,11 @@ pub fn shell(words: &'static str) -> Shell {
 }
 
 impl Shell {
+    /// A command that begins with these words, which are the program's own too: its name, or that of a subcommand.
+    pub(crate) fn of_words(words: &str) -> Self {
+        Self(words.to_owned())
+    }
+
     /// More words of the program's own, such as a flag.
     #[must_use]
     pub fn then(self, words: &'static str) -> Self {

@@ -1,14 +1,21 @@
 //! Everything that is printed or asked.
 //!
 //! Standard output carries results only, standard error all else, so that output can be piped. Quiet, verbose, colour and
-//! the absence of a terminal are handled here once. Whatever is printed is stripped of control characters first.
+//! the absence of a terminal are handled here once. Whatever is printed is stripped of control characters first. Lines that
+//! show progress are taken off the terminal while anything else is printed or asked, so that no two are ever glued together.
+
+mod progress;
+mod secret;
 
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::error::{Error, Kind, Result};
 use crate::printable;
+
+pub use progress::Progress;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -48,18 +55,31 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
-/// The one place that prints and asks.
+/// The one place that prints and asks. Clones share the lines of progress on the terminal.
 #[derive(Clone, Debug)]
 pub struct Ui {
     verbosity: Verbosity,
     color: Color,
+    progress: MultiProgress,
 }
 
 impl Ui {
     /// For these settings; what standard input, output and error are is looked up when it matters.
     pub fn new(verbosity: Verbosity, color: Color) -> Self {
         color.choice().write_global();
-        Self { verbosity, color }
+        let shows_progress = verbosity == Verbosity::Normal
+            && io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let target = if shows_progress {
+            progress::terminal()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            verbosity,
+            color,
+            progress: MultiProgress::with_draw_target(target),
+        }
     }
 
     /// A line of the result, to standard output.
@@ -67,11 +87,10 @@ impl Ui {
     /// # Errors
     /// When it cannot be written; [`Kind::ClosedPipe`] if the reader has gone.
     pub fn result(&self, text: impl AsRef<str>) -> Result<()> {
-        Ok(writeln!(
-            anstream::stdout(),
-            "{}",
-            printable::lines(text.as_ref())
-        )?)
+        let text = printable::lines(text.as_ref());
+        Ok(self
+            .progress
+            .suspend(|| writeln!(anstream::stdout(), "{text}"))?)
     }
 
     /// What is being done or was done, to standard error, unless quiet.
@@ -127,25 +146,24 @@ impl Ui {
     /// One line: a name with a line break in it must not forge another. Standard error may be closed; there is nobody left to
     /// tell then.
     fn say(&self, label: Option<(&str, Style)>, text: &str) {
-        let mut stderr = anstream::AutoStream::new(io::stderr().lock(), self.color.choice());
         let text = printable::line(text);
-        let _ = match label {
-            Some((label, style)) => writeln!(stderr, "{style}{label}:{style:#} {text}"),
-            None => writeln!(stderr, "{text}"),
-        };
+        let _ = self.progress.suspend(|| {
+            let mut stderr = anstream::AutoStream::new(io::stderr().lock(), self.color.choice());
+            match label {
+                Some((label, style)) => writeln!(stderr, "{style}{label}:{style:#} {text}"),
+                None => writeln!(stderr, "{text}"),
+            }
+        });
     }
 
-    /// What is being done, on a terminal while it takes its time; nothing elsewhere. It goes away when dropped.
+    /// Shows on a terminal what is being done, until it is dropped; nothing elsewhere. Several are shown below each other.
     pub fn progress(&self, text: impl AsRef<str>) -> Progress {
-        if self.verbosity != Verbosity::Normal
-            || !io::stderr().is_terminal()
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
-        {
-            return Progress(None);
-        }
-        let progress = Progress(Some(dialoguer::console::Term::stderr()));
-        progress.say(text);
-        progress
+        Progress::begin(&self.progress, text.as_ref())
+    }
+
+    /// Asks something on a terminal that shows no progress meanwhile.
+    fn ask<T>(&self, question: impl FnOnce() -> dialoguer::Result<Option<T>>) -> Result<T> {
+        self.progress.suspend(|| answered(question()))
     }
 
     /// Lets the user choose one of `items` with the arrow keys; the position of the chosen one.
@@ -170,12 +188,13 @@ impl Ui {
             } else {
                 &dialoguer::theme::ColorfulTheme::default()
             };
-        let chosen = dialoguer::Select::with_theme(theme)
-            .with_prompt(question)
-            .items(&shown)
-            .default(0)
-            .interact_opt();
-        answered(chosen)
+        self.ask(|| {
+            dialoguer::Select::with_theme(theme)
+                .with_prompt(question)
+                .items(&shown)
+                .default(0)
+                .interact_opt()
+        })
     }
 
     /// Asks whether to go on; no is the answer of whoever only presses Enter.
@@ -188,11 +207,12 @@ impl Ui {
                 Error::usage("this needs a yes and there is no terminal to ask on").hint(instead),
             );
         }
-        let confirmed = dialoguer::Confirm::new()
-            .with_prompt(printable::line(question))
-            .default(false)
-            .interact_opt();
-        answered(confirmed)
+        self.ask(|| {
+            dialoguer::Confirm::new()
+                .with_prompt(printable::line(question))
+                .default(false)
+                .interact_opt()
+        })
     }
 
     /// Lets the user type a secret, which is not shown.
@@ -207,64 +227,9 @@ impl Ui {
             ))
             .hint(instead));
         }
-        let mut stderr = io::stderr().lock();
-        let typed = write!(stderr, "{question}: ")
-            .and_then(|()| stderr.flush())
-            .and_then(|()| hidden_line());
-        answered(typed.map_err(dialoguer::Error::IO)).map(Into::into)
+        let typed = self.ask(|| secret::ask(&question).map_err(dialoguer::Error::IO));
+        typed.map(Into::into)
     }
-}
-
-/// One line from the terminal, not shown while it is typed; nothing when the user leaves with Ctrl-C or Ctrl-D. While this
-/// waits nobody else runs who could see a signal, so Ctrl-C is read as a character that ends the line.
-#[cfg(unix)]
-fn hidden_line() -> io::Result<Option<String>> {
-    use io::Read;
-    use rustix::termios::{
-        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
-    };
-
-    const CTRL_C: u8 = 3;
-
-    struct Restore(Termios);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
-        }
-    }
-
-    let mut mode = tcgetattr(io::stdin())?;
-    let restore = Restore(mode.clone());
-    mode.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
-    mode.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
-    tcsetattr(io::stdin(), OptionalActions::Flush, &mode)?;
-    let mut line = Vec::new();
-    let mut buffer = [0; 1024];
-    let mut stdin = io::stdin().lock();
-    while !line.ends_with(b"\n") && !line.ends_with(&[CTRL_C]) {
-        match stdin.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => line.extend_from_slice(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    drop(restore);
-    writeln!(io::stderr())?;
-    if !line.ends_with(b"\n") {
-        return Ok(None);
-    }
-    line.pop();
-    String::from_utf8(line)
-        .map(Some)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no text"))
-}
-
-#[cfg(not(unix))]
-fn hidden_line() -> io::Result<Option<String>> {
-    dialoguer::console::Term::stderr()
-        .read_secure_line()
-        .map(Some)
 }
 
 /// Whether a question can be asked at all: somebody types and reads.
@@ -282,28 +247,5 @@ fn answered<T>(answer: dialoguer::Result<Option<T>>) -> Result<T> {
             Err(Error::of(Kind::Signal(2), ""))
         }
         Err(error) => Err(Error::new("cannot read the answer").caused_by(error.to_string())),
-    }
-}
-
-/// A line that tells what is being done; it is removed when this is dropped.
-#[derive(Debug)]
-pub struct Progress(Option<dialoguer::console::Term>);
-
-impl Progress {
-    /// Replaces its text.
-    pub fn say(&self, text: impl AsRef<str>) {
-        if let Some(term) = &self.0 {
-            let width = usize::from(term.size().1).saturating_sub(2);
-            let _ = term.clear_line();
-            let _ = term.write_str(&format!("{}…", printable::short(text.as_ref(), width)));
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(term) = &self.0 {
-            let _ = term.clear_line();
-        }
     }
 }

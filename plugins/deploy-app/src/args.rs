@@ -1,24 +1,11 @@
 //! The command line of `deploy-app`.
 
 use clap::{Parser, Subcommand};
-use commons::cli::{Command, Globals, Interrupt};
-use commons::{Cluster, Result, Ui};
-use k8s_openapi::api::apps::v1::Deployment;
+use commons::Result;
+use commons::cli::{Context, Globals, Plugin};
 
+use crate::objects::{MANAGER, MANAGER_OF_FILES};
 use crate::{delete, deploy, flags, list, manifests};
-
-/// The field manager, and the value of the label `app.kubernetes.io/managed-by` of all that this plugin makes.
-pub const MANAGER: &str = commons::exposure::DEPLOY_APP;
-/// The field manager of what is deployed from files: what a file no longer says goes, and what was said by flags does not.
-pub const MANAGER_OF_FILES: &str = "kubectl-deploy-app-files";
-
-/// Whether a Deployment was deployed from files.
-pub fn is_from_files(deployment: &Deployment) -> bool {
-    let managers = deployment.metadata.managed_fields.iter().flatten();
-    managers
-        .filter_map(|fields| fields.manager.as_deref())
-        .any(|manager| manager == MANAGER_OF_FILES)
-}
 
 const USAGE: &str = "\
 kubectl deploy-app NAME --image IMAGE [--port PORT] [...] [-- ARGUMENTS]
@@ -65,37 +52,50 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
+    #[command(alias = "ls")]
     List(list::Args),
     #[command(aliases = ["remove", "rm"])]
     Delete(delete::Args),
 }
 
-impl Command for Args {
+/// What is to be done.
+pub enum Command {
+    Named(Box<flags::ByName>),
+    Files(flags::FromFiles),
+    List(list::Args),
+    Delete(delete::Args),
+}
+
+impl Plugin for Args {
+    type Command = Command;
+
     fn globals(&self) -> &Globals {
         &self.globals
     }
-}
 
-/// Connects and runs the command that was asked for.
-pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
-    let from_files = args.command.is_none() && args.deploy.is_from_files();
-    let manager = if from_files {
-        MANAGER_OF_FILES
-    } else {
-        MANAGER
-    };
-    let cluster = async || Cluster::connect(&args.globals.connection, manager).await;
-    match args.command {
-        None if from_files => {
-            let checked = args.deploy.for_files()?;
-            manifests::run(&cluster().await?, &ui, &interrupt, checked).await
+    fn check(self) -> Result<Command> {
+        match self.command {
+            None if self.deploy.is_from_files() => self.deploy.for_files().map(Command::Files),
+            None => Ok(Command::Named(Box::new(self.deploy.for_name()?))),
+            Some(Subcommands::List(list)) => Ok(Command::List(list)),
+            Some(Subcommands::Delete(delete)) => Ok(Command::Delete(delete)),
         }
-        None => {
-            let checked = args.deploy.for_name()?;
-            deploy::run(&cluster().await?, &ui, &interrupt, checked).await
+    }
+
+    fn manager(command: &Command) -> &'static str {
+        match command {
+            Command::Files(_) => MANAGER_OF_FILES,
+            _ => MANAGER,
         }
-        Some(Subcommands::List(list)) => list::run(&cluster().await?, &ui, &list).await,
-        Some(Subcommands::Delete(delete)) => delete::run(&cluster().await?, &ui, &delete).await,
+    }
+
+    async fn run(command: Command, context: Context) -> Result<()> {
+        match command {
+            Command::Named(named) => deploy::run(&context, *named).await,
+            Command::Files(files) => manifests::run(&context, files).await,
+            Command::List(list) => list::run(&context, &list).await,
+            Command::Delete(delete) => delete::run(&context, &delete).await,
+        }
     }
 }
 

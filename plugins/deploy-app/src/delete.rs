@@ -1,6 +1,7 @@
 //! `deploy-app delete`: takes away what was made for an app, and nothing else.
 
 use commons::apply::{DryRun, DryRunFlags, MANAGED_BY, Outcome, line};
+use commons::cli::Context;
 use commons::cluster::documents;
 use commons::{Cluster, Error, Kind, Result, Ui, error::name_hint, names};
 use futures::future::{join_all, try_join_all};
@@ -8,9 +9,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::args::{MANAGER, is_from_files};
 use crate::expose;
-use crate::plan::{NAME, files_name};
+use crate::objects::{MANAGER, NAME, is_from_files};
+use crate::plan::files_name;
 use commons::shell::{Shell, shell};
 
 /// Delete an app: what this command made for it, and nothing else
@@ -29,12 +30,16 @@ pub struct Args {
     dry_run: DryRunFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     if args.names.is_empty() && !args.all {
-        return Err(Error::usage("which app? a name is missing").hint(format!(
-            "name it, or take all: `--all`; see them: `{}`",
-            list(cluster)
-        )));
+        let delete = shell("kubectl deploy-app delete");
+        return Err(Error::usage("missing NAME")
+            .hint(format!(
+                "delete all of them: `{}`",
+                delete.then("--all").option("-n", cluster.named())
+            ))
+            .hint(format!("list them: `{}`", list(cluster))));
     }
     let typed: Vec<String> = if args.all {
         present(cluster).await?
@@ -107,7 +112,7 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
     if let Some(deployment) = there.first().and_then(Option::as_ref)
         && !ours(deployment)
     {
-        let is_from_files = commons::json::from_value(deployment)
+        let is_from_files = serde_json::from_value(deployment.clone())
             .is_ok_and(|deployment: Deployment| is_from_files(&deployment));
         if is_from_files {
             return Err(Error::new(format!(

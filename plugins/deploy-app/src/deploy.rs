@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commons::apply::{self, DryRun, Outcome, PlannedObject, line};
 use commons::change::Change;
-use commons::cli::{Interrupt, blocking};
+use commons::cli::{Context, blocking};
 use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
-use commons::error::rights_hints;
 use commons::exposure::{Asking, Backend};
 use commons::output::Format;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
@@ -15,13 +14,12 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::args::MANAGER_OF_FILES;
-use crate::args::is_from_files;
 use crate::expose::{self, Exposure};
 use crate::flags::{ByName, Way};
 use crate::inputs::Inputs;
 use crate::lint::around::look_up;
 use crate::lint::{self, ImageFacts};
+use crate::objects::{MANAGER_OF_FILES, ROLES, is_from_files};
 use crate::plan::{Keep, Plan, files_name};
 use crate::print;
 use crate::report::report;
@@ -50,13 +48,19 @@ struct Documents {
     secret: Option<Value>,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByName) -> Result<()> {
+pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
+    let Context {
+        cluster,
+        ui,
+        interrupt,
+        ..
+    } = context;
     let inputs = {
         let (flags, ui) = (by_name.args.inputs.clone(), ui.clone());
         blocking(move || flags.read(&ui)).await?
     };
     let progress = ui.progress(format!("Looking at {}", by_name.name));
-    let resolved = resolve(cluster, ui, &by_name, inputs).await?;
+    let resolved = resolve(context, &by_name, inputs).await?;
     drop(progress);
     let way = by_name.way;
     let exposure = resolved.exposure.as_ref();
@@ -94,7 +98,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, by_name: ByN
 }
 
 /// Reads what is needed, all that is independent at once.
-async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -> Result<Resolved> {
+async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<Resolved> {
+    let Context { cluster, ui, .. } = context;
     let ByName { name, args, .. } = by_name;
     let namespace = cluster.namespace();
     let is_dry = by_name.way.dry_run != DryRun::None;
@@ -125,7 +130,9 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
         // Whoever may look and not write (`view`) may not even see Secrets; that is the lesser matter.
         Err(error) if error.kind() == Kind::Forbidden => {
             let deployments = [Right::of("create", "apps", "deployments")];
-            refuse_lacking(namespace, &cluster.lacks(namespace, &deployments).await?)?;
+            cluster
+                .require(namespace, &deployments, "deploying", ROLES)
+                .await?;
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -193,7 +200,15 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
         allow_root: args.allow_root,
         run_as: args.run_as,
     };
-    let mut settings = Settings::wanted(name, now.clone(), wanted)?;
+    let mut settings =
+        Settings::wanted(name, now.clone(), wanted).map_err(|error| {
+            match context.command_meant(name) {
+                Some(command) if now.is_none() && args.image.is_empty() => error
+                    .without_hints()
+                    .hint(format!("did you mean `{command}`?")),
+                _ => error,
+            }
+        })?;
     let asked = Asked {
         cpu: args.cpu,
         memory: args.memory,
@@ -248,7 +263,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, by_name: &ByName, inputs: Inputs) -
 
 /// A new app without a port, whose image is not asked for one.
 fn port_unknown() -> Error {
-    Error::usage("on which port does the app listen?")
+    Error::usage("missing `--port`")
         .caused_by("a dry run asks no registry what the image says")
         .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`")
 }
@@ -345,7 +360,7 @@ fn present(documents: &Documents) -> Result<Present> {
 
 fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
     document
-        .map(commons::json::from_value)
+        .map(|document| serde_json::from_value(document.clone()))
         .transpose()
         .map_err(|error| {
             Error::new("the API server answers with an object that cannot be read")
@@ -421,20 +436,9 @@ async fn refuse_without_rights(cluster: &Cluster, plan: &Plan) -> Result<()> {
     if plan.secret(false).is_some() {
         need("", "secrets");
     }
-    refuse_lacking(namespace, &cluster.lacks(namespace, &needed).await?)
-}
-
-fn refuse_lacking(namespace: &str, lacking: &[Right]) -> Result<()> {
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let missing: Vec<String> = lacking.iter().map(Right::to_string).collect();
-    Err(Error::of(
-        Kind::Forbidden,
-        format!("your rights in namespace `{namespace}` do not allow deploying"),
-    )
-    .caused_by(format!("you may not {}", missing.join(", ")))
-    .hints_from(rights_hints(Some(namespace))))
+    cluster
+        .require(namespace, &needed, "deploying", ROLES)
+        .await
 }
 
 /// An address leads to a port; without it, or at another, it would answer no more.

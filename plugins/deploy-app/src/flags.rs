@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use commons::apply::{DryRun, DryRunFlags};
-use commons::error::close_names;
 use commons::output::OutputFlags;
 use commons::{Error, Result, printable};
 
 use crate::inputs::InputFlags;
-use crate::quantity::{Quantity, meant};
 use crate::settings::Edit;
 use crate::uses::UseInput;
+use commons::quantity::{Quantity, meant};
 use commons::shell::shell;
 
 #[derive(Debug, clap::Args)]
@@ -112,12 +111,12 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 /// 1 Pi, of cores or bytes: what is more is mistyped.
-const MOST: Quantity = Quantity(1000 << 50);
+const MOST: Quantity = Quantity::units(1 << 50);
 
 fn quantity(text: &str) -> Result<Quantity, String> {
     match text.parse::<Quantity>() {
         Ok(amount) if amount > MOST => Err("that is more than any cluster has".into()),
-        Ok(amount) if amount > Quantity(0) => Ok(amount),
+        Ok(amount) if amount > Quantity::default() => Ok(amount),
         _ => Err("write CPU like `100m` or `2`, memory like `256Mi` or `2Gi`".into()),
     }
 }
@@ -220,14 +219,16 @@ impl DeployArgs {
     /// No name, one that cannot be, or words that stand in the wrong place.
     pub fn for_name(self) -> Result<ByName> {
         let Some(name) = self.name.clone() else {
-            let error = Error::usage("which app? a name is missing");
+            let error = Error::usage("missing NAME");
             if let Some(host) = self.expose.filter(|host| !host.is_empty()) {
                 return Err(error.hint(format!(
                     "the name comes first: `{}`",
                     shell("kubectl deploy-app NAME --expose").arg(host)
                 )));
             }
-            return Err(error.hint("for example: `kubectl deploy-app web --image IMAGE --port 8000`; see what there is: `kubectl deploy-app list`"));
+            return Err(error
+                .hint("for example: `kubectl deploy-app web --image IMAGE --port 8000`")
+                .hint("list your apps: `kubectl deploy-app list`"));
         };
         if let Some(word) = self.more.first() {
             let shown = printable::short(word, 80);
@@ -290,15 +291,6 @@ fn check_name(name: &str) -> Result<()> {
     })
 }
 
-/// The command that was meant by what was taken for an app that there is not.
-pub fn command_meant(typed: &str) -> Option<&'static str> {
-    match *close_names(typed, ["list", "delete", "help", "ls", "remove", "status"]).first()? {
-        "ls" | "list" | "status" => Some("list"),
-        "delete" | "remove" => Some("delete NAME"),
-        _ => Some("--help"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,12 +337,5 @@ mod tests {
         for text in ["0", "", "lots", "-1"] {
             assert!(quantity(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn a_command_that_was_meant() {
-        assert_eq!(command_meant("lst"), Some("list"));
-        assert_eq!(command_meant("remove"), Some("delete NAME"));
-        assert_eq!(command_meant("web"), None);
     }
 }

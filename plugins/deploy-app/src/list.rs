@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use commons::apply::is_ours;
+use commons::cli::Context;
 use commons::output::{self, Columns, ListFlags, Listed};
-use commons::{Cluster, Result, Ui, duration, exposure};
+use commons::{Result, duration, exposure};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use serde::Serialize;
 
-use crate::args::{MANAGER, is_from_files};
 use crate::expose;
+use crate::objects::{MANAGER, is_from_files};
 use crate::settings::own_container;
 use crate::write::Written;
 
@@ -97,7 +98,7 @@ impl App {
             .iter()
             .find(|written| written.object["kind"] == "Deployment")?
             .object;
-        let mut deployment: Deployment = commons::json::from_value(object).ok()?;
+        let mut deployment: Deployment = serde_json::from_value(object.clone()).ok()?;
         deployment.metadata.namespace = Some(namespace.to_owned());
         Some(Self::new(&deployment, None))
     }
@@ -144,7 +145,8 @@ impl Listed for App {
     }
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let namespace = args.list.namespace(cluster);
     let (deployments, addresses) = futures::join!(
         cluster.list_in::<Deployment>(namespace, ""),

@@ -13,9 +13,9 @@ mod link;
 mod lint;
 mod list;
 mod manifests;
+mod objects;
 mod plan;
 mod print;
-mod quantity;
 mod reach;
 mod report;
 mod resources;
@@ -26,5 +26,5 @@ mod words;
 mod write;
 
 fn main() -> std::process::ExitCode {
-    commons::cli::main(args::run)
+    commons::cli::main::<args::Args>()
 }

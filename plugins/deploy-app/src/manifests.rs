@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 
 use commons::apply::{DryRun, Outcome, PlannedObject, line};
 use commons::change::Change;
-use commons::cli::{Interrupt, blocking};
-use commons::cluster::Right;
+use commons::cli::{Context, Interrupt, blocking};
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
-use commons::error::{name_hint, rights_hints};
+use commons::cluster::{Right, refuse_lacking};
+use commons::error::name_hint;
 use commons::workload::{self, Rollout};
-use commons::{Cluster, Error, Kind, Result, Ui, manifest, names, printable};
+use commons::{Cluster, Error, Result, Ui, manifest, names, printable};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
-use crate::args::MANAGER;
 use crate::flags::{FromFiles, Way};
 use crate::lint::untagged;
 use crate::lint::{self, Around};
+use crate::objects::{MANAGER, ROLES};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
 use crate::write::{self, Write, Written};
@@ -55,7 +55,13 @@ const ORDER: [&str; 13] = [
     "Service",
 ];
 
-pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFiles) -> Result<()> {
+pub async fn run(context: &Context, args: FromFiles) -> Result<()> {
+    let Context {
+        cluster,
+        ui,
+        interrupt,
+        ..
+    } = context;
     let way = args.way;
     let namespace = cluster.namespace();
     let mut objects = {
@@ -84,7 +90,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: FromFi
         ui.status(format!("not checked in a dry run: {unchecked}"));
     }
     let warnings = lint::tell(ui, &lint::of_manifests(&objects, &around), way.strict)?;
-    refuse_without_rights(namespace, &lacking?)?;
+    refuse_lacking(namespace, &lacking?, "deploying these files", ROLES)?;
     let present = present?;
     if way.dry_run == DryRun::Client {
         return print_plan(ui, &way, &objects, &present);
@@ -434,19 +440,6 @@ async fn lacking(cluster: &Cluster, objects: &[Value]) -> Result<Vec<Right>> {
         }
     }
     cluster.lacks(cluster.namespace(), &needed).await
-}
-
-fn refuse_without_rights(namespace: &str, lacking: &[Right]) -> Result<()> {
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let missing: Vec<String> = lacking.iter().map(Right::to_string).collect();
-    Err(Error::of(
-        Kind::Forbidden,
-        format!("your rights in namespace `{namespace}` do not allow deploying these files"),
-    )
-    .caused_by(format!("you may not {}", missing.join(", ")))
-    .hints_from(rights_hints(Some(namespace))))
 }
 
 /// Writes the objects, those of one kind at once, what others need first. Pods whose configuration changes are replaced: they

@@ -8,17 +8,13 @@ use commons::apply::MANAGED_BY;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::args::MANAGER;
 use crate::inputs::CONFIG_DIRECTORY;
+use crate::objects::{MANAGER, NAME, PLACEHOLDER};
 use crate::settings::{PORT, Probes, Settings, VOLUME};
 use crate::uses::USES;
 
-/// The label with the app's name.
-pub const NAME: &str = "app.kubernetes.io/name";
 /// The annotation of the pods that changes with their configuration, so that they are replaced when it does.
 pub const CONFIG_HASH: &str = "kube-commons/config-hash";
-/// What stands in a printed Secret; no base64, so that nobody applies it by mistake.
-pub const PLACEHOLDER: &str = "<put the value here, in base64>";
 
 /// The objects of one app.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use commons::{Result, Ui, manifest, output};
 use serde_json::Value;
 
 use crate::flags::Way;
-use crate::plan::PLACEHOLDER;
+use crate::objects::PLACEHOLDER;
 use crate::write::Written;
 
 /// What was written, or would be, by the server's own words, and the objects of its address.

@@ -5,7 +5,7 @@ use commons::apply::Outcome;
 use commons::cli::Interrupt;
 use commons::cluster::Right;
 use commons::exposure::{self, Applied, Outcome as Proven, Place};
-use commons::{Cluster, Error, Kind, Result, Ui, json, printable};
+use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::words;
@@ -34,7 +34,7 @@ pub async fn look(
     let ingresses: Vec<(Ingress, bool)> = of("networking.k8s.io/v1", "Ingress")
         .into_iter()
         .filter_map(|written| {
-            let ingress = json::from_value(&written.object).ok()?;
+            let ingress = serde_json::from_value(written.object.clone()).ok()?;
             Some((ingress, written.outcome == Outcome::Configured))
         })
         .collect();

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use commons::{Cluster, Kind, Result};
+use commons::cluster::if_allowed;
+use commons::{Cluster, Result};
 use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
-use crate::quantity::Quantity;
+use commons::quantity::Quantity;
 
 /// What an app asks for when nobody says: enough for a small web application, little enough for a crowded cluster.
 const CPU: Quantity = Quantity::millicores(100);
@@ -18,6 +19,21 @@ const CPU_LIMIT: Quantity = Quantity::millicores(1000);
 /// Less than this is no use to anything.
 const LEAST_CPU: Quantity = Quantity::millicores(10);
 const LEAST_MEMORY: Quantity = Quantity::mebibytes(48);
+
+/// A round amount that is not more than this.
+fn round_cpu(amount: Quantity) -> Quantity {
+    let step = Quantity::millicores(10);
+    if amount < step {
+        amount
+    } else {
+        amount.round_down(step)
+    }
+}
+
+/// A round amount that is not more than this.
+fn round_memory(amount: Quantity) -> Quantity {
+    amount.round_down(Quantity::mebibytes(16))
+}
 
 /// Requests and limits, by resource, as they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,14 +70,10 @@ pub async fn rules(cluster: &Cluster, namespace: &str) -> Result<Rules> {
         cluster.list::<ResourceQuota>(namespace, ""),
         cluster.list::<LimitRange>(namespace, "")
     );
-    Ok(Rules::of(&readable(quotas)?, &readable(ranges)?))
-}
-
-fn readable<T>(list: Result<Vec<T>>) -> Result<Vec<T>> {
-    match list {
-        Err(error) if error.kind() == Kind::Forbidden => Ok(Vec::new()),
-        other => other,
-    }
+    Ok(Rules::of(
+        &if_allowed(quotas)?.unwrap_or_default(),
+        &if_allowed(ranges)?.unwrap_or_default(),
+    ))
 }
 
 fn quantities(map: Option<&BTreeMap<String, ApiQuantity>>) -> BTreeMap<String, Quantity> {
@@ -172,11 +184,14 @@ impl Rules {
     /// How many pods with these resources fit into what is left, by each quota.
     fn bounds(&self, resources: &Resources, given_back: &dyn Fn(&str) -> Quantity) -> Vec<Bound> {
         let bound = |name: String, resource: Option<&'static str>, each: Quantity| {
-            let left = self.left.get(&name).filter(|_| each.0 > 0)?;
+            let left = self
+                .left
+                .get(&name)
+                .filter(|_| each > Quantity::default())?;
             let room = left.amount.plus(given_back(&name));
             let shown = |amount: Quantity| shown(&name, amount);
             Some(Bound {
-                pods: room.0 / each.0,
+                pods: room.holds(each),
                 why: format!(
                     "quota `{}` has {} of {} {} left, and a pod takes {}",
                     left.quota,
@@ -199,7 +214,7 @@ impl Rules {
                 )
             })
             .collect();
-        bounds.extend(bound("pods".into(), None, Quantity(1000)));
+        bounds.extend(bound("pods".into(), None, Quantity::units(1)));
         bounds
     }
 
@@ -239,9 +254,9 @@ struct Bound {
 /// No more of a resource than there is, if that is an amount at which anything runs.
 fn less(resource: &'static str, room: Quantity) -> Option<(&'static str, Quantity)> {
     let (room, least) = if resource == "memory" {
-        (room.memory_below(), LEAST_MEMORY)
+        (round_memory(room), LEAST_MEMORY)
     } else {
-        (room.cpu_below(), LEAST_CPU)
+        (round_cpu(room), LEAST_CPU)
     };
     (room >= least).then_some((resource, room))
 }
@@ -410,14 +425,14 @@ pub fn propose(
     }
     let given_back = |name: &str| {
         let Some((has, count)) = now else {
-            return Quantity(0);
+            return Quantity::default();
         };
         let each = match name.split_once('.') {
             Some(("requests", resource)) => rules.effective(has, Side::Requests, resource),
             Some(("limits", resource)) => rules.effective(has, Side::Limits, resource),
-            _ => Some(Quantity(1000)),
+            _ => Some(Quantity::units(1)),
         };
-        each.unwrap_or(Quantity(0)).times(count)
+        each.unwrap_or(Quantity::default()).times(count)
     };
     let out_of_range = rules.out_of_range(&resources);
     let mut proposal = Proposal {
@@ -450,7 +465,7 @@ pub fn propose(
         Some(_) => beside,
         None => i128::from(replicas) + beside,
     };
-    let left = rules.bounds(&proposal.resources, &|_| Quantity(0));
+    let left = rules.bounds(&proposal.resources, &|_| Quantity::default());
     proposal.surge = left.iter().all(|bound| bound.pods >= wanted);
     proposal
 }
@@ -463,12 +478,12 @@ fn fitting(rules: &Rules, side: Side, resource: &str, usual: Quantity, replicas:
     }
     if let Some(left) = rules.left.get(&format!("{}.{resource}", side.as_str())) {
         let (least, round): (_, fn(Quantity) -> Quantity) = if resource == "memory" {
-            (LEAST_MEMORY, Quantity::memory_below)
+            (LEAST_MEMORY, round_memory)
         } else {
-            (LEAST_CPU, Quantity::cpu_below)
+            (LEAST_CPU, round_cpu)
         };
         let pods = i128::from(replicas.max(1));
-        let share = |pods: i128| round(Quantity(left.amount.0 / pods));
+        let share = |pods: i128| round(left.amount.shared_by(pods));
         if share(pods + 1) >= least {
             amount = amount.min(share(pods + 1));
         } else if share(pods) >= least {
@@ -551,7 +566,7 @@ mod tests {
             Resources::default()
         );
         let asked = Asked {
-            cpu: Some(Quantity(500)),
+            cpu: Some(Quantity::millicores(500)),
             memory: None,
         };
         let proposal = propose(&rules, asked, None, 1);

@@ -10,7 +10,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use crate::flags::command_meant;
 use crate::inputs::{CONFIG_DIRECTORY, ConfigFile, Hidden, Inputs};
 use crate::resources::Resources;
 use crate::uses::{USES, Use, VARIABLES};
@@ -188,26 +187,14 @@ impl Settings {
                 probes: Probes::Port,
                 surge: true,
             },
-            (None, None) => {
-                let error = Error::usage(format!("which image? there is no app `{name}` yet"));
-                return Err(match command_meant(name) {
-                    Some(meant) => error.hint(format!(
-                        "did you mean `{}`?",
-                        shell("kubectl deploy-app").then(meant)
-                    )),
-                    None => error.hint(format!(
-                        "for example: `{}`; see what there is: `kubectl deploy-app list`",
-                        shell("kubectl deploy-app")
-                            .arg(name)
-                            .then("--image IMAGE --port 8000")
-                    )),
-                });
-            }
+            (None, None) => return Err(image_missing(name)),
         };
         if is_new && wanted.port == Edit::Keep {
-            return Err(Error::usage("on which port does the app listen?")
-                .caused_by("the image does not tell")
-                .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`"));
+            return Err(
+                Error::usage("missing `--port`: the image declares no port (EXPOSE)")
+                    .hint("for example: `--port 8000`")
+                    .hint("for an app that listens on no port: `--port none`"),
+            );
         }
         wanted.port.apply(&mut settings.port);
         wanted.uses.apply(&mut settings.uses);
@@ -340,7 +327,7 @@ fn uses_of(deployment: &Deployment, container: &Container) -> Option<Use> {
         .iter()
         .flatten()
         .filter(|variable| VARIABLES.contains(&variable.name.as_str()))
-        .filter_map(|variable| commons::json::to_value(variable).ok())
+        .filter_map(|variable| serde_json::to_value(variable).ok())
         .collect();
     Some(Use { database, env })
 }
@@ -359,7 +346,7 @@ fn probes_of(container: &Container, port: Option<u16>) -> Probes {
         return Probes::Port;
     }
     let value = |probe: Option<&k8s_openapi::api::core::v1::Probe>| {
-        probe.and_then(|probe| commons::json::to_value(probe).ok())
+        probe.and_then(|probe| serde_json::to_value(probe).ok())
     };
     Probes::Kept {
         startup: value(startup),
@@ -375,6 +362,17 @@ fn may_surge(deployment: &Deployment) -> bool {
         .and_then(|strategy| strategy.rolling_update.as_ref())
         .and_then(|update| update.max_surge.as_ref());
     !matches!(surge, Some(IntOrString::Int(0)))
+}
+
+fn image_missing(name: &str) -> Error {
+    Error::usage(format!("missing `--image`: there is no app `{name}` yet"))
+        .hint(format!(
+            "for example: `{}`",
+            shell("kubectl deploy-app")
+                .arg(name)
+                .then("--image IMAGE --port 8000")
+        ))
+        .hint("list your apps: `kubectl deploy-app list`")
 }
 
 #[cfg(test)]
@@ -520,7 +518,7 @@ pub mod tests {
             Settings::wanted("web", None, Wanted::default())
                 .expect_err("no image")
                 .message(),
-            "which image? there is no app `web` yet"
+            "missing `--image`: there is no app `web` yet"
         );
         let wanted = Wanted {
             image: Some("web:1".into()),
@@ -530,7 +528,7 @@ pub mod tests {
             Settings::wanted("web", None, wanted)
                 .expect_err("no port")
                 .message(),
-            "on which port does the app listen?"
+            "missing `--port`: the image declares no port (EXPOSE)"
         );
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use commons::error::{Amount, Change};
 use commons::{Error, printable};
 
-use crate::quantity::Quantity;
+use commons::quantity::Quantity;
 
 /// The same failure of an app that is there, with commands to type.
 pub fn of_app(error: Error, app: &str, here: Option<&str>) -> Error {
@@ -161,10 +161,9 @@ fn less(amount: Amount, asked: Option<&str>) -> Option<&'static str> {
 
 /// Twice the limit that was too low.
 fn twice(limit: &str) -> String {
-    limit.parse::<Quantity>().map_or_else(
-        |()| "1Gi".to_owned(),
-        |limit| Quantity(limit.0.saturating_mul(2)).memory(),
-    )
+    limit
+        .parse::<Quantity>()
+        .map_or_else(|_| "1Gi".to_owned(), |limit| limit.times(2).memory())
 }
 
 #[cfg(test)]

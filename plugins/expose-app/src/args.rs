@@ -1,9 +1,9 @@
 //! The command line of `expose-app`.
 
 use clap::{Parser, Subcommand};
-use commons::cli::{Command, Globals, Interrupt};
+use commons::Result;
+use commons::cli::{Context, Globals, Plugin};
 use commons::exposure::MANAGER;
-use commons::{Cluster, Result, Ui};
 
 use crate::{expose, list, remove};
 
@@ -43,24 +43,33 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
+    #[command(alias = "ls")]
     List(list::Args),
-    #[command(aliases = ["delete", "rm"])]
+    #[command(aliases = ["delete", "rm", "close"])]
     Remove(remove::Args),
 }
 
-impl Command for Args {
+impl Plugin for Args {
+    type Command = Self;
+
     fn globals(&self) -> &Globals {
         &self.globals
     }
-}
 
-/// Connects and runs the command that was asked for.
-pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
-    let cluster = Cluster::connect(&args.globals.connection, MANAGER).await?;
-    match args.command {
-        None => expose::run(&cluster, &ui, &interrupt, args.expose).await,
-        Some(Subcommands::List(list)) => list::run(&cluster, &ui, &list).await,
-        Some(Subcommands::Remove(remove)) => remove::run(&cluster, &ui, &remove).await,
+    fn check(self) -> Result<Self> {
+        Ok(self)
+    }
+
+    fn manager(_: &Self) -> &'static str {
+        MANAGER
+    }
+
+    async fn run(args: Self, context: Context) -> Result<()> {
+        match args.command {
+            None => expose::run(&context, args.expose).await,
+            Some(Subcommands::List(list)) => list::run(&context, &list).await,
+            Some(Subcommands::Remove(remove)) => remove::run(&context, &remove).await,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags};
-use commons::cli::{Interrupt, Shield};
+use commons::cli::{Context, Interrupt, Shield};
 use commons::error::close_names;
 use commons::exposure::{
     self, Applied, Asking, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries,
@@ -99,21 +99,24 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-pub async fn run(
-    cluster: &Cluster,
-    ui: &Ui,
-    interrupt: &Interrupt,
-    args: ExposeArgs,
-) -> Result<()> {
+pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
+    let Context {
+        cluster,
+        ui,
+        interrupt,
+        ..
+    } = context;
     let options = options(&args)?;
     let here = cluster.named();
     let Some(typed) = &args.app else {
-        return Err(Error::usage("which app? APP is missing").hint("for example: `kubectl expose-app web`; see what there is: `kubectl get deployments,statefulsets,services`"));
+        return Err(Error::usage("missing APP")
+            .hint("for example: `kubectl expose-app web`")
+            .hint("list your apps: `kubectl get deployments,statefulsets,services`"));
     };
     let mut progress = ui.progress("Looking at the app");
     let mut app = workload::find(cluster, cluster.namespace(), typed)
         .await
-        .map_err(|error| meant_a_command(error, typed))?;
+        .map_err(|error| meant_a_command(error, typed, context))?;
     if app.kind == AppKind::Service {
         return Err(leads_nowhere(cluster, &app).await);
     }
@@ -318,21 +321,17 @@ fn options(args: &ExposeArgs) -> Result<Options> {
     })
 }
 
-/// What was taken for an app may have been a command.
-fn meant_a_command(error: Error, typed: &Typed) -> Error {
-    let command = match typed.name.as_str() {
-        "ls" | "show" | "get" => "list",
-        "revoke" | "unexpose" | "close" => "remove",
-        "help" => "--help",
-        _ => return error,
-    };
+/// What was taken for an app may have been a subcommand.
+fn meant_a_command(error: Error, typed: &Typed, context: &Context) -> Error {
     if error.kind() != Kind::NotFound || typed.kind.is_some() {
         return error;
     }
-    error.without_hints().hint(format!(
-        "did you mean `{}`?",
-        shell("kubectl expose-app").then(command)
-    ))
+    match context.command_meant(&typed.name) {
+        Some(command) => error
+            .without_hints()
+            .hint(format!("did you mean `{command}`?")),
+        None => error,
+    }
 }
 
 /// A Service with nothing behind it, and what its selector should most likely be.

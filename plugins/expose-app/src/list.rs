@@ -1,8 +1,9 @@
 //! `expose-app list`: what is exposed, until when, and whether it answers.
 
+use commons::Result;
+use commons::cli::Context;
 use commons::exposure;
 use commons::output::{self, ListFlags};
-use commons::{Cluster, Result, Ui};
 
 /// List the addresses that were made with this command, and whether they answer
 #[derive(Debug, clap::Args)]
@@ -11,7 +12,8 @@ pub struct Args {
     list: ListFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let namespace = args.list.namespace(cluster);
     let mut all = exposure::all(cluster, namespace).await?;
     let progress = ui.progress("Asking each address");

@@ -6,5 +6,5 @@ mod list;
 mod remove;
 
 fn main() -> std::process::ExitCode {
-    commons::cli::main(args::run)
+    commons::cli::main::<args::Args>()
 }

@@ -1,10 +1,11 @@
 //! `expose-app remove`: closes an address. The app itself stays as it is.
 
 use commons::apply::{DryRun, DryRunFlags};
+use commons::cli::Context;
 use commons::error::name_hint;
 use commons::exposure::{self, Exposure};
 use commons::shell::shell;
-use commons::{Cluster, Error, Kind, Result, Ui, printable};
+use commons::{Error, Kind, Result, printable};
 
 /// Close an address; the app stays
 #[derive(Debug, clap::Args)]
@@ -22,9 +23,13 @@ pub struct Args {
     dry_run: DryRunFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     if args.apps.is_empty() && !args.all {
-        return Err(Error::usage("which address? APP is missing").hint("name the app or its host, `kubectl expose-app remove APP`, or take all: `--all`; see them: `kubectl expose-app list`"));
+        return Err(Error::usage("missing APP")
+            .hint("name the app or its host: `kubectl expose-app remove APP`")
+            .hint("remove all of them: `kubectl expose-app remove --all`")
+            .hint("list them: `kubectl expose-app list`"));
     }
     let namespace = cluster.namespace();
     let present = exposure::all(cluster, Some(namespace)).await?;

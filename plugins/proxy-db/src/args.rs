@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 
 use clap::{Parser, ValueEnum};
-use commons::cli::{Command, Globals, Interrupt};
+use commons::cli::{Context, Globals, Plugin};
 use commons::database::{self, Typed};
-use commons::{Cluster, Error, Result, Ui};
+use commons::{Kind, Result, shell};
 
 use crate::proxy;
 
@@ -87,43 +87,47 @@ enum Format {
     Json,
 }
 
-impl Command for Args {
+impl Plugin for Args {
+    type Command = Self;
+
     fn globals(&self) -> &Globals {
         &self.globals
     }
-}
 
-/// Connects and forwards.
-pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
-    let cluster = Cluster::connect(&args.globals.connection, MANAGER).await?;
-    let database = match args.database {
-        Some(typed) => typed,
-        None => choose(&cluster, &ui).await?,
-    };
-    let wishes = proxy::Wishes {
-        database,
-        port: args.port,
-        any_local_user: args.any_local_user,
-        keep_env: args.keep_env,
-        json: args.output == Some(Format::Json),
-        command: args.command,
-    };
-    proxy::run(&cluster, &ui, &interrupt, wishes).await
-}
-
-/// Lets the user choose among the databases of the namespace.
-async fn choose(cluster: &Cluster, ui: &Ui) -> Result<Typed> {
-    let instead = "name it: `kubectl proxy-db DATABASE`";
-    let mut names = database::candidates(cluster, cluster.namespace()).await?;
-    if names.is_empty() {
-        let error = Error::usage(format!(
-            "no database in namespace `{}`",
-            cluster.namespace()
-        ));
-        return Err(error.hint("a colleague's: `kubectl proxy-db NAMESPACE/DATABASE`"));
+    fn check(self) -> Result<Self> {
+        Ok(self)
     }
-    let chosen = ui.choose("DATABASE", &names, instead)?;
-    names.swap_remove(chosen).parse().map_err(Error::usage)
+
+    fn manager(_: &Self) -> &'static str {
+        MANAGER
+    }
+
+    async fn run(args: Self, context: Context) -> Result<()> {
+        let database = match args.database {
+            Some(typed) => typed,
+            None => database::choose(
+                &context.cluster,
+                &context.ui,
+                &shell("kubectl proxy-db DATABASE"),
+            )
+            .await
+            .map_err(|error| match error.kind() {
+                Kind::NotFound => {
+                    error.hint("a colleague's: `kubectl proxy-db NAMESPACE/DATABASE`")
+                }
+                _ => error,
+            })?,
+        };
+        let options = proxy::Options {
+            database,
+            port: args.port,
+            any_local_user: args.any_local_user,
+            keep_env: args.keep_env,
+            json: args.output == Some(Format::Json),
+            command: args.command,
+        };
+        proxy::run(&context, options).await
+    }
 }
 
 /// A port that can be listened on.

@@ -10,5 +10,5 @@ mod target;
 mod wait;
 
 fn main() -> std::process::ExitCode {
-    commons::cli::main(args::run)
+    commons::cli::main::<args::Args>()
 }

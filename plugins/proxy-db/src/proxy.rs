@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use commons::cli::Interrupt;
+use commons::cli::{Context, Interrupt};
 use commons::cluster::Right;
 use commons::database::{self, Credentials, Protocol, Typed};
 use commons::error::rights_hints;
@@ -19,7 +19,7 @@ use crate::{child, login, wait};
 
 /// What was asked for.
 #[derive(Debug)]
-pub struct Wishes {
+pub struct Options {
     /// The database.
     pub database: Typed,
     /// The local port, if it matters.
@@ -38,13 +38,14 @@ pub struct Wishes {
 ///
 /// # Errors
 /// Of finding and listening; [`Kind::Child`] with the command's exit code, or 1 when the share has ended.
-pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wishes) -> Result<()> {
+pub async fn run(context: &Context, options: Options) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     // A port that is taken is known before anything is asked of the cluster.
-    let exactly = wishes
+    let exactly = options
         .port
         .map(|port| listener::bind(Wanted::Exactly(port)))
         .transpose()?;
-    let found = find(cluster, &wishes.database).await?;
+    let found = find(cluster, &options.database).await?;
     let is_foreign = found.is_foreign();
     let Found {
         database,
@@ -63,14 +64,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         ));
     }
     // A command such as psql reads standard input; a credential plugin must not.
-    if !wishes.command.is_empty() {
+    if !options.command.is_empty() {
         cluster.leave_stdin_alone();
     }
-    let admission = admission(&wishes, database.protocol);
+    let admission = admission(&options, database.protocol);
     let engine = Rc::new(WebSocketPerConnection::new(cluster.clone()));
     let target = Rc::new(Target::new(
         cluster.clone(),
-        wishes.database,
+        options.database,
         database,
         card,
     ));
@@ -85,8 +86,8 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
         addresses: bound.addresses(),
         port: bound.port,
     };
-    if wishes.command.is_empty() {
-        session.announce(wishes.json).await?;
+    if options.command.is_empty() {
+        session.announce(options.json).await?;
     }
     let serving = async {
         tokio::select! {
@@ -94,11 +95,11 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
             () = login::remind(cluster, ui) => Ok(()),
         }
     };
-    if wishes.command.is_empty() {
+    if options.command.is_empty() {
         serving.await?;
         return Err(Error::of(Kind::Child(1), ""));
     }
-    let working = session.work(&wishes.command, wishes.keep_env, interrupt);
+    let working = session.work(&options.command, options.keep_env, &context.interrupt);
     tokio::pin!(serving, working);
     tokio::select! {
         biased;
@@ -109,15 +110,15 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, wishes: Wish
 }
 
 /// Whom the port is for, and for how long it is kept.
-fn admission(wishes: &Wishes, protocol: Protocol) -> Admission {
+fn admission(options: &Options, protocol: Protocol) -> Admission {
     Admission {
-        callers: if wishes.any_local_user {
+        callers: if options.any_local_user {
             Callers::Anyone
         } else {
             Callers::Oneself
         },
         no_pages: protocol == Protocol::Http,
-        keeps_port: !wishes.command.is_empty(),
+        keeps_port: !options.command.is_empty(),
     }
 }
 

@@ -1,13 +1,11 @@
 //! The command line of `share-db`.
 
 use clap::{Parser, Subcommand};
-use commons::cli::{Command, Globals, Interrupt};
-use commons::{Cluster, Result, Ui};
+use commons::Result;
+use commons::cli::{Context, Globals, Plugin};
 
+use crate::plan::MANAGER;
 use crate::{ask, extend, list, revoke, share};
-
-/// The field manager, and the value of the label `app.kubernetes.io/managed-by` of all that this plugin makes.
-pub const MANAGER: &str = "kubectl-share-db";
 
 const USAGE: &str = "\
 kubectl share-db DATABASE --with USER... [--for 8h | --forever]
@@ -48,27 +46,37 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Subcommands {
+    #[command(alias = "ls")]
     List(list::Args),
     Extend(extend::Args),
+    #[command(aliases = ["delete", "remove", "rm"])]
     Revoke(revoke::Args),
     Ask(ask::Args),
 }
 
-impl Command for Args {
+impl Plugin for Args {
+    type Command = Self;
+
     fn globals(&self) -> &Globals {
         &self.globals
     }
-}
 
-/// Connects and runs the command that was asked for.
-pub async fn run(args: Args, ui: Ui, interrupt: Interrupt) -> Result<()> {
-    let cluster = Cluster::connect(&args.globals.connection, MANAGER).await?;
-    match args.command {
-        None => share::run(&cluster, &ui, &interrupt, args.share).await,
-        Some(Subcommands::List(list)) => list::run(&cluster, &ui, &list).await,
-        Some(Subcommands::Extend(extend)) => extend::run(&cluster, &ui, &interrupt, &extend).await,
-        Some(Subcommands::Revoke(revoke)) => revoke::run(&cluster, &ui, &revoke).await,
-        Some(Subcommands::Ask(ask)) => ask::run(&cluster, &ui, &ask).await,
+    fn check(self) -> Result<Self> {
+        Ok(self)
+    }
+
+    fn manager(_: &Self) -> &'static str {
+        MANAGER
+    }
+
+    async fn run(args: Self, context: Context) -> Result<()> {
+        match args.command {
+            None => share::run(&context, args.share).await,
+            Some(Subcommands::List(list)) => list::run(&context, &list).await,
+            Some(Subcommands::Extend(extend)) => extend::run(&context, &extend).await,
+            Some(Subcommands::Revoke(revoke)) => revoke::run(&context, &revoke).await,
+            Some(Subcommands::Ask(ask)) => ask::run(&context, &ask).await,
+        }
     }
 }
 

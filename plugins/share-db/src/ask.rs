@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use commons::card;
+use commons::cli::Context;
 use commons::database::Typed;
 use commons::grant::TermFlags;
 use commons::shell::shell;
@@ -20,7 +21,8 @@ pub struct Args {
     term: TermFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let term = args.term.term()?;
     let Some(namespace) = args.database.namespace.as_deref() else {
         return Err(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::card::Card;
 use commons::change::Change;
-use commons::cli::Interrupt;
+use commons::cli::Context;
 use commons::database::Typed;
 use commons::grant::{self, FOR, Term, TermFlags, Timer};
 use commons::output::{self, OutputFlags};
@@ -39,7 +39,8 @@ pub struct Args {
     output: OutputFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let term = args.term.term()?;
     let dry_run = args.dry_run.dry_run;
     let selection = Selection::new(args.database.as_ref(), &args.with, false);
@@ -55,7 +56,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: &Args)
         let change = Change::new(cluster, namespace, dry_run);
         let extending = all(cluster, &change, &shares, term);
         shares = change
-            .all_or_nothing(&interrupt.shield(), extending)
+            .all_or_nothing(&context.interrupt.shield(), extending)
             .await?;
     }
     if dry_run == DryRun::None {

@@ -1,8 +1,9 @@
 //! `share-db list`: what I share, with whom, until when, and whether it is so.
 
+use commons::Result;
+use commons::cli::Context;
 use commons::output::{self, ListFlags};
 use commons::shell::shell;
-use commons::{Cluster, Result, Ui};
 
 use crate::{shares, verify};
 
@@ -13,7 +14,8 @@ pub struct Args {
     list: ListFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let namespace = args.list.namespace(cluster);
     let mut found = shares::all(cluster, namespace).await?;
     verify::all(cluster, &mut found.shares, found.complete).await;

@@ -18,5 +18,5 @@ mod verify;
 mod worth;
 
 fn main() -> std::process::ExitCode {
-    commons::cli::main(args::run)
+    commons::cli::main::<args::Args>()
 }

@@ -18,8 +18,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::args::MANAGER;
 use crate::listed::{Said, command};
+
+/// The field manager, and the value of the label `app.kubernetes.io/managed-by` of all that this plugin makes.
+pub const MANAGER: &str = "kubectl-share-db";
 
 /// Annotation with the database as it was typed: `pg`, `svc/pg`.
 pub const DATABASE: &str = "kube-commons/database";

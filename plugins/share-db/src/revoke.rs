@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags, Outcome, is_ours};
+use commons::cli::Context;
 use commons::cluster::Namespaced;
 use commons::database::{self, Trust, Typed, trusts_local};
 use commons::output::{self, OutputFlags};
@@ -50,7 +51,8 @@ pub struct Args {
     output: OutputFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, args: &Args) -> Result<()> {
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let selection = Selection::new(args.database.as_ref(), &args.with, args.all);
     let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
     let everything = args.all && selection.with.is_empty();

@@ -1,11 +1,11 @@
 //! `share-db DATABASE --with USER`: makes a share, proves it, and says what the colleague types.
 
 use commons::apply::{DryRun, DryRunFlags};
-use commons::cli::Interrupt;
-use commons::cluster::{Identity, Right};
+use commons::cli::Context;
+use commons::cluster::{Identity, Right, refuse_lacking};
 use commons::database::{self, Typed};
-use commons::error::{close_names, rights_hints};
 use commons::grant::{Term, TermFlags, is_owned_by};
+use commons::names::owner_of;
 use commons::output::OutputFlags;
 use commons::shell::shell;
 use commons::subject::{self, Meant, Pattern, Several, Subject};
@@ -42,19 +42,11 @@ pub struct ShareArgs {
     pub output: OutputFlags,
 }
 
-pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareArgs) -> Result<()> {
+pub async fn run(context: &Context, args: ShareArgs) -> Result<()> {
+    let Context { cluster, ui, .. } = context;
     let term = args.term.term()?;
-    if args.with.is_empty()
-        && let Some(command) = args
-            .database
-            .as_ref()
-            .and_then(|typed| command_meant(&typed.name))
-    {
-        return Err(Error::usage("with whom? `--with USER` is missing")
-            .hint(format!("did you mean `kubectl share-db {command}`?")));
-    }
     if args.with.is_empty() {
-        return Err(Error::usage("with whom? `--with USER` is missing").hint("for example: `kubectl share-db pg --with bob`; see what is shared: `kubectl share-db list`"));
+        return Err(without_colleague(context, args.database.as_ref()));
     }
     let progress = ui.progress("Looking at the database");
     let resolved = resolve(cluster, ui, &args, term).await?;
@@ -63,7 +55,7 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
     if dry_run == DryRun::Client {
         return report::plan(cluster, ui, &args, &resolved);
     }
-    let shield = interrupt.shield();
+    let shield = context.interrupt.shield();
     let made = make::all(cluster, &resolved, &shield, dry_run).await?;
     if dry_run == DryRun::Server {
         return report::plan(cluster, ui, &args, &resolved);
@@ -71,21 +63,14 @@ pub async fn run(cluster: &Cluster, ui: &Ui, interrupt: &Interrupt, args: ShareA
     report::made(cluster, ui, &args, &resolved, &made)
 }
 
-/// The command that was meant by what was taken for a database.
-fn command_meant(typed: &str) -> Option<&'static str> {
-    match close_names(
-        typed,
-        [
-            "list", "extend", "revoke", "ask", "help", "show", "ls", "delete",
-        ],
-    )
-    .first()?
-    {
-        &"ls" | &"show" | &"list" => Some("list"),
-        &"delete" | &"revoke" => Some("revoke"),
-        &"extend" => Some("extend"),
-        &"ask" => Some("ask"),
-        _ => Some("--help"),
+/// Nobody is named to share with; what was taken for a database may have been a subcommand.
+fn without_colleague(context: &Context, typed: Option<&Typed>) -> Error {
+    let error = Error::usage("missing `--with USER`");
+    match typed.and_then(|typed| context.command_meant(&typed.name)) {
+        Some(command) => error.hint(format!("did you mean `{command}`?")),
+        None => error
+            .hint("for example: `kubectl share-db pg --with bob`")
+            .hint("list what is shared: `kubectl share-db list`"),
     }
 }
 
@@ -93,7 +78,14 @@ fn command_meant(typed: &str) -> Option<&'static str> {
 async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Result<Resolved> {
     let typed = match &args.database {
         Some(typed) => typed.clone(),
-        None => choose(cluster, ui).await?,
+        None => database::choose(cluster, ui, &shell("kubectl share-db DATABASE --with USER"))
+            .await
+            .map_err(|error| match error.kind() {
+                Kind::NotFound => {
+                    error.hint("name its Service: `kubectl share-db SERVICE --with USER`")
+                }
+                _ => error,
+            })?,
     };
     let database = async {
         let mut database = database::find(cluster, &typed).await?;
@@ -150,7 +142,7 @@ async fn people(
         cluster.identity(),
         cluster.list_as_cached::<RoleBinding>(namespace)
     );
-    refuse_without_rights(namespace, &lacking?)?;
+    refuse_lacking(namespace, &lacking?, "sharing", "`admin`")?;
     let identity = identity?;
     let bindings = bindings.unwrap_or_else(|_| {
         ui.warning(
@@ -274,38 +266,6 @@ fn refuse_oneself(subject: &Subject, identity: Option<&Identity>, database: &Typ
     )))
 }
 
-async fn choose(cluster: &Cluster, ui: &Ui) -> Result<Typed> {
-    let names = database::candidates(cluster, cluster.namespace()).await?;
-    if names.is_empty() {
-        return Err(Error::of(
-            Kind::NotFound,
-            format!("no database found in namespace `{}`", cluster.namespace()),
-        )
-        .hint("name its Service: `kubectl share-db SERVICE --with USER`"));
-    }
-    let chosen = ui.choose(
-        "DATABASE",
-        &names,
-        "name it: `kubectl share-db DATABASE --with USER`",
-    )?;
-    names[chosen].parse().map_err(Error::usage)
-}
-
-fn refuse_without_rights(namespace: &str, lacking: &[Right]) -> Result<()> {
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    // All of them are `create`.
-    let missing: Vec<&str> = lacking.iter().map(|right| right.resource).collect();
-    Err(Error::of(
-        Kind::Forbidden,
-        format!("your rights in namespace `{namespace}` do not allow sharing"),
-    )
-    .caused_by(format!("you may not create {}", missing.join(", ")))
-    .hint("sharing needs the role `admin` in that namespace; only its owner can share it")
-    .hints_from(rights_hints(Some(namespace))))
-}
-
 /// What people call the owner of a namespace.
 fn owner_called(namespace: &str, identity: Option<&Identity>, pattern: Option<&Pattern>) -> String {
     let person = identity
@@ -317,9 +277,6 @@ fn owner_called(namespace: &str, identity: Option<&Identity>, pattern: Option<&P
             .unwrap_or(user)
             .to_owned(),
         (Some(user), None) => user.to_owned(),
-        (None, _) => namespace
-            .strip_prefix("user-")
-            .unwrap_or(namespace)
-            .to_owned(),
+        (None, _) => owner_of(namespace).to_owned(),
     }
 }

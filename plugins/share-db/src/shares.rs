@@ -5,18 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use commons::apply::is_ours;
+use commons::cluster::if_allowed;
 use commons::grant::{Timer, is_owned_by};
 use commons::shell::shell;
 use commons::subject::{Pattern, Subject};
-use commons::{Cluster, Kind, Result, Ui, printable};
+use commons::{Cluster, Result, Ui, printable};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 
-use crate::args::MANAGER;
 use crate::listed::{Ends, Held, Said, Share, Trace, is_elsewhere};
+use crate::plan::MANAGER;
 use crate::verify::groups_bound;
 
 /// The shares that there are.
@@ -66,7 +67,8 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
         cluster.list_in::<RoleBinding>(namespace, "")
     );
     let jobs = jobs?;
-    let (roles, bindings) = (readable(roles)?, readable(bindings)?);
+    // The roles `view` and `edit` may read Jobs, but no Roles and RoleBindings.
+    let (roles, bindings) = (if_allowed(roles)?, if_allowed(bindings)?);
     let complete = roles.is_some() && bindings.is_some();
     let read = Read {
         timers: jobs
@@ -108,14 +110,6 @@ fn patterns<'a>(bindings: impl Iterator<Item = &'a RoleBinding>) -> BTreeMap<Str
             Some((namespace, pattern))
         });
     learned.collect()
-}
-
-/// Nothing where it may not be read: the roles `view` and `edit` may read Jobs, but no Roles and `RoleBindings`.
-fn readable<T>(read: Result<T>) -> Result<Option<T>> {
-    match read {
-        Err(error) if error.kind() == Kind::Forbidden => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 impl Read<'_> {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::cluster::Namespaced;
 use crate::error::{Error, Result};
-use crate::json;
 
 /// The field whose empty parts the API server fills in; all others are as they were sent.
 const DEFAULTED: &str = "spec";
@@ -32,7 +31,7 @@ pub(super) fn merged<K: Namespaced>(
         return Ok(None);
     }
     let merged = with_fields_of(&to_json(&cleaned)?, &to_json(wanted)?);
-    let merged = json::from_value(&merged).map_err(|error| {
+    let merged = serde_json::from_value(merged).map_err(|error| {
         Error::new("cannot put an object together").caused_by(error.to_string())
     })?;
     Ok(Some(merged))
@@ -130,7 +129,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 fn to_json<K: Serialize>(object: &K) -> Result<Value> {
-    json::to_value(object)
+    serde_json::to_value(object)
         .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))
 }
 

@@ -28,7 +28,7 @@ use crate::error::{Connection, Error, Kind, Request, Result, explain};
 use crate::flags::ConnectionFlags;
 use crate::login::Login;
 
-pub use rights::{Answer, Right};
+pub use rights::{Answer, Right, refuse_lacking};
 pub use watch::{Change, Seen, Selection};
 
 /// How long an ordinary request may take when `--request-timeout` says nothing.
@@ -447,6 +447,17 @@ impl Cluster {
     /// Another failure than that of a request, put into words with this connection.
     pub fn explain(&self, error: &kube::Error, request: &Request<'_>) -> Error {
         explain(error, request, &self.connection)
+    }
+}
+
+/// `None` for what one may not read, or what is not served: whoever can do without goes on.
+///
+/// # Errors
+/// Every other failure.
+pub fn if_allowed<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(None),
+        read => read.map(Some),
     }
 }
 

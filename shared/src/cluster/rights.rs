@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Cluster;
-use crate::error::{Error, Request, Result};
+use crate::error::{Error, Kind, Request, Result, rights_hints};
 use crate::printable;
 use crate::subject::Subject;
 
@@ -56,6 +56,16 @@ impl Right {
         self
     }
 
+    /// What it is on: `jobs`, `pods/exec`, `roles/NAME`.
+    fn object(&self) -> String {
+        let resource = self.resource;
+        match (self.subresource, self.name.as_str()) {
+            ("", "") => resource.to_owned(),
+            ("", name) => format!("{resource}/{}", printable::line(name)),
+            (subresource, _) => format!("{resource}/{subresource}"),
+        }
+    }
+
     fn attributes(&self, namespace: &str) -> ResourceAttributes {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         ResourceAttributes {
@@ -72,12 +82,7 @@ impl Right {
 
 impl std::fmt::Display for Right {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        match (self.subresource, self.name.as_str()) {
-            ("", "") => Ok(()),
-            ("", name) => write!(f, "/{}", printable::line(name)),
-            (subresource, _) => write!(f, "/{subresource}"),
-        }
+        write!(f, "{} {}", self.verb, self.object())
     }
 }
 
@@ -115,7 +120,51 @@ impl Answer {
     }
 }
 
+/// Refuses what one lacks the rights for: `what` is not allowed (`sharing`), and `roles` allow it (`` `admin` ``).
+///
+/// # Errors
+/// [`Kind::Forbidden`] where anything is lacking.
+pub fn refuse_lacking(namespace: &str, lacking: &[Right], what: &str, roles: &str) -> Result<()> {
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let mut verbs: Vec<(&str, Vec<String>)> = Vec::new();
+    for right in lacking {
+        let object = right.object();
+        match verbs.iter_mut().find(|(verb, _)| *verb == right.verb) {
+            Some((_, objects)) => objects.push(object),
+            None => verbs.push((right.verb, vec![object])),
+        }
+    }
+    let verbs: Vec<String> = verbs
+        .iter()
+        .map(|(verb, objects)| format!("{verb} {}", objects.join(", ")))
+        .collect();
+    Err(Error::of(
+        Kind::Forbidden,
+        format!("your rights in namespace `{namespace}` do not allow {what}"),
+    )
+    .caused_by(format!("you may not {}", verbs.join("; ")))
+    .hint(format!("{what} needs the role {roles} in that namespace"))
+    .hints_from(rights_hints(Some(namespace))))
+}
+
 impl Cluster {
+    /// Refuses what one lacks the rights for, as [`refuse_lacking`].
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`] where anything is lacking; when the API server does not answer.
+    pub async fn require(
+        &self,
+        namespace: &str,
+        rights: &[Right],
+        what: &str,
+        roles: &str,
+    ) -> Result<()> {
+        let lacking = self.lacks(namespace, rights).await?;
+        refuse_lacking(namespace, &lacking, what, roles)
+    }
+
     /// Which of these rights we lack in a namespace. One question tells all rules that apply to us; only what they do not seem
     /// to cover is asked for one by one (an authorizer that is not RBAC may not be able to list its rules).
     ///

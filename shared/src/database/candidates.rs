@@ -7,9 +7,27 @@ use kube::ResourceExt;
 
 use super::pods::CNPG_CLUSTER;
 use super::port::looks_like_database;
-use super::{outside, pods};
+use super::{Typed, outside, pods};
 use crate::cluster::Cluster;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::shell::Shell;
+use crate::ui::Ui;
+
+/// Lets the user choose among the databases of the namespace; `example` is the command with one named.
+///
+/// # Errors
+/// [`Kind::NotFound`] where there is none; those of [`Ui::choose`] and of reading them.
+pub async fn choose(cluster: &Cluster, ui: &Ui, example: &Shell) -> Result<Typed> {
+    let names = candidates(cluster, cluster.namespace()).await?;
+    if names.is_empty() {
+        return Err(Error::of(
+            Kind::NotFound,
+            format!("no database found in namespace `{}`", cluster.namespace()),
+        ));
+    }
+    let chosen = ui.choose("DATABASE", &names, &format!("name it: `{example}`"))?;
+    names[chosen].parse().map_err(Error::usage)
+}
 
 /// The databases in a namespace, by the names under which they are found.
 ///

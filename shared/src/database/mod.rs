@@ -30,7 +30,7 @@ use crate::names::is_name;
 use crate::printable;
 use crate::tunnel::Endpoint;
 
-pub use candidates::candidates;
+pub use candidates::{candidates, choose};
 pub use credentials::{
     Credentials, Field, Holder, Key, Note, References, Value, credentials, learn_names, login,
     secrets,

@@ -18,7 +18,6 @@ use crate::cli::Shield;
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Result};
 use crate::grant::{self, FOR, Term};
-use crate::json;
 use crate::output::Format;
 use crate::ui::Ui;
 
@@ -127,7 +126,7 @@ impl Applied {
 }
 
 fn spec<K: Namespaced>(object: &K) -> Result<Value> {
-    json::to_value(object)
+    serde_json::to_value(object)
         .map(|mut object| object["spec"].take())
         .map_err(|error| Error::new("cannot write JSON").caused_by(error.to_string()))
 }

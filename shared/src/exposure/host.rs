@@ -71,15 +71,6 @@ pub fn domain_of(host: &str) -> Option<&str> {
     domain.contains('.').then_some(domain)
 }
 
-/// What people call the owner of a namespace: Onyxia's are `user-<name>` and `projet-<group>`.
-pub fn owner_of(namespace: &str) -> &str {
-    ["user-", "projet-"]
-        .iter()
-        .find_map(|prefix| namespace.strip_prefix(prefix))
-        .filter(|owner| !owner.is_empty())
-        .unwrap_or(namespace)
-}
-
 /// The host of an app: what was typed, completed with the domain, or `<app>-<owner>.<domain>`.
 ///
 /// # Errors
@@ -111,7 +102,7 @@ pub fn complete(
 
 /// One label that nobody else on the platform has: hosts are shared by all.
 fn label(app: &str, namespace: &str) -> String {
-    names::join(&[app, owner_of(namespace)])
+    names::join(&[app, names::owner_of(namespace)])
 }
 
 /// A host of the same domain that nobody has, to see what is answered for hosts that are free.
@@ -194,9 +185,6 @@ mod tests {
             None,
             "a wildcard for a top-level domain there is none"
         );
-        assert_eq!(owner_of("user-alice"), "alice");
-        assert_eq!(owner_of("projet-shop"), "shop");
-        assert_eq!(owner_of("user-"), "user-");
         assert_eq!(
             sibling("web.kub.example.test", 7).as_deref(),
             Some("nobody-0000000000000007.kub.example.test")

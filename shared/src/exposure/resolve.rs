@@ -19,8 +19,8 @@ use super::visit::{Nobody, Visitor, is_taken, phrase, two_randoms};
 use super::{Asking, Backend, Options};
 use super::{certificate, listed};
 use crate::apply::{is_ours, refuse_foreign};
-use crate::cluster::{Cluster, Right};
-use crate::error::{Error, Hint, Kind, Result, rights_hints};
+use crate::cluster::{Cluster, Right, refuse_lacking};
+use crate::error::{Error, Hint, Kind, Result};
 use crate::grant::{Term, Timer};
 use crate::shell::shell;
 use crate::web::{Certificate, Lookup, Trouble};
@@ -274,7 +274,11 @@ async fn resolve_within(
                 .in_namespace(namespace)
         )));
     }
-    refuse_without_rights(&plan, &lacking)?;
+    let lacking: Vec<Right> = lacking
+        .into_iter()
+        .filter(|right| needed(&plan, right))
+        .collect();
+    refuse_lacking(&plan.namespace, &lacking, "exposing", "`edit` or `admin`")?;
     if let Some(other) = neighbours.serving(&plan.host, &plan.name)
         && !options.take
     {
@@ -514,33 +518,16 @@ fn rights() -> Vec<Right> {
     ]
 }
 
-fn refuse_without_rights(plan: &Plan, lacking: &[Right]) -> Result<()> {
-    let needed = |resource: &str| match resource {
+/// Those that this plan needs.
+fn needed(plan: &Plan, right: &Right) -> bool {
+    match right.resource {
         "ingresses" => matches!(plan.way, Way::Ingress { .. }),
         "httproutes" => matches!(plan.way, Way::Route { .. }),
         "listenersets" => plan.own_listener,
         "services" => plan.new_service.is_some(),
         "networkpolicies" => plan.policy.is_some(),
         _ => plan.term.is_some(),
-    };
-    let missing: Vec<&str> = lacking
-        .iter()
-        .map(|right| right.resource)
-        .filter(|resource| needed(resource))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
     }
-    Err(Error::of(
-        Kind::Forbidden,
-        format!(
-            "your rights in namespace `{}` do not allow exposing",
-            plan.namespace
-        ),
-    )
-    .caused_by(format!("you may not create {}", missing.join(", ")))
-    .hint("exposing needs the role `edit` or `admin` in that namespace")
-    .hints_from(rights_hints(Some(&plan.namespace))))
 }
 
 /// Reads the namespace's Ingresses, routes, policies and Services at once.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
@@ -25,6 +25,8 @@ use crate::web::Certificate;
 /// Where a process gets its credentials from. Shared by all clients in it.
 pub(crate) struct Credentials {
     state: Mutex<State>,
+    /// How often it could not be fetched.
+    failures: AtomicUsize,
     origin: Option<Origin>,
     /// The file of kubectl's preferences, if one was named.
     kuberc: Option<String>,
@@ -34,6 +36,8 @@ pub(crate) struct Credentials {
 struct State {
     user: User,
     held: Option<Arc<Credential>>,
+    /// Why it could not be fetched the last time.
+    failure: Option<Error>,
 }
 
 /// What is shown to the API server.
@@ -82,7 +86,12 @@ fn stamp(path: &Path) -> Option<Stamp> {
 impl Credentials {
     pub(super) fn new(user: User, origin: Option<Origin>, kuberc: Option<String>) -> Self {
         Self {
-            state: Mutex::new(State { user, held: None }),
+            state: Mutex::new(State {
+                user,
+                held: None,
+                failure: None,
+            }),
+            failures: AtomicUsize::new(0),
             origin,
             kuberc,
             stdin_is_ours: AtomicBool::new(true),
@@ -94,6 +103,7 @@ impl Credentials {
     /// # Errors
     /// It cannot be had: a plugin that fails, a file that is not there, a login that has ended.
     pub(crate) async fn current(&self) -> Result<Arc<Credential>> {
+        let failures = self.failures.load(Ordering::Relaxed);
         let mut state = self.state.lock().await;
         match &state.held {
             Some(held) if held.is_fresh() => Ok(held.clone()),
@@ -102,7 +112,7 @@ impl Credentials {
                 let held = held.clone();
                 Ok(self.fetch(&mut state, None).await.unwrap_or(held))
             }
-            _ => self.fetch(&mut state, None).await,
+            _ => self.fetch_once(&mut state, None, failures).await,
         }
     }
 
@@ -114,12 +124,13 @@ impl Credentials {
         &self,
         refused: &Arc<Credential>,
     ) -> Result<Option<Arc<Credential>>> {
+        let failures = self.failures.load(Ordering::Relaxed);
         let mut state = self.state.lock().await;
         match &state.held {
             // Another request was refused too, and has fetched it.
             Some(held) if !Arc::ptr_eq(held, refused) => Ok(Some(held.clone())),
             _ => {
-                let other = self.fetch(&mut state, Some(refused)).await?;
+                let other = self.fetch_once(&mut state, Some(refused), failures).await?;
                 Ok((!other.says_the_same(refused)).then_some(other))
             }
         }
@@ -177,6 +188,27 @@ impl Credentials {
                 _ = self.state.lock() => {}
             }
         }
+    }
+
+    /// Fetches it, unless another request has failed to since there were so many `failures`: an attempt can take a minute, and
+    /// requests that wait for the same one share its outcome.
+    async fn fetch_once(
+        &self,
+        state: &mut State,
+        refused: Option<&Arc<Credential>>,
+        failures: usize,
+    ) -> Result<Arc<Credential>> {
+        if self.failures.load(Ordering::Relaxed) != failures
+            && let Some(failure) = &state.failure
+        {
+            return Err(failure.clone());
+        }
+        let fetched = self.fetch(state, refused).await;
+        if let Err(error) = &fetched {
+            state.failure = Some(error.clone());
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        fetched
     }
 
     async fn fetch(

@@ -33,7 +33,7 @@ pub(super) fn read(certificate: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>> 
     })?;
     let of_certificate = chain.first().and_then(|first| Certificate::read(first));
     if let (Some(certificate), Some(public)) = (of_certificate, key.public_key())
-        && !public.ends_with(&certificate.public_key)
+        && *public != *certificate.public_key
     {
         return Err(unusable("its key does not match the certificate"));
     }

@@ -1,6 +1,7 @@
 //! `auth-provider: oidc`: an id-token that has ended is renewed at its issuer with the refresh token, and both are kept in the
 //! kubeconfig, where kubectl finds them (client-go's `plugin/pkg/client/auth/oidc`, as of v0.35).
 
+use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,18 +49,27 @@ pub(super) async fn id_token(
     let (sender, receiver) = oneshot::channel();
     let origin = origin.clone();
     std::thread::spawn(move || {
-        let outcome = renew(&origin, refused.as_ref(), || !sender.is_closed());
+        let renewed = renew(&origin, refused.as_ref(), || !sender.is_closed());
+        let (outcome, file) = match renewed {
+            Ok((token, file)) => (Ok(token), file),
+            Err(error) => (Err(error), None),
+        };
         let _ = sender.send(outcome);
+        // A disk may take minutes for it; nobody waits.
+        if let Some(file) = file {
+            let _ = file.sync_data();
+        }
     });
     let outcome = receiver.await;
     outcome.unwrap_or_else(|_| Err(Error::new("cannot renew the login")))
 }
 
+/// The token, and the file where it was kept, if that was done here.
 fn renew(
     origin: &Origin,
     refused: Option<&SecretString>,
     wants: impl Fn() -> bool,
-) -> Result<SecretString> {
+) -> Result<(SecretString, Option<File>)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -73,7 +83,7 @@ fn renew(
             .as_ref()
             .filter(|token| is_valid(token, refused))
         {
-            return Ok(token.clone());
+            return Ok((token.clone(), None));
         }
         let Some(refresh_token) = login.refresh_token.clone() else {
             return Err(over(
@@ -93,8 +103,8 @@ fn renew(
                 if let Some(token) = &tokens.refresh_token {
                     new.push(("refresh-token", token.expose_secret()));
                 }
-                store::keep(&login.file, origin.user_name(), &new)?;
-                return Ok(tokens.id_token);
+                let file = store::keep(&login.file, origin.user_name(), &new)?;
+                return Ok((tokens.id_token, Some(file)));
             }
             Answer::Refused(why) => {
                 drop(spending);

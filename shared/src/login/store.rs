@@ -149,11 +149,12 @@ pub(super) fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// Puts new values into `auth-provider.config` of a user. Nothing else in the file changes.
+/// Puts new values into `auth-provider.config` of a user. Nothing else in the file changes. Returns the file, which may not be on
+/// the disk yet: who renews a login after us does not wait for that.
 ///
 /// # Errors
 /// The file cannot be written; then it is as it was.
-pub(super) fn keep(path: &Path, user: &str, values: &[(&str, &str)]) -> Result<()> {
+pub(super) fn keep(path: &Path, user: &str, values: &[(&str, &str)]) -> Result<File> {
     // By now the tokens must be kept, also where a lock was left over meanwhile.
     let lock = take_lock(path);
     let write = || -> Result<File, String> {
@@ -170,14 +171,12 @@ pub(super) fn keep(path: &Path, user: &str, values: &[(&str, &str)]) -> Result<(
             }
         }
     };
-    let file = write().map_err(|why| {
+    let kept = write().map_err(|why| {
         unsaved(path, &why)
             .hint("log in again (on Onyxia: My account, Kubernetes): the old tokens are spent")
-    })?;
-    // Others need not wait for the disk.
+    });
     drop(lock);
-    let _ = file.sync_data();
-    Ok(())
+    kept
 }
 
 /// Not truncated first, and of the old length until all is there: who reads meanwhile finds no half of it.

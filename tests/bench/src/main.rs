@@ -74,7 +74,7 @@ fn help(stage: &Stage, alice: &Person) -> bool {
     compare(
         "share-db --help",
         "kubectl version --client",
-        0.05,
+        0.1,
         ROUNDS.1,
         ours,
         theirs,

@@ -37,11 +37,10 @@ mod quantity;
 mod rbac;
 pub mod run;
 mod selector;
-/// As the scenarios on the real node measure.
-#[path = "../../e2e/src/stopwatch.rs"]
 mod stopwatch;
 mod store;
 mod target;
+mod terminal;
 mod validation;
 
 pub use api::{ApiServer, JobController};
@@ -53,3 +52,4 @@ pub use merge_patch::merge;
 pub use run::{Run, Session};
 pub use stopwatch::Stopwatch;
 pub use target::Addon;
+pub use terminal::Terminal;

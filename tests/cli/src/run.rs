@@ -13,9 +13,9 @@ pub use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::ApiServer;
-use crate::Stopwatch;
 use crate::authority::TRUSTED;
 use crate::internet::{self, Internet};
+use crate::{Stopwatch, Terminal};
 
 /// No run takes longer: the longest wait of a plugin is 10 s.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -154,9 +154,25 @@ impl Session {
 
     /// The command as [`Session::spawn`] starts it, to be changed first.
     pub fn command<S: AsRef<OsStr>>(&self, plugin: &str, args: &[S]) -> Command {
-        let mut command = Command::new(binary(plugin));
+        let mut command = self.environment(&binary(plugin));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// Types a plugin's command line at a terminal.
+    pub fn terminal(&self, plugin: &str, args: &[&str]) -> Terminal {
+        let mut line = vec![format!("exec {}", path_text(&binary(plugin)))];
+        line.extend(args.iter().map(|arg| format!("'{arg}'")));
+        let mut script = self.environment(Path::new("script"));
+        if !self.environment.iter().any(|(name, _)| name == "TERM") {
+            script.env("TERM", "xterm");
+        }
+        Terminal::start(script, &line.join(" "))
+    }
+
+    fn environment(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("HOME", self.home.path())
             .env("PATH", "/usr/bin:/bin")

@@ -18,16 +18,14 @@ mod pod_watch;
 mod proxy;
 mod soak;
 mod stage;
-mod stopwatch;
 mod terminal;
 mod web;
 
+pub use cli_tests::{Stopwatch, Terminal};
 pub use outcome::{Outcome, eventually, run};
 pub use person::Person;
 pub use pod_watch::PodWatch;
 pub use proxy::{Proxy, free_port};
 pub use soak::rounds;
 pub use stage::{Alone, Stage};
-pub use stopwatch::Stopwatch;
-pub use terminal::Terminal;
 pub use web::Answer;

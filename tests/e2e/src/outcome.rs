@@ -1,10 +1,11 @@
 //! What commands do, in bounded time.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::stopwatch::Stopwatch;
+use cli_tests::Stopwatch;
 
 /// How long any command of a test may take, undisturbed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -142,7 +143,15 @@ pub(crate) fn run_with(command: &mut Command, input: Option<&str>) -> Outcome {
     std::thread::scope(|scope| {
         let out = scope.spawn(move || read(&mut stdout));
         let err = scope.spawn(move || read(&mut stderr));
-        let code = exit_code(&mut child, PATIENCE);
+        let Some(code) = ends(&mut child, PATIENCE) else {
+            let doing = doing(child.id());
+            let _ = child.kill();
+            let _ = child.wait();
+            let (out, err) = (out.join().unwrap(), err.join().unwrap());
+            panic!(
+                "{command:?} did not end within {PATIENCE:?}\n{doing}\nstdout: {out}\nstderr: {err}"
+            );
+        };
         Outcome {
             stdout: out.join().unwrap(),
             stderr: err.join().unwrap(),
@@ -156,20 +165,51 @@ pub(crate) fn run_with(command: &mut Command, input: Option<&str>) -> Outcome {
 /// A child's exit code; a child that does not end is killed.
 #[track_caller]
 pub(crate) fn exit_code(child: &mut Child, patience: Duration) -> i32 {
+    ends(child, patience).unwrap_or_else(|| {
+        let doing = doing(child.id());
+        let _ = child.kill();
+        panic!("a command did not end within {patience:?}\n{doing}");
+    })
+}
+
+/// A child's exit code, if it ends in time.
+fn ends(child: &mut Child, patience: Duration) -> Option<i32> {
     use std::os::unix::process::ExitStatusExt;
     let stopwatch = Stopwatch::start();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return status
-                .code()
-                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+            let signal = || 128 + status.signal().unwrap_or(0);
+            return Some(status.code().unwrap_or_else(signal));
         }
         if stopwatch.is_over(patience) {
-            let _ = child.kill();
-            panic!("a command did not end within {patience:?}");
+            return None;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// What a process that should have ended is doing: each thread's system call, and its open files.
+fn doing(process: u32) -> String {
+    let process = std::path::PathBuf::from(format!("/proc/{process}"));
+    let entries = |folder: &str| {
+        std::fs::read_dir(process.join(folder))
+            .into_iter()
+            .flatten()
+    };
+    let mut text = String::new();
+    for task in entries("task").flatten() {
+        let read = |name| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        for name in ["comm", "wchan", "syscall"] {
+            let _ = write!(text, "{name}: {} ", read(name).trim());
+        }
+        text.push('\n');
+    }
+    for file in entries("fd").flatten() {
+        if let Ok(to) = std::fs::read_link(file.path()) {
+            let _ = write!(text, "{} ", to.display());
+        }
+    }
+    text
 }
 
 /// Waits for a condition, for at most this long, undisturbed.

@@ -692,7 +692,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "a new app without an image",
-        sentence: "which image? there is no app `web` yet",
+        sentence: "missing `--image`: there is no app `web` yet",
         code: 2,
         names: &["--image IMAGE"],
         happens: |scene| scene.deploys(&[]),

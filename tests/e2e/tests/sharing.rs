@@ -18,7 +18,7 @@ fn bob_is_in_and_eve_is_out() {
     let shared = alice.share_db(&["pg", "--with", &bob.name]).ok();
     assert!(
         shared.stdout.contains(&format!(
-            "{} (user:oidc-{}) may connect to pg in {} for 8h",
+            "{} (user:oidc-{}) may connect to pg in {} ",
             bob.name,
             bob.name,
             alice.namespace()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use commons::cluster::if_allowed;
 use commons::{Cluster, Kind, Result, exposure};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
@@ -222,8 +223,8 @@ async fn workloads(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Res
         cluster.list_documents("apps/v1", "Deployment", namespace, ""),
         cluster.list_documents("apps/v1", "StatefulSet", namespace, "")
     );
-    let mut all = readable(deployments)?;
-    all.extend(readable(sets)?);
+    let mut all = if_allowed(deployments)?.unwrap_or_default();
+    all.extend(if_allowed(sets)?.unwrap_or_default());
     Ok(all)
 }
 
@@ -233,7 +234,7 @@ async fn policies(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Resu
         return Ok(Vec::new());
     }
     let list = cluster.list_documents("networking.k8s.io/v1", "NetworkPolicy", namespace, "");
-    readable(list.await)
+    Ok(if_allowed(list.await)?.unwrap_or_default())
 }
 
 /// More new hosts than this are not looked at.
@@ -295,14 +296,6 @@ fn new_hosts(objects: &[Value], there: &[Value]) -> BTreeMap<String, bool> {
         })
         .filter(|(host, _)| !host.starts_with('*') && !known.contains(host))
         .collect()
-}
-
-fn readable<T>(list: Result<Vec<T>>) -> Result<Vec<T>> {
-    match list {
-        Err(error) if error.kind() == Kind::Unreachable => Err(error),
-        Err(_) => Ok(Vec::new()),
-        list => list,
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Around, Finding, called, containers, is, items, labels, shown, template, values};
-use crate::plan::PLACEHOLDER;
+use crate::objects::PLACEHOLDER;
 
 /// Versions that are gone, and what took their place (the deprecation guide of Kubernetes).
 const GONE: [(&str, &str, &str); 16] = [

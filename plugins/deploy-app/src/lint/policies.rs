@@ -3,7 +3,6 @@
 use commons::shell::shell;
 use std::collections::BTreeMap;
 
-use commons::json;
 use commons::network::{self, Published};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
@@ -21,7 +20,7 @@ pub fn findings(objects: &[Value], around: &Around) -> Vec<Finding> {
                 .any(|object| is(object, "NetworkPolicy") && name(object) == name(policy))
         }))
         .filter(|object| is(object, "NetworkPolicy"))
-        .filter_map(|policy| json::from_value(policy).ok())
+        .filter_map(|policy| serde_json::from_value(policy.clone()).ok())
         .collect();
     if policies.is_empty() {
         return Vec::new();
@@ -57,7 +56,7 @@ fn shut_off(
             let labels = &template(workload)?.0["metadata"]["labels"];
             selects(selector, labels).then_some((workload, labels))
         })?;
-    let labels: BTreeMap<String, String> = json::from_value(labels).ok()?;
+    let labels: BTreeMap<String, String> = serde_json::from_value(labels.clone()).ok()?;
     let isolating = network::isolating(policies, &labels);
     let policy = isolating.first()?;
     (!lets_anybody_in(policies, &labels)).then(|| {

@@ -4,7 +4,7 @@ use commons::{exposure, names};
 use serde_json::Value;
 
 use super::{Finding, called, containers, is, items, name, shown};
-use crate::quantity::{Quantity, meant};
+use commons::quantity::{Quantity, meant};
 
 /// Less memory than this is a mistake in writing.
 const LITTLE: Quantity = Quantity::mebibytes(1);
@@ -89,7 +89,7 @@ fn amount(object: &Value, resource: &str, written: &Value, path: &str) -> Option
             )
         });
     };
-    (resource == "memory" && quantity > Quantity(0) && quantity < LITTLE).then(|| {
+    (resource == "memory" && quantity > Quantity::default() && quantity < LITTLE).then(|| {
         Finding::new(
             format!("{}: `{path}` is `{}`, too little for any program: without a unit it counts bytes, and `m` is a thousandth", called(object), shown(&text)),
             match text.trim_end_matches('m') {

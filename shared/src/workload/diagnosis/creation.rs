@@ -7,6 +7,7 @@ use super::{
 };
 use crate::error::{Change, Error, Hint};
 use crate::printable;
+use crate::quantity::Quantity;
 use crate::shell::shell;
 use crate::workload::Kind;
 use crate::workload::seen::Event;
@@ -192,16 +193,15 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
     for (wanted, amount) in &requested {
         let (words, field) = resource(state, wanted);
         let (used, limit) = (of(&used, wanted), of(&limited, wanted));
-        let too_much = quantity(amount)
-            .zip(quantity(&limit))
-            .is_some_and(|(amount, limit)| amount > limit);
+        let amounts = (amount.parse::<Quantity>(), limit.parse::<Quantity>());
+        let too_much = matches!(amounts, (Ok(amount), Ok(limit)) if amount > limit);
         never |= too_much;
         error = error.caused_by(if too_much {
             format!("{words}: a pod asks for {amount}, and {limit} is all there is")
         } else {
             format!("{words}: {used} of {limit} are used, and {amount} more is asked for")
         });
-        if field.as_deref() == Some("spec.replicas") && quantity(&limit) == quantity("0") {
+        if field.as_deref() == Some("spec.replicas") && amounts.1 == Ok(Quantity::default()) {
             error = error.hint("nobody may run pods in this namespace: ask who runs the cluster");
         } else {
             let field = field.filter(|field| !fields.iter().any(|(known, _)| known == field));
@@ -471,28 +471,4 @@ fn at_top_level(text: &str) -> Vec<&str> {
     .map(str::trim)
     .filter(|part| !part.is_empty())
     .collect()
-}
-
-/// A Kubernetes quantity as a number: `1500m`, `2`, `1Gi`.
-fn quantity(text: &str) -> Option<f64> {
-    let digits = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor = match unit {
-        "" => 1.0,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        "Pi" => 1_125_899_906_842_624.0,
-        _ => return None,
-    };
-    number.parse::<f64>().ok().map(|number| number * factor)
 }

@@ -120,6 +120,19 @@ fn renewed_once_and_kept() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), kept);
 }
 
+/// A command asks several things at once, and each needs the login: those that wait for it share its failure.
+#[test]
+fn an_issuer_that_fails_is_asked_once() {
+    let (asked, questions) = channel();
+    let run = renewed_by(move |_| {
+        let _ = asked.send(());
+        std::thread::sleep(Duration::from_millis(300));
+        Response::json(503, &json!({}))
+    });
+    assert_eq!(run.code(), 1, "{run}");
+    assert_eq!(questions.try_iter().count(), 1);
+}
+
 #[test]
 fn interrupted_while_the_issuer_does_not_answer() {
     let (arrived, connections) = channel();

@@ -53,6 +53,7 @@ mod refusals;
 mod rights;
 mod server;
 mod share;
+mod terminal;
 mod timer;
 
 /// Runs cases side by side: most of a plugin's time is waiting.

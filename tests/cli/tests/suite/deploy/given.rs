@@ -54,8 +54,7 @@ fn names() {
 /// Commands that are none, unless there is an app of that name.
 #[test]
 fn commands() {
-    let runs =
-        ["ls", "lst", "dlete", "status", "help"].map(|name| Platform::new().not_deployed(&[name]));
+    let runs = ["lst", "dlete", "help"].map(|name| Platform::new().not_deployed(&[name]));
     snapshot_all!(runs.to_vec());
 }
 

@@ -16,8 +16,8 @@ fn apps_that_are_not_there() {
         run(&["shop"]),
         run(&["statefulset/web"]),
         run(&["pod/web"]),
-        run(&["ls"]),
-        run(&["delete"]),
+        run(&["lst"]),
+        run(&["delet"]),
         run(&["web", "-n", "user-bob"]),
     );
 }

@@ -1,18 +1,21 @@
 //! The command line: the flags that every plugin has, the entry point, exit codes and signals.
 
-use std::cell::Cell;
+mod interrupt;
+
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use clap::{ArgAction, Args, Parser};
-use tokio::sync::{Notify, watch};
 
-use crate::error::{Error, Kind, Result};
+use crate::cluster::Cluster;
+use crate::error::{Error, Kind, Result, close_names};
 use crate::flags::ConnectionFlags;
 use crate::printable;
+use crate::shell::{Shell, shell};
 use crate::ui::{Color, Ui, Verbosity};
+
+pub use interrupt::{Interrupt, Shield, blocking};
 
 /// The flags that every command of the suite takes.
 #[derive(Clone, Debug, Default, Args)]
@@ -48,18 +51,78 @@ pub struct Globals {
     pub color: Color,
 }
 
-/// Arguments that carry the flags common to all.
-pub trait Command: Parser {
-    /// The common flags.
+/// A plugin: its command line, and what it does.
+pub trait Plugin: Parser {
+    /// What is to be done, as far as the command line says it.
+    type Command;
+
+    /// The flags that every plugin has.
     fn globals(&self) -> &Globals;
+
+    /// Checks what can be checked without the cluster.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] where the flags do not go together.
+    fn check(self) -> Result<Self::Command>;
+
+    /// The field manager of what a command writes.
+    fn manager(command: &Self::Command) -> &'static str;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// The failure that the user reads.
+    fn run(command: Self::Command, context: Context) -> impl Future<Output = Result<()>>;
+}
+
+/// What a command works with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The cluster, and the namespace there.
+    pub cluster: Cluster,
+    /// All printing and asking.
+    pub ui: Ui,
+    /// Ctrl-C and its like.
+    pub interrupt: Interrupt,
+    plugin: clap::Command,
+}
+
+impl Context {
+    /// The command line with the subcommand that was meant by what was typed in the place of a name.
+    pub fn command_meant(&self, typed: &str) -> Option<Shell> {
+        let meant = command_meant(&self.plugin, typed)?;
+        let plugin = self.plugin.get_bin_name()?;
+        Some(Shell::of_words(plugin).and(&meant))
+    }
+}
+
+/// The subcommand that was meant, by its name or an alias of it, and what it is about: `delete NAME`.
+fn command_meant(plugin: &clap::Command, typed: &str) -> Option<Shell> {
+    if typed == "help" {
+        return Some(shell("--help"));
+    }
+    let names = plugin
+        .get_subcommands()
+        .flat_map(|command| std::iter::once(command.get_name()).chain(command.get_all_aliases()));
+    let closest = *close_names(typed, names).first()?;
+    let command = plugin.find_subcommand(closest)?;
+    let about = command
+        .get_positionals()
+        .find_map(|argument| argument.get_value_names()?.first());
+    let words = [
+        Some(command.get_name()),
+        about.map(clap::builder::Str::as_str),
+    ];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    Some(Shell::of_words(&words.join(" ")))
 }
 
 /// The whole life of a plugin's process: arguments, signals, errors, exit code.
-pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -> ExitCode {
+pub fn main<P: Plugin>() -> ExitCode {
     hide_memory();
-    let parsed = as_kubectl(A::command())
+    let parsed = as_kubectl(P::command())
         .try_get_matches()
-        .and_then(|matches| A::from_arg_matches(&matches));
+        .and_then(|matches| P::from_arg_matches(&matches));
     let args = match parsed {
         Ok(args) => args,
         Err(error) => return usage(&error),
@@ -102,6 +165,19 @@ pub fn main<A: Command>(run: impl AsyncFnOnce(A, Ui, Interrupt) -> Result<()>) -
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+async fn run<P: Plugin>(args: P, ui: Ui, interrupt: Interrupt) -> Result<()> {
+    let connection = args.globals().connection.clone();
+    let command = args.check()?;
+    let cluster = Cluster::connect(&connection, P::manager(&command)).await?;
+    let context = Context {
+        cluster,
+        ui,
+        interrupt,
+        plugin: P::command(),
+    };
+    P::run(command, context).await
 }
 
 /// Keeps tokens and passwords out of core files, and from other processes of the same user. It holds for this process alone: a
@@ -179,111 +255,28 @@ fn log_to_stderr(level: u8) {
         .try_init();
 }
 
-/// Ctrl-C, SIGTERM and SIGHUP. A command that has begun to write shields itself, so that it can put back what it did.
-#[derive(Clone, Debug)]
-pub struct Interrupt {
-    signal: watch::Receiver<Option<i32>>,
-    shields: Rc<Cell<usize>>,
-    lowered: Rc<Notify>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Interrupt {
-    fn listen() -> Result<Self> {
-        let (sender, signal) = watch::channel(None);
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let failed = |error: std::io::Error| {
-                Error::new("cannot listen for signals").caused_by(error.to_string())
-            };
-            let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
-            let mut term = signal(SignalKind::terminate()).map_err(failed)?;
-            let mut hup = signal(SignalKind::hangup()).map_err(failed)?;
-            tokio::spawn(async move {
-                loop {
-                    let number = tokio::select! { _ = int.recv() => 2, _ = term.recv() => 15, _ = hup.recv() => 1 };
-                    let _ = sender.send(Some(number));
-                }
-            });
+    #[test]
+    fn a_command_that_was_meant() {
+        let plugin = clap::Command::new("kubectl-share_db").subcommands([
+            clap::Command::new("list").alias("ls"),
+            clap::Command::new("revoke")
+                .alias("delete")
+                .arg(clap::Arg::new("database").value_name("DATABASE")),
+        ]);
+        for (typed, meant) in [
+            ("lst", Some("list")),
+            ("ls", Some("list")),
+            ("delet", Some("revoke DATABASE")),
+            ("help", Some("--help")),
+            ("pg", None),
+            ("", None),
+        ] {
+            let command = command_meant(&plugin, typed);
+            assert_eq!(command, meant.map(Shell::of_words), "{typed}");
         }
-        #[cfg(not(unix))]
-        tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                let _ = sender.send(Some(2));
-            }
-        });
-        Ok(Self {
-            signal,
-            shields: Rc::default(),
-            lowered: Rc::default(),
-        })
-    }
-
-    /// The next signal's number.
-    pub async fn signal(&self) -> i32 {
-        let mut signal = self.signal.clone();
-        let number = signal.wait_for(Option::is_some).await.map(|number| *number);
-        match number {
-            Ok(Some(number)) => number,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// As long as the shield lives, a signal does not end the command by itself: it is to be looked for with [`Shield::race`].
-    #[must_use]
-    pub fn shield(&self) -> Shield {
-        self.shields.set(self.shields.get() + 1);
-        Shield(self.clone())
-    }
-
-    async fn unshielded(&self) -> i32 {
-        let number = self.signal().await;
-        while self.shields.get() > 0 {
-            self.lowered.notified().await;
-        }
-        number
-    }
-}
-
-/// Does what may block for as long as somebody else pleases (reading standard input, a pipe, the keyboard) on a thread of its
-/// own, so that a signal ends the command all the same; the thread goes with the process.
-///
-/// # Errors
-/// Those of `work`.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Error::new("cannot go on").caused_by(error.to_string())),
-    }
-}
-
-/// Keeps a signal from ending the command at once.
-#[derive(Debug)]
-pub struct Shield(Interrupt);
-
-impl Shield {
-    /// Goes on with `work` until it is done or a signal comes; then the command has time to put things back.
-    ///
-    /// # Errors
-    /// Those of `work`; [`Kind::Signal`] when a signal came.
-    pub async fn race<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            outcome = work => outcome,
-            number = self.0.signal() => Err(Error::of(Kind::Signal(number), "")),
-        }
-    }
-
-    /// The next signal's number.
-    pub async fn signal(&self) -> i32 {
-        self.0.signal().await
-    }
-}
-
-impl Drop for Shield {
-    fn drop(&mut self) {
-        self.0.shields.set(self.0.shields.get() - 1);
-        self.0.lowered.notify_one();
     }
 }
