@@ -7,17 +7,17 @@ use commons::change::Change;
 use commons::cli::{Context, blocking};
 use commons::cluster::Right;
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
-use commons::exposure::{Asking, Backend};
 use commons::output::Format;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
+use exposure::{Backend, Probing};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::expose::{self, Exposure};
-use crate::flags::{ByName, Way};
+use crate::flags::{ByName, Mode};
 use crate::inputs::Inputs;
-use crate::lint::around::look_up;
+use crate::lint::context::look_up;
 use crate::lint::{self, ImageFacts};
 use crate::objects::{MANAGER_OF_FILES, ROLES, is_from_files};
 use crate::plan::{Keep, Plan, files_name};
@@ -239,11 +239,11 @@ async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<
                 Some(host.as_str()).filter(|host| !host.is_empty()),
                 &backend(namespace, &plan)?,
                 if is_dry {
-                    Asking::Nobody
+                    Probing::Never
                 } else if by_name.way.wait && plan.settings.replicas != 0 {
-                    Asking::UntilProven
+                    Probing::UntilProven
                 } else {
-                    Asking::Once
+                    Probing::Once
                 },
                 by_name.way.dry_run,
             )
@@ -593,7 +593,7 @@ async fn apply(cluster: &Cluster, change: &Change, resolved: &Resolved) -> Resul
 }
 
 /// The objects as they would be written, without asking the server.
-fn print_plan(ui: &Ui, way: &Way, resolved: &Resolved) -> Result<()> {
+fn print_plan(ui: &Ui, way: &Mode, resolved: &Resolved) -> Result<()> {
     let Resolved {
         plan,
         documents,

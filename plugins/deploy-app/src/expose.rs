@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
-use commons::exposure::{
-    self, Applied, Asking, Backend, MANAGER, Options, Outcome, Resolved, Tries,
-};
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
+use exposure::{Applied, Backend, MANAGER, Options, Outcome, Probing, Resolved, Tries};
 
-use crate::flags::Way;
-use crate::words;
+use crate::flags::Mode;
+use crate::hints;
 use commons::shell::{Shell, shell};
 
 /// An address that was found free and is to be made.
@@ -28,17 +26,17 @@ pub async fn resolve(
     cluster: &Cluster,
     host: Option<&str>,
     backend: &Backend,
-    asking: Asking,
+    probing: Probing,
     dry_run: DryRun,
 ) -> Result<Exposure> {
     let options = Options {
         host: host.map(str::to_owned),
-        asking,
+        probing,
         ..Options::default()
     };
     let resolved = exposure::resolve(cluster, backend, &options)
         .await
-        .map_err(|error| words::before_app(error, &backend.name, cluster.named()))?;
+        .map_err(|error| hints::before_app(error, &backend.name, cluster.named()))?;
     Ok(Exposure {
         applied: Applied::new(cluster, &resolved.plan.namespace, dry_run),
         resolved,
@@ -50,7 +48,7 @@ impl Exposure {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn objects(&self, ui: &Ui, way: &Way) -> Result<Vec<PlannedObject>> {
+    pub fn objects(&self, ui: &Ui, way: &Mode) -> Result<Vec<PlannedObject>> {
         exposure::objects(ui, &self.resolved, way.output.output, way.dry_run)
     }
 
@@ -97,7 +95,7 @@ impl Exposure {
 
     fn warn(&self, cluster: &Cluster, ui: &Ui, warnings: &[Error]) {
         for warning in warnings {
-            ui.warn(&words::of_app(warning.clone(), self.app(), cluster.named()));
+            ui.warn(&hints::of_app(warning.clone(), self.app(), cluster.named()));
         }
     }
 
@@ -228,7 +226,7 @@ impl Exposure {
     /// A failed proof, in the words of this command.
     async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
         let app = self.app();
-        let error = words::of_app(error, app, cluster.named());
+        let error = hints::of_app(error, app, cluster.named());
         self.back_to_before(error).await.unwrap_or_else(|error| {
             error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `{}`", self.close(cluster)))
         })

@@ -107,7 +107,7 @@ fn host(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    commons::exposure::parse_host(text)
+    exposure::parse_host(text)
 }
 
 /// 1 Pi, of cores or bytes: what is more is mistyped.
@@ -137,7 +137,7 @@ fn memory(text: &str) -> Result<Quantity, String> {
 
 /// How to go about it, whatever is deployed.
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
+pub struct Mode {
     pub strict: bool,
     pub timeout: Duration,
     pub wait: bool,
@@ -152,7 +152,7 @@ pub struct FromFiles {
     pub files: Vec<String>,
     /// `[CONTAINER=]IMAGE`
     pub images: Vec<String>,
-    pub way: Way,
+    pub way: Mode,
 }
 
 /// What `NAME` deploys, checked.
@@ -160,7 +160,7 @@ pub struct FromFiles {
 pub struct ByName {
     pub name: String,
     pub args: DeployArgs,
-    pub way: Way,
+    pub way: Mode,
 }
 
 impl DeployArgs {
@@ -168,8 +168,8 @@ impl DeployArgs {
         !self.filename.is_empty()
     }
 
-    fn way(&self) -> Way {
-        Way {
+    fn way(&self) -> Mode {
+        Mode {
             strict: self.strict,
             timeout: self.timeout,
             wait: !self.no_wait,

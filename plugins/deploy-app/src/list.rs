@@ -5,7 +5,7 @@ use std::time::Duration;
 use commons::apply::is_ours;
 use commons::cli::Context;
 use commons::output::{self, Columns, ListFlags, Listed};
-use commons::{Result, duration, exposure};
+use commons::{Result, duration};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;

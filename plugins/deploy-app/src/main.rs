@@ -1,12 +1,12 @@
 //! `kubectl deploy-app`: from an image to an app that runs, or the reason why it does not.
 
 mod args;
-mod before;
 mod changes;
 mod delete;
 mod deploy;
 mod expose;
 mod flags;
+mod hints;
 mod image;
 mod inputs;
 mod link;
@@ -16,13 +16,13 @@ mod manifests;
 mod objects;
 mod plan;
 mod print;
-mod reach;
 mod report;
 mod resources;
+mod rollback;
 mod settings;
 mod uses;
+mod verify;
 mod wait;
-mod words;
 mod write;
 
 fn main() -> std::process::ExitCode {

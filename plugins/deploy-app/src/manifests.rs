@@ -11,19 +11,19 @@ use commons::cli::{Context, Interrupt, blocking};
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
 use commons::cluster::{Right, refuse_lacking};
 use commons::error::name_hint;
-use commons::workload::{self, Rollout};
 use commons::{Cluster, Error, Result, Ui, manifest, names, printable};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
+use workload::Rollout;
 
-use crate::flags::{FromFiles, Way};
+use crate::flags::{FromFiles, Mode};
 use crate::lint::untagged;
 use crate::lint::{self, Around};
 use crate::objects::{MANAGER, ROLES};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
 use crate::write::{self, Write, Written};
-use crate::{link, reach, wait};
+use crate::{link, verify, wait};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -449,7 +449,7 @@ async fn apply(
     change: &Change,
     objects: &[Value],
     present: &[Option<Value>],
-    way: &Way,
+    way: &Mode,
 ) -> Result<Vec<Written>> {
     let mut steps: BTreeMap<usize, Vec<(&Value, Option<&Value>)>> = BTreeMap::new();
     for (object, before) in objects.iter().zip(present) {
@@ -546,7 +546,7 @@ async fn try_out(
     cluster: &Cluster,
     objects: &[Value],
     present: &[Option<Value>],
-    way: &Way,
+    way: &Mode,
 ) -> Result<()> {
     let tried = join_all(objects.iter().zip(present).map(async |(object, before)| {
         let write = Write {
@@ -571,7 +571,7 @@ async fn try_out(
 }
 
 /// How manifests are written: what `kubectl apply` or this command's flags have set is the files' from now on.
-fn writing(way: &Way) -> Writing<'static> {
+fn writing(way: &Mode) -> Writing<'static> {
     Writing {
         force: way.force,
         dry_run: false,
@@ -602,7 +602,7 @@ fn explain_immutable(error: Error, objects: &[Value], namespace: &str) -> Error 
     ))
 }
 
-fn print_plan(ui: &Ui, way: &Way, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
+fn print_plan(ui: &Ui, way: &Mode, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
     let planned: Vec<PlannedObject> = objects
         .iter()
         .zip(present)
@@ -626,7 +626,7 @@ async fn report(
     cluster: &Cluster,
     ui: &Ui,
     interrupt: &Interrupt,
-    way: &Way,
+    way: &Mode,
     objects: &[Value],
     written: &[Written],
     warnings: usize,
@@ -668,7 +668,7 @@ async fn report(
         }
     }
     let urls = if way.wait {
-        reach::look(cluster, ui, interrupt, written).await?
+        verify::look(cluster, ui, interrupt, written).await?
     } else {
         Vec::new()
     };

@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 
 /// The field manager, and the value of the label `app.kubernetes.io/managed-by` of all that this plugin makes.
-pub const MANAGER: &str = commons::exposure::DEPLOY_APP;
+pub const MANAGER: &str = exposure::DEPLOY_APP;
 /// The field manager of what is deployed from files: what a file no longer says goes, and what was said by flags does not.
 pub const MANAGER_OF_FILES: &str = "kubectl-deploy-app-files";
 /// The label with the app's name.

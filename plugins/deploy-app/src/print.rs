@@ -5,14 +5,14 @@ use commons::cluster::documents;
 use commons::{Result, Ui, manifest, output};
 use serde_json::Value;
 
-use crate::flags::Way;
+use crate::flags::Mode;
 use crate::objects::PLACEHOLDER;
 use crate::write::Written;
 
 /// What was written, or would be, by the server's own words, and the objects of its address.
 pub fn written(
     ui: &Ui,
-    way: &Way,
+    way: &Mode,
     written: &[Written],
     address: Option<Vec<PlannedObject>>,
 ) -> Result<()> {
@@ -59,7 +59,7 @@ pub fn shown(object: &Value) -> Value {
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// As kubectl would; YAML with the fields in the order in which people write them.
-pub fn objects(ui: &Ui, way: &Way, objects: &[PlannedObject]) -> Result<()> {
+pub fn objects(ui: &Ui, way: &Mode, objects: &[PlannedObject]) -> Result<()> {
     if way.output.output == Some(output::Format::Yaml) {
         let documents: Vec<Value> = objects
             .iter()

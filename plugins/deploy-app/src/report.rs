@@ -3,15 +3,15 @@
 use commons::apply::Outcome;
 use commons::cli::Interrupt;
 use commons::shell::{Shell, shell};
-use commons::workload::{self, Rollout};
 use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
+use workload::Rollout;
 
-use crate::before;
 use crate::changes::changes;
 use crate::deploy::Resolved;
 use crate::expose;
 use crate::flags::ByName;
 use crate::list::App;
+use crate::rollback;
 use crate::settings::Probes;
 use crate::wait::{self, Listening};
 use crate::write::Written;
@@ -193,5 +193,7 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
     // Whoever may not look is not told.
     let earlier = workload::serving(cluster, &rollout(cluster, name)).await;
     let earlier = earlier.ok().flatten();
-    error.hints_from(earlier.map(|earlier| before::hint(&earlier, name, now, &plan.settings, here)))
+    error.hints_from(
+        earlier.map(|earlier| rollback::hint(&earlier, name, now, &plan.settings, here)),
+    )
 }

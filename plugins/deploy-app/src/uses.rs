@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use commons::database::{
-    self, Database, Field, Holder, Key, Location, Note, Outside, Protocol, References, Typed,
+use commons::{Cluster, Error, Result, printable};
+use database::{
+    self, Database, DatabaseRef, Field, Holder, Key, Location, Note, Outside, Protocol, References,
     Value as Login,
 };
-use commons::{Cluster, Error, Result, printable};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub const VARIABLES: [&str; 6] = [
 /// `DATABASE`, or `DATABASE-` to use it no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UseInput {
-    Database(Typed),
+    Database(DatabaseRef),
     NoMore(String),
 }
 
@@ -69,7 +69,7 @@ pub struct Found {
 pub async fn find(
     cluster: &Cluster,
     app: &str,
-    typed: &Typed,
+    typed: &DatabaseRef,
     is_given: impl Fn(&str) -> bool,
 ) -> Result<Found> {
     let namespace = cluster.namespace();

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use commons::cli::Interrupt;
 use commons::cluster::Right;
-use commons::tunnel::Endpoint;
-use commons::workload::{self, Ready, Rollout};
-use commons::{Cluster, Error, Kind, Result, Ui, exposure};
+use commons::{Cluster, Error, Kind, Result, Ui};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use tunnel::Endpoint;
+use workload::{Ready, Rollout};
 
-use crate::words;
+use crate::hints;
 
 /// Waits for all of them; the first that cannot come up ends it.
 ///
@@ -62,7 +62,7 @@ pub async fn until_app_ready(
     };
     let ready = ready
         .await
-        .map_err(|error| words::of_app(error, &rollout.name, cluster.named()))?;
+        .map_err(|error| hints::of_app(error, &rollout.name, cluster.named()))?;
     ready
         .into_iter()
         .next()

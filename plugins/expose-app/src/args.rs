@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use commons::Result;
 use commons::cli::{Context, Globals, Plugin};
-use commons::exposure::MANAGER;
+use exposure::MANAGER;
 
 use crate::{expose, list, remove};
 

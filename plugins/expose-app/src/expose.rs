@@ -7,17 +7,17 @@ use std::time::Duration;
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::cli::{Context, Interrupt, Shield};
 use commons::error::close_names;
-use commons::exposure::{
-    self, Applied, Asking, Backend, Exposure, Options, ParentRef, Proof, Resolved, Tls, Tries,
-    TypedPort,
-};
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
-use commons::workload::{self, App, Kind as AppKind, Rollout, Typed};
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
+use exposure::{
+    self, Applied, Backend, Exposure, Options, ParentRef, PortRef, Probing, Proof, Resolved, Tls,
+    Tries,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use workload::{App, AppRef, Kind as AppKind, Rollout};
 
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -27,13 +27,13 @@ use kube::ResourceExt;
 pub struct ExposeArgs {
     /// The app: a Service, a Deployment, a StatefulSet or a pod, such as `web` or `deployment/web`
     #[arg(value_name = "APP")]
-    app: Option<Typed>,
+    app: Option<AppRef>,
     /// At this host: a whole name, or one label that the platform's domain is added to [default: APP-YOU.DOMAIN]
     #[arg(long, allow_hyphen_values = true, value_name = "HOST", value_parser = exposure::parse_host)]
     host: Option<String>,
     /// To this port of the app, of its Service or its pods, by number or name
     #[arg(long, allow_hyphen_values = true, value_name = "PORT")]
-    port: Option<TypedPort>,
+    port: Option<PortRef>,
     /// For this time from now on, such as `90m`, `8h` or `2d`; then it closes by itself
     #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse)]
     duration: Option<Duration>,
@@ -126,7 +126,7 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
     if is_proven && exposure::ready_pods(&app.pods).next().is_none() {
         drop(progress);
         app.pods = wait(cluster, ui, interrupt, &app, args.timeout).await?;
-        progress = ui.progress("Asking the app");
+        progress = ui.progress("Probing the app");
     }
     exposure::find_port(cluster, &mut resolved, &app.pods).await?;
     if args.dry_run.dry_run == DryRun::Client {
@@ -134,7 +134,7 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
         return print_plan(ui, &args, &resolved, None);
     }
     let answering = if is_proven {
-        progress.say("Asking the app");
+        progress.say("Probing the app");
         Some(exposure::ask_app(cluster, &mut resolved, &app.pods).await?)
     } else {
         None
@@ -313,16 +313,16 @@ fn options(args: &ExposeArgs) -> Result<Options> {
         take: args.take,
         term,
         path: Some(args.path.clone()),
-        asking: match args.dry_run.dry_run {
-            DryRun::None if args.no_wait => Asking::Once,
-            DryRun::None => Asking::UntilProven,
-            DryRun::Client | DryRun::Server => Asking::Nobody,
+        probing: match args.dry_run.dry_run {
+            DryRun::None if args.no_wait => Probing::Once,
+            DryRun::None => Probing::UntilProven,
+            DryRun::Client | DryRun::Server => Probing::Never,
         },
     })
 }
 
 /// What was taken for an app may have been a subcommand.
-fn meant_a_command(error: Error, typed: &Typed, context: &Context) -> Error {
+fn meant_a_command(error: Error, typed: &AppRef, context: &Context) -> Error {
     if error.kind() != Kind::NotFound || typed.kind.is_some() {
         return error;
     }
@@ -470,7 +470,7 @@ async fn wait(
                 return Err(why.error);
             }
             workload::wait(cluster, ui, &rollout, timeout).await?;
-            let typed = Typed {
+            let typed = AppRef {
                 kind: Some(app.kind),
                 name: app.name.clone(),
             };

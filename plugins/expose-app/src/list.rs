@@ -2,7 +2,6 @@
 
 use commons::Result;
 use commons::cli::Context;
-use commons::exposure;
 use commons::output::{self, ListFlags};
 
 /// List the addresses that were made with this command, and whether they answer
@@ -16,7 +15,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let Context { cluster, ui, .. } = context;
     let namespace = args.list.namespace(cluster);
     let mut all = exposure::all(cluster, namespace).await?;
-    let progress = ui.progress("Asking each address");
+    let progress = ui.progress("Probing each address");
     exposure::look_at(cluster, &mut all).await;
     drop(progress);
     let empty = namespace.map_or_else(

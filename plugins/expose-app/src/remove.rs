@@ -3,9 +3,9 @@
 use commons::apply::{DryRun, DryRunFlags};
 use commons::cli::Context;
 use commons::error::name_hint;
-use commons::exposure::{self, Exposure};
 use commons::shell::shell;
 use commons::{Error, Kind, Result, printable};
+use exposure::Exposure;
 
 /// Close an address; the app stays
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Parser, ValueEnum};
 use commons::cli::{Context, Globals, Plugin};
-use commons::database::{self, Typed};
 use commons::{Kind, Result, shell};
+use database::DatabaseRef;
 
 use crate::proxy;
 
@@ -41,7 +41,7 @@ Examples:
 pub struct Args {
     /// What is meant: `pg`, `svc/pg`, `statefulset/pg` or `pod/pg-0`; another's with the namespace in front
     #[arg(value_name = "DATABASE")]
-    database: Option<Typed>,
+    database: Option<DatabaseRef>,
 
     /// Listen on this port of this machine, or fail [default: the database's port if free, otherwise another]
     #[arg(long, value_name = "PORT", value_parser = port, allow_hyphen_values = true)]

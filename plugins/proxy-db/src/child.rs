@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitStatus;
 
 use commons::cli::Interrupt;
-use commons::database::Environment;
 use commons::{Error, Kind, Result, Ui};
+use database::Environment;
 use tokio::process::{Child, Command};
 
 /// Runs a command in this environment until it ends. Ctrl-C reaches it by the terminal and is left to it (psql cancels its

@@ -1,10 +1,10 @@
 //! Finding the database that was typed: one's own, or one that somebody shares.
 
-use commons::card::{self, Card};
 use commons::cluster::Right;
-use commons::database::{self, Credentials, Database, Typed};
 use commons::shell::Shell;
 use commons::{Cluster, Error, Kind, Result, shell, subject};
+use database::card::{self, Card};
+use database::{Credentials, Database, DatabaseRef};
 
 /// What was found.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Found {
 ///
 /// # Errors
 /// Neither is there; what one may not see and what is not shared look the same, and the hint says whom to ask.
-pub async fn find(cluster: &Cluster, typed: &Typed) -> Result<Found> {
+pub async fn find(cluster: &Cluster, typed: &DatabaseRef) -> Result<Found> {
     let shared = async {
         // A namespace in front is most often somebody else's.
         match typed.namespace {
@@ -91,7 +91,12 @@ async fn is_ours(cluster: &Cluster, namespace: &str) -> bool {
 }
 
 /// Why nothing was found in a namespace.
-async fn not_shared(cluster: &Cluster, typed: &Typed, missing: Error, others: &[Card]) -> Error {
+async fn not_shared(
+    cluster: &Cluster,
+    typed: &DatabaseRef,
+    missing: Error,
+    others: &[Card],
+) -> Error {
     let namespace = typed.namespace_in(cluster);
     if missing.kind() == Kind::NotFound && others.is_empty() {
         return missing;
@@ -123,7 +128,7 @@ async fn not_shared(cluster: &Cluster, typed: &Typed, missing: Error, others: &[
 /// The command by which a database's owner shares it with somebody; with a placeholder where that is nobody's name.
 pub fn request(database: &str, with: &str) -> Shell {
     let command = shell("kubectl share-db").arg(database).then("--with");
-    let is_name = with.parse::<subject::Typed>().is_ok() && !with.starts_with('-');
+    let is_name = with.parse::<subject::SubjectRef>().is_ok() && !with.starts_with('-');
     if is_name {
         command.arg(with)
     } else {

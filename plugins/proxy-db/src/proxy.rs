@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use commons::cli::{Context, Interrupt};
 use commons::cluster::Right;
-use commons::database::{self, Credentials, Protocol, Typed};
 use commons::error::rights_hints;
-use commons::listener::{self, Admission, Bound, Callers, Destination, Wanted};
-use commons::tunnel::{Endpoint, WebSocketPerConnection};
 use commons::{Cluster, Error, Kind, Result, Ui};
+use database::{Credentials, DatabaseRef, Protocol};
+use tunnel::listener::{self, Admission, Bound, Callers, Destination, Wanted};
+use tunnel::{Endpoint, WebSocketPerConnection};
 
 use crate::find::{Found, find};
 use crate::report::{self, Ready};
@@ -21,7 +21,7 @@ use crate::{child, login, wait};
 #[derive(Debug)]
 pub struct Options {
     /// The database.
-    pub database: Typed,
+    pub database: DatabaseRef,
     /// The local port, if it matters.
     pub port: Option<u16>,
     /// Whether others on this machine may connect.

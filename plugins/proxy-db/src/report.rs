@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use commons::card::Card;
-use commons::database::{Credentials, Database, Protocol, login_name};
 use commons::duration::{moment, rough};
 use commons::shell::Shell;
-use commons::tunnel::Endpoint;
 use commons::{Error, Result, shell};
+use database::card::Card;
+use database::{Credentials, Database, Protocol, login_name};
 use jiff::Timestamp;
 use serde::Serialize;
+use tunnel::Endpoint;
 
 /// The line for programs; times in RFC 3339.
 #[derive(Debug, Serialize)]

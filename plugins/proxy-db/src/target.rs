@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use commons::card::{self, Card};
-use commons::database::{self, Database, Typed};
-use commons::listener::Destination;
-use commons::tunnel::Endpoint;
 use commons::{Cluster, Error, Kind, Result};
+use database::card::{self, Card};
+use database::{Database, DatabaseRef};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
+use tunnel::Endpoint;
+use tunnel::listener::Destination;
 
 use crate::find::request;
 
@@ -40,7 +40,7 @@ pub enum News {
 #[derive(Debug)]
 pub struct Target {
     cluster: Cluster,
-    typed: Typed,
+    typed: DatabaseRef,
     database: Database,
     /// What its owner wrote, as read last; nothing for one's own.
     card: RefCell<Option<Card>>,
@@ -58,7 +58,12 @@ pub struct Target {
 
 impl Target {
     /// For a database that was found.
-    pub fn new(cluster: Cluster, typed: Typed, database: Database, card: Option<Card>) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        typed: DatabaseRef,
+        database: Database,
+        card: Option<Card>,
+    ) -> Self {
         Self {
             cluster,
             typed,

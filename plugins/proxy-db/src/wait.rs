@@ -4,12 +4,12 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use commons::database::Protocol;
-use commons::listener::Destination;
 use commons::{Error, Kind, Result, Ui};
+use database::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tunnel::listener::Destination;
 
 use crate::target::Target;
 

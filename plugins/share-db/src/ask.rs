@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use commons::card;
 use commons::cli::Context;
-use commons::database::Typed;
 use commons::grant::TermFlags;
 use commons::shell::shell;
 use commons::subject::{Pattern, Subject};
 use commons::{Cluster, Error, Result, Ui, duration};
+use database::DatabaseRef;
+use database::card;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
 /// Print what to send to a database's owner, so that they can share it with you
@@ -16,7 +16,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 pub struct Args {
     /// The database, with its owner's namespace in front: `user-alice/pg`
     #[arg(value_name = "NAMESPACE/DATABASE")]
-    database: Typed,
+    database: DatabaseRef,
     #[command(flatten)]
     term: TermFlags,
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use commons::apply::{self, DryRun, DryRunFlags};
-use commons::card::Card;
 use commons::change::Change;
 use commons::cli::Context;
-use commons::database::Typed;
 use commons::grant::{self, FOR, Term, TermFlags, Timer};
 use commons::output::{self, OutputFlags};
 use commons::subject::Several;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
+use database::DatabaseRef;
+use database::card::Card;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -27,7 +27,7 @@ use crate::verify;
 pub struct Args {
     /// The database, as it was shared
     #[arg(value_name = "DATABASE")]
-    database: Option<Typed>,
+    database: Option<DatabaseRef>,
     /// Only the share with these colleagues
     #[arg(long, value_name = "USER", num_args = 1..)]
     with: Vec<Several>,

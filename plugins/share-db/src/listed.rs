@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use commons::database::Typed;
 use commons::grant::{self, Ending, FOR, Term, Timer};
 use commons::names::is_name;
 use commons::output::{Columns, Listed};
 use commons::shell::{Shell, shell};
 use commons::subject::{self, Pattern, Subject, is_bare};
 use commons::{Cluster, duration, printable};
+use database::DatabaseRef;
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -124,13 +124,13 @@ impl Said {
     /// Nothing where they do not say what is shared.
     pub fn of(annotations: &BTreeMap<String, String>) -> Option<Self> {
         let exact = |text: &String| match text.parse() {
-            Ok(subject::Typed::Exact(subject)) => Some(subject),
+            Ok(subject::SubjectRef::Exact(subject)) => Some(subject),
             _ => None,
         };
         Some(Self {
             database: annotations
                 .get(DATABASE)?
-                .parse::<Typed>()
+                .parse::<DatabaseRef>()
                 .ok()?
                 .to_string(),
             subject: annotations.get(SUBJECT).and_then(exact),
@@ -176,7 +176,7 @@ pub fn command(words: &'static str, database: &str, called: &str, subject: &Subj
     let command = shell(words).arg(database);
     if is_bare(called) {
         command.then("--with").arg(called)
-    } else if exact.parse::<subject::Typed>().is_ok() {
+    } else if exact.parse::<subject::SubjectRef>().is_ok() {
         command.then("--with").arg(exact)
     } else {
         // Nobody can type such a name, and nobody is to be given anything under it.

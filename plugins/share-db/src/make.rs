@@ -3,9 +3,9 @@
 use commons::apply::DryRun;
 use commons::change::Change;
 use commons::cli::Shield;
-use commons::database::{Database, Trust, trusts_local};
 use commons::grant::{self, Timer};
 use commons::{Cluster, Error, Kind, Result};
+use database::{Database, Trust, trusts_local};
 use futures::future::{OptionFuture, join_all};
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};

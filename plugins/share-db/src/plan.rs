@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use commons::apply::MANAGED_BY;
-use commons::card::{Card, PREFIX};
-use commons::database::{Database, Typed};
 use commons::grant::{FOR, Term, timer_job};
 use commons::names;
 use commons::shell::Shell;
 use commons::subject::{Pattern, Subject};
+use database::card::{Card, PREFIX};
+use database::{Database, DatabaseRef};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -63,7 +63,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(database: &Typed, colleague: Colleague, term: Term, plain_kubectl: bool) -> Self {
+    pub fn new(
+        database: &DatabaseRef,
+        colleague: Colleague,
+        term: Term,
+        plain_kubectl: bool,
+    ) -> Self {
         Self {
             name: share_name(database, &colleague),
             labels: BTreeMap::from([(MANAGED_BY.into(), MANAGER.into())]),
@@ -180,7 +185,7 @@ impl Plan {
 }
 
 /// The name of a share's objects: readable, and with a hash of kind, database and subject, so that no two shares have one.
-pub fn share_name(database: &Typed, colleague: &Colleague) -> String {
+pub fn share_name(database: &DatabaseRef, colleague: &Colleague) -> String {
     let prefix = PREFIX.trim_end_matches('-');
     names::join_exactly(
         &[prefix, &database.name, &colleague.called],

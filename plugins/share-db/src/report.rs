@@ -2,12 +2,12 @@
 
 use commons::apply::{self, DryRun, Outcome, PlannedObject};
 use commons::cluster::Right;
-use commons::database::{Database, Protocol};
 use commons::grant::Term;
 use commons::output::{self, Format};
 use commons::shell::shell;
 use commons::subject::Subject;
 use commons::{Cluster, Result, Ui, duration, printable};
+use database::{Database, Protocol};
 use jiff::Timestamp;
 
 use crate::existing::{Existing, Step};

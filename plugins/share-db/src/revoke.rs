@@ -6,11 +6,11 @@ use std::time::Duration;
 use commons::apply::{self, DryRun, DryRunFlags, Outcome, is_ours};
 use commons::cli::Context;
 use commons::cluster::Namespaced;
-use commons::database::{self, Trust, Typed, trusts_local};
 use commons::output::{self, OutputFlags};
 use commons::shell::{Shell, shell};
 use commons::subject::{Several, Subject};
 use commons::{Cluster, Kind, Result, Ui, printable};
+use database::{DatabaseRef, Trust, trusts_local};
 use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct Args {
     /// The database, as it was shared
     #[arg(value_name = "DATABASE", conflicts_with = "all")]
-    database: Option<Typed>,
+    database: Option<DatabaseRef>,
     /// Only the share with these colleagues
     #[arg(long, value_name = "USER", num_args = 1..)]
     with: Vec<Several>,
@@ -115,7 +115,7 @@ async fn tell_of_logins(cluster: &Cluster, ui: &Ui, revoked: &[Share]) {
         .map(|share| (share.namespace.as_str(), share.database.as_str()))
         .collect();
     let hints = join_all(databases.into_iter().map(async |(namespace, name)| {
-        let mut typed: Typed = name.parse().ok()?;
+        let mut typed: DatabaseRef = name.parse().ok()?;
         typed.namespace = Some(namespace.to_owned());
         let database = database::find(cluster, &typed).await.ok()?;
         match trusts_local(cluster, &database).await {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use commons::database::Typed;
 use commons::error::name_hint;
 use commons::shell::{Shell, shell};
-use commons::subject::{Several, Subject, Typed as TypedSubject};
+use commons::subject::{Several, Subject, SubjectRef};
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
+use database::DatabaseRef;
 
 use crate::listed::Share;
 use crate::shares::Found;
@@ -14,13 +14,13 @@ use crate::shares::Found;
 /// What was typed to choose among them.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    pub database: Option<Typed>,
-    pub with: Vec<TypedSubject>,
+    pub database: Option<DatabaseRef>,
+    pub with: Vec<SubjectRef>,
     pub all: bool,
 }
 
 impl Selection {
-    pub fn new(database: Option<&Typed>, with: &[Several], all: bool) -> Self {
+    pub fn new(database: Option<&DatabaseRef>, with: &[Several], all: bool) -> Self {
         Self {
             database: database.cloned(),
             with: with.iter().flat_map(|several| several.0.clone()).collect(),
@@ -69,7 +69,7 @@ impl Selection {
         }
     }
 
-    fn of_database(&self, database: &Typed, shares: &[Share]) -> Result<Vec<Share>> {
+    fn of_database(&self, database: &DatabaseRef, shares: &[Share]) -> Result<Vec<Share>> {
         let is_meant = |share: &&Share| {
             share
                 .database
@@ -142,13 +142,13 @@ fn choose(shares: &[Share], cluster: &Cluster, ui: &Ui, verb: &'static str) -> R
 
 /// The shares with this colleague. A short name is first what people call somebody, and a user's name in the cluster only where
 /// nobody is called so.
-fn those_with<'a>(shares: &'a [Share], typed: &TypedSubject) -> Vec<&'a Share> {
+fn those_with<'a>(shares: &'a [Share], typed: &SubjectRef) -> Vec<&'a Share> {
     let those = |is_meant: &dyn Fn(&Share) -> bool| -> Vec<&'a Share> {
         shares.iter().filter(|share| is_meant(share)).collect()
     };
     match typed {
-        TypedSubject::Exact(subject) => those(&|share| &share.subject == subject),
-        TypedSubject::Bare(name) => {
+        SubjectRef::Exact(subject) => those(&|share| &share.subject == subject),
+        SubjectRef::Bare(name) => {
             let called = those(&|share| share.with == name.trim_start_matches('@'));
             if !called.is_empty() {
                 return called;
@@ -203,9 +203,9 @@ pub fn more_time_for_others(
 }
 
 /// A colleague as typed.
-fn shown(typed: &TypedSubject) -> String {
+fn shown(typed: &SubjectRef) -> String {
     match typed {
-        TypedSubject::Bare(name) => format!("`{name}`"),
-        TypedSubject::Exact(subject) => format!("`{}`", subject.shown()),
+        SubjectRef::Bare(name) => format!("`{name}`"),
+        SubjectRef::Exact(subject) => format!("`{}`", subject.shown()),
     }
 }

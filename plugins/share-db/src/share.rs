@@ -3,13 +3,13 @@
 use commons::apply::{DryRun, DryRunFlags};
 use commons::cli::Context;
 use commons::cluster::{Identity, Right, refuse_lacking};
-use commons::database::{self, Typed};
 use commons::grant::{Term, TermFlags, is_owned_by};
 use commons::names::owner_of;
 use commons::output::OutputFlags;
 use commons::shell::shell;
 use commons::subject::{self, Meant, Pattern, Several, Subject};
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
+use database::DatabaseRef;
 use futures::future::try_join_all;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::ResourceExt;
@@ -27,7 +27,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 pub struct ShareArgs {
     /// The database: a Service, a StatefulSet, a pod, a CloudNativePG cluster or a chart's release
     #[arg(value_name = "DATABASE")]
-    database: Option<Typed>,
+    database: Option<DatabaseRef>,
     /// With these colleagues: `bob`, or exactly `user:NAME`, `group:NAME`, `serviceaccount:NAMESPACE/NAME`
     #[arg(long, value_name = "USER", num_args = 1..)]
     with: Vec<Several>,
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, args: ShareArgs) -> Result<()> {
 }
 
 /// Nobody is named to share with; what was taken for a database may have been a subcommand.
-fn without_colleague(context: &Context, typed: Option<&Typed>) -> Error {
+fn without_colleague(context: &Context, typed: Option<&DatabaseRef>) -> Error {
     let error = Error::usage("missing `--with USER`");
     match typed.and_then(|typed| context.command_meant(&typed.name)) {
         Some(command) => error.hint(format!("did you mean `{command}`?")),
@@ -122,7 +122,7 @@ async fn people(
     cluster: &Cluster,
     ui: &Ui,
     args: &ShareArgs,
-    database: &Typed,
+    database: &DatabaseRef,
     term: Term,
 ) -> Result<People> {
     let namespace = database.namespace_in(cluster);
@@ -250,7 +250,11 @@ fn given_to(binding: &RoleBinding) -> Vec<String> {
         .collect()
 }
 
-fn refuse_oneself(subject: &Subject, identity: Option<&Identity>, database: &Typed) -> Result<()> {
+fn refuse_oneself(
+    subject: &Subject,
+    identity: Option<&Identity>,
+    database: &DatabaseRef,
+) -> Result<()> {
     let is_me =
         |identity: &Identity| matches!(subject, Subject::User { .. }) && subject.includes(identity);
     if !identity.is_some_and(is_me) {

@@ -3,8 +3,8 @@
 //! It is tried through the owner's own tunnel, because a database cannot tell it from the colleague's: to it, both come from
 //! its own pod.
 
-use commons::database::{Entry, Protocol, Trust};
 use commons::{printable, shell};
+use database::{Entry, Protocol, Trust};
 
 /// What is to be said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub fn left_behind(namespace: &str, database: &str, protocol: Protocol) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use commons::database::NotKnown;
+    use database::NotKnown;
 
     use super::*;
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use commons::web::{Answer, Client, Trouble};
+use commons::web::{Answer, Client, HttpFailure};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ pub enum Seen {
     /// This machine has asked too often.
     RateLimited,
     /// The registry could not be asked.
-    Unreachable(Trouble),
+    Unreachable(HttpFailure),
     /// It answered something else, as a phrase: `it answers 503 Service Unavailable`.
     #[cfg_attr(
         not(test),
@@ -245,7 +245,7 @@ impl Registry<'_> {
     async fn get(&self, url: &Uri, headers: &[(HeaderName, HeaderValue)]) -> Result<Answer, Seen> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Seen::Unreachable(Trouble::Timeout));
+            return Err(Seen::Unreachable(HttpFailure::Timeout));
         }
         let answer = self.client.within(left).get(url, headers).await;
         answer.map_err(Seen::Unreachable)
@@ -281,7 +281,7 @@ fn speaks_tls(answer: &Result<Answer, Seen>) -> bool {
         Ok(answer) => answer.status == 400,
         Err(seen) => matches!(
             seen,
-            Seen::Unreachable(Trouble::Closed | Trouble::Protocol(_))
+            Seen::Unreachable(HttpFailure::Closed | HttpFailure::Protocol(_))
         ),
     }
 }

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::around::Known;
+use super::context::Known;
 use super::{Around, Finding, called, containers, items, shown};
 
 /// One finding a value, however many containers get it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::around::Known;
+use super::context::Known;
 use super::{Around, Finding, called, is, items, labels, name, selects, shown, template};
 
 /// What is wrong with the way from a host to a container.

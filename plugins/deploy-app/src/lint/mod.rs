@@ -1,6 +1,6 @@
 //! The usual mistakes, found before anything is written. Nothing here asks the cluster: what is around is read before.
 
-pub mod around;
+pub mod context;
 mod credentials;
 mod form;
 mod images;
@@ -15,7 +15,7 @@ use commons::shell::shell;
 use commons::{Error, Result, Ui};
 use serde_json::Value;
 
-pub use around::{Around, ImageFacts};
+pub use context::{Around, ImageFacts};
 pub use images::untagged;
 
 use crate::plan::Plan;

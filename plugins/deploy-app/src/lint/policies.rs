@@ -3,11 +3,11 @@
 use commons::shell::shell;
 use std::collections::BTreeMap;
 
-use commons::network::{self, Published};
+use exposure::network::{self, Published};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::Value;
 
-use super::around::Known;
+use super::context::Known;
 use super::{Around, Finding, called, is, links, name, selects, shown, template};
 
 /// The Ingresses that lead to pods which the policies of the namespace, or of these manifests, shut off.

@@ -3,7 +3,7 @@
 use commons::error::name_hint;
 use serde_json::Value;
 
-use super::around::Known;
+use super::context::Known;
 use super::{Around, Finding, called, containers, is, items, name, shown, template};
 
 /// An object that another one names.

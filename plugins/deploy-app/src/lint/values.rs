@@ -1,6 +1,6 @@
 //! Values that the API server refuses at length, or takes for something else: amounts, hosts, path types, names.
 
-use commons::{exposure, names};
+use commons::names;
 use serde_json::Value;
 
 use super::{Finding, called, containers, is, items, name, shown};

@@ -370,7 +370,7 @@ async fn all_questions_together_have_a_time_limit() {
     let begun = Instant::now();
     let seen = inspect(&image, "amd64", Duration::from_millis(400), "127.0.0.1").await;
     assert!(
-        matches!(seen, Seen::Unreachable(Trouble::Timeout)),
+        matches!(seen, Seen::Unreachable(HttpFailure::Timeout)),
         "{seen:?}"
     );
     assert!(
@@ -388,7 +388,7 @@ async fn nobody_there_is_told() {
     let image = format!("{address}/app").parse().unwrap();
     let seen = inspect(&image, "amd64", LIMIT, "127.0.0.1").await;
     assert!(
-        matches!(seen, Seen::Unreachable(Trouble::Connect { .. })),
+        matches!(seen, Seen::Unreachable(HttpFailure::Connect { .. })),
         "{seen:?}"
     );
 }
@@ -412,7 +412,7 @@ async fn a_registry_on_this_machine_is_asked_by_tls_where_it_wants_to() {
     let image = format!("{address}/app").parse().unwrap();
     let seen = inspect(&image, "amd64", LIMIT, "127.0.0.1").await;
     assert!(
-        matches!(seen, Seen::Unreachable(Trouble::Tls { .. })),
+        matches!(seen, Seen::Unreachable(HttpFailure::Tls { .. })),
         "{seen:?}"
     );
     // A letter, and the type of record that a handshake is.

@@ -1,0 +1,433 @@
+//! What an app answers from within: its pods, asked through the tunnel, past Service, policies and controller.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Container;
+
+use super::fingerprint::Fingerprint;
+use super::port;
+use commons::cluster::Cluster;
+use commons::error::{Change, Error, Hint, Result};
+use commons::printable;
+use commons::shell::shell;
+use commons::web::{Answer, Client, HttpFailure};
+use tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection, pair};
+
+/// How long a pod may take to answer one request.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long a port may keep silent and still count as one that something listens on.
+const LISTENING: Duration = Duration::from_secs(3);
+
+/// What an app answers by itself.
+#[derive(Clone, Debug)]
+pub struct AppResponse {
+    /// Its answer.
+    pub answer: Answer,
+    /// What it answers every time.
+    pub likeness: Fingerprint,
+}
+
+/// Why an app gave no answer.
+#[derive(Clone, Debug)]
+pub enum Silence {
+    /// Nothing listens on that port.
+    NothingListens,
+    /// It took longer than [`PATIENCE`].
+    Slow,
+    /// It speaks something else than HTTP.
+    NotHttp(Said),
+    /// The pod could not be asked at all.
+    NotAsked(Error),
+}
+
+/// How something that does not speak HTTP reacted to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It answered something else.
+    Something,
+    /// It ended the connection.
+    Nothing,
+}
+
+/// Asks an app twice for `path`, as a browser behind the controller would: two pods, or one twice.
+///
+/// # Errors
+/// See [`Silence`].
+pub async fn ask(
+    cluster: &Cluster,
+    endpoints: [&Endpoint; 2],
+    host: &str,
+    path: &str,
+    https: bool,
+) -> Result<AppResponse, Silence> {
+    let [one, other] = endpoints;
+    let (first, second) = futures::join!(
+        once(cluster, one, host, path, https),
+        once(cluster, other, host, path, https)
+    );
+    let answer = first?;
+    let likeness = Fingerprint::of(&answer);
+    let likeness = match second {
+        Ok(second) if second.status == answer.status => likeness.common(&Fingerprint::of(&second)),
+        _ => likeness,
+    };
+    Ok(AppResponse { answer, likeness })
+}
+
+async fn once(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+    host: &str,
+    path: &str,
+    https: bool,
+) -> Result<Answer, Silence> {
+    let scheme = http::HeaderValue::from_static(if https { "https" } else { "http" });
+    let headers = [(http::HeaderName::from_static("x-forwarded-proto"), scheme)];
+    let (near, mut far) = pair().await.map_err(|error| {
+        Silence::NotAsked(Error::new("cannot open a local connection").caused_by(error.to_string()))
+    })?;
+    let engine = WebSocketPerConnection::new(cluster.clone());
+    let carried = engine.carry(&mut far, endpoint);
+    let client = Client::new(PATIENCE);
+    let asked = client.exchange(near, host, path, &headers);
+    let mut carried = std::pin::pin!(carried);
+    let mut asked = std::pin::pin!(asked);
+    let mut failure = None;
+    let asked = loop {
+        tokio::select! {
+            biased;
+            asked = &mut asked => break asked,
+            ended = &mut carried, if failure.is_none() => match ended {
+                Ok(()) => failure = Some(Failure::Broken("it ended".into())),
+                Err(why) => {
+                    if let Some(silence) = silence(&why, endpoint) {
+                        return Err(silence);
+                    }
+                    failure = Some(why);
+                }
+            },
+        }
+    };
+    match asked {
+        Ok(answer) => Ok(answer),
+        Err(HttpFailure::Timeout) => Err(Silence::Slow),
+        Err(trouble) => {
+            // The failure of the tunnel may come a moment after the end of the connection.
+            if failure.is_none()
+                && let Ok(Err(why)) =
+                    tokio::time::timeout(Duration::from_millis(300), carried).await
+                && let Some(silence) = silence(&why, endpoint)
+            {
+                return Err(silence);
+            }
+            Err(Silence::NotHttp(
+                if matches!(trouble, HttpFailure::Protocol(_)) {
+                    Said::Something
+                } else {
+                    Said::Nothing
+                },
+            ))
+        }
+    }
+}
+
+/// What a failed tunnel says about the app; nothing where the app itself ended the connection.
+fn silence(failure: &Failure, endpoint: &Endpoint) -> Option<Silence> {
+    match failure {
+        Failure::NothingListens(_) => Some(Silence::NothingListens),
+        Failure::Reset(_) | Failure::LocalGone(_) => None,
+        other => other.explain(endpoint).map(Silence::NotAsked),
+    }
+}
+
+/// What usually listens on a port, if it is something else than a web application.
+pub fn usual(port: u16) -> Option<&'static str> {
+    Some(match port {
+        22 => "SSH",
+        3306 => "MySQL or MariaDB",
+        5432 => "PostgreSQL",
+        6379 => "Redis",
+        9200 => "Elasticsearch",
+        27017 => "MongoDB",
+        _ => return None,
+    })
+}
+
+/// Which of these ports a pod listens on, in their order.
+pub async fn listening(cluster: &Cluster, pod: &Endpoint, ports: &[u16]) -> Vec<u16> {
+    let asked = ports.iter().map(async |port| {
+        let endpoint = Endpoint {
+            port: *port,
+            ..pod.clone()
+        };
+        listens(cluster, &endpoint).await.then_some(*port)
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Whether anything listens.
+async fn listens(cluster: &Cluster, endpoint: &Endpoint) -> bool {
+    let Ok((near, mut far)) = pair().await else {
+        return false;
+    };
+    let engine = WebSocketPerConnection::new(cluster.clone());
+    // A node says at once that nothing listens, if it is not busy; a server may wait for us to speak. So it is spoken to: who
+    // answers or hangs up is there, and only a failure of the tunnel tells that nobody is.
+    let spoken = async {
+        let client = Client::new(LISTENING);
+        client.exchange(near, "localhost", "/", &[]).await
+    };
+    let mut carried = std::pin::pin!(engine.carry(&mut far, endpoint));
+    let mut spoken = std::pin::pin!(spoken);
+    tokio::select! {
+        biased;
+        ended = &mut carried => matches!(ended, Ok(()) | Err(Failure::Reset(_) | Failure::LocalGone(_))),
+        answer = &mut spoken => match answer {
+            Ok(_) => true,
+            // The tunnel's failure may come a moment after the end of the connection.
+            Err(_) => !matches!(
+                tokio::time::timeout(Duration::from_millis(300), carried).await,
+                Ok(Err(Failure::NothingListens(_) | Failure::Refused(_) | Failure::PodGone(_) | Failure::Node(_) | Failure::Broken(_) | Failure::Malformed(_)))
+            ),
+        },
+    }
+}
+
+/// On which other ports the pod listens, of those that its containers declare and those that are usual.
+pub async fn elsewhere(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+    containers: &[Container],
+) -> Vec<u16> {
+    let declared = port::declared(containers).map(|(port, _)| port);
+    let mut candidates: Vec<u16> = declared.collect();
+    for usual in port::COMMON_PORTS {
+        if !candidates.contains(&usual) {
+            candidates.push(usual);
+        }
+    }
+    candidates.retain(|port| *port != endpoint.port);
+    listening(cluster, endpoint, &candidates).await
+}
+
+/// The field that says where the pods are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Sends<'a> {
+    /// The Service.
+    pub service: &'a str,
+    /// Its field: `spec.ports[0].targetPort`.
+    pub field: &'a str,
+    /// The app's name, if `deploy-app` has made the Service, and would make it again.
+    pub deployed: Option<&'a str>,
+}
+
+/// A sentence for an app that does not answer, with what to change.
+pub fn explain(
+    silence: &Silence,
+    app: &str,
+    endpoint: &Endpoint,
+    others: &[u16],
+    field: Option<Sends<'_>>,
+) -> Error {
+    let pod = printable::short(&endpoint.pod, 80);
+    let namespace = &endpoint.namespace;
+    let logs = shell("kubectl logs")
+        .arg(&endpoint.pod)
+        .in_namespace(namespace);
+    let port = endpoint.port;
+    match silence {
+        Silence::NothingListens => {
+            let error = Error::new(format!(
+                "nothing listens on port {port} in the pods of {app}"
+            ));
+            let error = match field {
+                Some(Sends { service, field, .. }) => error.caused_by(format!(
+                    "service `{service}` sends there: `{field}` is {port}"
+                )),
+                None => error,
+            };
+            match (others, field) {
+                ([], _) => error
+                    .caused_by("nothing listens on any other usual port of web applications either")
+                    .hint(format!("see what it says: `{logs}`")),
+                (
+                    [other, ..],
+                    Some(Sends {
+                        deployed: Some(name),
+                        ..
+                    }),
+                ) => error
+                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
+                    .hint(format!(
+                        "say so where it was deployed: `{}`",
+                        shell("kubectl deploy-app")
+                            .arg(name)
+                            .then("--port")
+                            .arg(other)
+                            .in_namespace(namespace)
+                    )),
+                ([other, ..], Some(Sends { service, field, .. })) => error
+                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
+                    .hint(Hint::to_change(
+                        Change::Field(format!("set `{field}` of service `{service}` to {other}")),
+                        format!(
+                            "set `{field}` to {other}: `{}`",
+                            shell("kubectl patch service")
+                                .arg(service)
+                                .in_namespace(namespace)
+                                .then("--type=json -p")
+                                .arg(format!(
+                                    "[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]",
+                                    field.replace("].", "/").replace(['.', '['], "/")
+                                ))
+                        ),
+                    )),
+                ([other, ..], None) => error
+                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
+                    .hint(Hint::flags(
+                        "give the port that it has",
+                        [shell("--port").arg(other)],
+                    )),
+            }
+        }
+        Silence::Slow => Error::new(format!(
+            "{app} does not answer within {} s",
+            PATIENCE.as_secs()
+        ))
+        .caused_by(format!("asked directly: pod `{pod}`, port {port}"))
+        .hint(format!("see what it is doing: `{logs}`")),
+        Silence::NotHttp(said) => {
+            let error = Error::new(format!("port {port} of {app} does not speak HTTP")).caused_by(
+                match said {
+                    Said::Something => "what it answers is not HTTP",
+                    Said::Nothing => "it ended the connection instead of answering",
+                },
+            );
+            match usual(port) {
+                Some(what) => error
+                    .caused_by(format!("{what} has this port"))
+                    .hint("a database is shared with `kubectl share-db`"),
+                None => error
+                    .hint(Hint::flags(
+                        "give the port of the web page",
+                        ["--port NUMBER"],
+                    ))
+                    .hint("a database is shared with `kubectl share-db`"),
+            }
+        }
+        Silence::NotAsked(error) => error
+            .clone()
+            .context(format!("{app} could not be asked directly")),
+    }
+}
+
+fn list(ports: &[u16]) -> String {
+    ports
+        .iter()
+        .map(u16::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(port: u16) -> Endpoint {
+        Endpoint {
+            namespace: "user-alice".into(),
+            pod: "web-1".into(),
+            port,
+        }
+    }
+
+    #[test]
+    fn a_wrong_port_names_the_field_and_the_right_one() {
+        let sends = Sends {
+            service: "web",
+            field: "spec.ports[0].targetPort",
+            deployed: None,
+        };
+        let error = explain(
+            &Silence::NothingListens,
+            "deployment/web",
+            &endpoint(8080),
+            &[8000],
+            Some(sends),
+        );
+        assert_eq!(
+            error.message(),
+            "nothing listens on port 8080 in the pods of deployment/web"
+        );
+        assert_eq!(
+            error.causes(),
+            [
+                "service `web` sends there: `spec.ports[0].targetPort` is 8080",
+                "pod `web-1` listens on 8000"
+            ]
+        );
+        assert!(
+            error.hints()[0].contains(r#""path":"/spec/ports/0/targetPort","value":8000"#),
+            "{:?}",
+            error.hints()
+        );
+        let deployed = explain(
+            &Silence::NothingListens,
+            "deployment/web",
+            &endpoint(8080),
+            &[8000],
+            Some(Sends {
+                deployed: Some("web"),
+                ..sends
+            }),
+        );
+        assert_eq!(
+            deployed.hints(),
+            ["say so where it was deployed: `kubectl deploy-app web --port 8000 -n user-alice`"]
+        );
+        let without = explain(
+            &Silence::NothingListens,
+            "pod/web",
+            &endpoint(80),
+            &[8000, 9000],
+            None,
+        );
+        assert_eq!(
+            without.hints(),
+            ["give the port that it has: `--port 8000`"]
+        );
+        let nowhere = explain(
+            &Silence::NothingListens,
+            "pod/web",
+            &endpoint(80),
+            &[],
+            None,
+        );
+        assert!(nowhere.hints()[0].contains("kubectl logs"));
+    }
+
+    #[test]
+    fn what_is_no_web_application_is_named_by_its_port() {
+        let error = explain(
+            &Silence::NotHttp(Said::Nothing),
+            "pod/pg",
+            &endpoint(5432),
+            &[],
+            None,
+        );
+        assert_eq!(error.causes()[1], "PostgreSQL has this port");
+        let error = explain(
+            &Silence::NotHttp(Said::Something),
+            "pod/x",
+            &endpoint(8000),
+            &[],
+            None,
+        );
+        assert!(
+            error.causes() == ["what it answers is not HTTP"]
+                && error.hints()[0].contains("--port")
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! Addresses and Services that are there already, as manifests have them: looked at like our own, and never changed.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::{Ingress, IngressServiceBackend};
+use kube::ResourceExt;
+use tokio::time::{Instant, sleep};
+
+use super::existing::{Address, ExistingRoutes, addresses_of_ingress};
+use super::plan::Plan;
+use super::pods::{self, Sends, Silence};
+use super::port::{self, Choice, PortRef};
+use super::probe::{Prober, two_randoms};
+use super::prove::{App, ask_app, ready_pods};
+use super::resolve::{Found, Policing, Resolved, policy, read_neighbours};
+use super::tls::Tls;
+use super::{Backend, Options};
+use commons::cluster::Cluster;
+use commons::error::{Error, Result};
+use tunnel::Endpoint;
+use workload::{AppRef, Kind};
+
+/// Parts of annotations by which controllers change requests or answers on their way, so that the app's own answer is not what
+/// comes back.
+const CHANGES_ANSWERS: [&str; 10] = [
+    "rewrite",
+    "redirect",
+    "middlewares",
+    "auth",
+    "snippet",
+    "backend-protocol",
+    "default-backend",
+    "custom-http-errors",
+    "upstream-vhost",
+    "whitelist",
+];
+
+/// How long a program that says nothing of being ready may take until it listens.
+const BEGINNING: Duration = Duration::from_secs(4);
+
+/// What there is around the addresses of a namespace, read once.
+pub struct Place {
+    neighbours: ExistingRoutes,
+}
+
+/// An address of an Ingress, and the app behind it.
+pub struct Present {
+    /// What there is to prove.
+    pub resolved: Resolved,
+    pods: Vec<Pod>,
+}
+
+/// Whether an Ingress leaves its apps' answers as they are.
+pub fn is_comparable(ingress: &Ingress) -> bool {
+    let mut annotations = ingress.annotations().keys();
+    !annotations.any(|key| CHANGES_ANSWERS.iter().any(|part| key.contains(part)))
+}
+
+/// The addresses of an Ingress, those of wildcards left out.
+pub fn urls(ingress: &Ingress) -> Vec<String> {
+    addresses_of_ingress(ingress)
+        .iter()
+        .filter(|address| !address.host.starts_with("*."))
+        .map(|address| format!("{}://{}", scheme(address), address.host))
+        .collect()
+}
+
+fn scheme(address: &Address) -> &'static str {
+    address.tls.as_ref().map_or("http", Tls::scheme)
+}
+
+impl Place {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn read(cluster: &Cluster) -> Result<Self> {
+        let neighbours = read_neighbours(cluster, cluster.namespace()).await?;
+        Ok(Self { neighbours })
+    }
+
+    /// One address of an Ingress, with the app that it leads to; nothing where it leads to none of this namespace that has
+    /// ready pods.
+    ///
+    /// # Errors
+    /// The API server's refusals; a port that the Service has not.
+    pub async fn address(
+        &self,
+        cluster: &Cluster,
+        ingress: &Ingress,
+        url: &str,
+    ) -> Result<Option<Present>> {
+        let addresses = addresses_of_ingress(ingress);
+        let Some(address) = addresses
+            .iter()
+            .find(|address| url == format!("{}://{}", scheme(address), address.host))
+        else {
+            return Ok(None);
+        };
+        let Some((path, service)) = leads_to(ingress, &address.host) else {
+            return Ok(None);
+        };
+        let Some(app) = app_behind(cluster, &service.name).await? else {
+            return Ok(None);
+        };
+        if ready_pods(&app.pods).next().is_none() {
+            return Ok(None);
+        }
+        let backend = Backend::of(&app);
+        let wanted = service.port.as_ref().and_then(|port| {
+            let name = || port.name.clone().map(PortRef::Name);
+            let number = port.number.and_then(|number| u16::try_from(number).ok());
+            number.map(PortRef::Number).or_else(name)
+        });
+        let choice = port::choose(
+            &backend.name,
+            &backend.services,
+            &backend.containers,
+            wanted.as_ref(),
+        )?;
+        let Choice::Existing(port) = choice else {
+            return Ok(None);
+        };
+        let Policing { isolated_by, .. } = policy(
+            &backend,
+            &Options::default(),
+            &self.neighbours,
+            "",
+            port.target,
+            &mut Vec::new(),
+            &mut Vec::new(),
+        );
+        let visitor = Prober::new(cluster, scheme(address), &path);
+        let nobody = visitor.nobody(&address.host, two_randoms()).await;
+        Ok(Some(Present {
+            resolved: Resolved::of_present(
+                plan(address, ingress, &backend, &port),
+                Found::of_ingress(ingress),
+                isolated_by,
+                visitor,
+                nobody,
+                port.field,
+                backend,
+            ),
+            pods: app.pods,
+        }))
+    }
+}
+
+/// What is wrong where nothing listens on the port that a Service sends to, some time after its app is ready; nothing where
+/// something does, no pod can be asked, or what listens there is no web application.
+///
+/// # Errors
+/// The API server's refusals.
+pub async fn unheard(cluster: &Cluster, service: &str) -> Result<Option<Error>> {
+    let Some(app) = app_behind(cluster, service).await? else {
+        return Ok(None);
+    };
+    let Some(pod) = ready_pods(&app.pods).next() else {
+        return Ok(None);
+    };
+    let backend = Backend::of(&app);
+    let choice = port::choose(&backend.name, &backend.services, &backend.containers, None);
+    let Ok(Choice::Existing(port)) = choice else {
+        return Ok(None);
+    };
+    // A database would take a web request for an attack.
+    if pods::usual(port.target).is_some() {
+        return Ok(None);
+    }
+    let endpoint = Endpoint {
+        namespace: cluster.namespace().to_owned(),
+        pod: pod.name_any(),
+        port: port.target,
+    };
+    let started = Instant::now();
+    while pods::listening(cluster, &endpoint, &[port.target])
+        .await
+        .is_empty()
+    {
+        let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
+        if has_begun(started, &others) {
+            let sends = Sends {
+                service,
+                field: &port.field,
+                deployed: None,
+            };
+            return Ok(Some(pods::explain(
+                &Silence::NothingListens,
+                &backend.reference,
+                &endpoint,
+                &others,
+                Some(sends),
+            )));
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(None)
+}
+
+/// The app behind a Service; nothing where there is none.
+async fn app_behind(cluster: &Cluster, service: &str) -> Result<Option<workload::App>> {
+    let typed = AppRef {
+        kind: Some(Kind::Service),
+        name: service.to_owned(),
+    };
+    let app = workload::find(cluster, cluster.namespace(), &typed).await?;
+    Ok(Some(app).filter(|app| app.kind != Kind::Service))
+}
+
+impl Present {
+    /// Asks the app itself as [`ask_app`] does, and again while it may be beginning to listen.
+    ///
+    /// # Errors
+    /// As [`ask_app`]'s.
+    pub async fn ask(&mut self, cluster: &Cluster) -> Result<App> {
+        let started = Instant::now();
+        loop {
+            let asked = ask_app(cluster, &mut self.resolved, &self.pods).await;
+            let (Err(_), Some(pod)) = (&asked, ready_pods(&self.pods).next()) else {
+                return asked;
+            };
+            let endpoint = Endpoint {
+                namespace: self.resolved.plan.namespace.clone(),
+                pod: pod.name_any(),
+                port: self.resolved.plan.target,
+            };
+            let others = pods::elsewhere(cluster, &endpoint, self.resolved.containers()).await;
+            if has_begun(started, &others) {
+                return asked;
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+/// Whether a program that was first asked then must be listening by now: it has had its time, or listens on other ports.
+fn has_begun(asked: Instant, others: &[u16]) -> bool {
+    let time = if others.is_empty() {
+        BEGINNING
+    } else {
+        BEGINNING / 4
+    };
+    asked.elapsed() > time
+}
+
+/// The first path of a host that leads to a Service, and that Service.
+fn leads_to<'a>(ingress: &'a Ingress, host: &str) -> Option<(String, &'a IngressServiceBackend)> {
+    let rules = ingress
+        .spec
+        .iter()
+        .flat_map(|spec| spec.rules.iter().flatten());
+    rules
+        .filter(|rule| rule.host.as_deref() == Some(host))
+        .flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths))
+        .find_map(|path| {
+            let at = path.path.clone().unwrap_or_else(|| "/".into());
+            Some((at, path.backend.service.as_ref()?))
+        })
+}
+
+fn plan(address: &Address, ingress: &Ingress, backend: &Backend, port: &port::Port) -> Plan {
+    Plan {
+        namespace: backend.namespace.clone(),
+        name: ingress.name_any(),
+        app: backend.reference.clone(),
+        host: address.host.clone(),
+        way: address.way.clone(),
+        tls: address.tls.clone().unwrap_or(Tls::Off),
+        own_listener: false,
+        service: port.service.clone(),
+        service_port: port.number,
+        target: port.target,
+        new_service: None,
+        policy: None,
+        term: None,
+        lasts: None,
+        secret_name: secret_of(ingress, &address.host),
+    }
+}
+
+/// The Secret that an Ingress names for a host.
+fn secret_of(ingress: &Ingress, host: &str) -> Option<String> {
+    let entries = ingress
+        .spec
+        .iter()
+        .flat_map(|spec| spec.tls.iter().flatten());
+    entries
+        .filter(|entry| entry.hosts.iter().flatten().any(|known| known == host))
+        .find_map(|entry| entry.secret_name.clone())
+}
