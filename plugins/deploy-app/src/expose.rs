@@ -9,7 +9,7 @@ use commons::{Cluster, Error, Kind, Result, Ui};
 use exposure::{Applied, Backend, MANAGER, Options, Outcome, Probing, Resolved, Tries};
 
 use crate::flags::Mode;
-use crate::hints;
+use crate::remedy;
 use commons::shell::{Shell, shell};
 
 /// An address that was found free and is to be made.
@@ -36,7 +36,7 @@ pub async fn resolve(
     };
     let resolved = exposure::resolve(cluster, backend, &options)
         .await
-        .map_err(|error| hints::before_app(error, &backend.name, cluster.named()))?;
+        .map_err(|error| remedy::before_app(error, &backend.name, cluster.named()))?;
     Ok(Exposure {
         applied: Applied::new(cluster, &resolved.plan.namespace, dry_run),
         resolved,
@@ -95,7 +95,11 @@ impl Exposure {
 
     fn warn(&self, cluster: &Cluster, ui: &Ui, warnings: &[Error]) {
         for warning in warnings {
-            ui.warn(&hints::of_app(warning.clone(), self.app(), cluster.named()));
+            ui.warn(&remedy::of_app(
+                warning.clone(),
+                self.app(),
+                cluster.named(),
+            ));
         }
     }
 
@@ -226,7 +230,7 @@ impl Exposure {
     /// A failed proof, in the words of this command.
     async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
         let app = self.app();
-        let error = hints::of_app(error, app, cluster.named());
+        let error = remedy::of_app(error, app, cluster.named());
         self.back_to_before(error).await.unwrap_or_else(|error| {
             error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `{}`", self.close(cluster)))
         })

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::expose;
 use crate::objects::{MANAGER, is_from_files};
+use crate::remedy;
 use crate::settings::own_container;
 use crate::write::Written;
 
@@ -177,6 +178,8 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         let mut urls = apps.iter().filter_map(|app| app.url.as_ref());
         urls.any(|url| *url == address.url)
     };
-    exposure::warn_of_endless(ui, addresses.iter().filter(is_shown));
+    for warning in exposure::endless(addresses.iter().filter(is_shown)) {
+        ui.warn(&remedy::of_address(warning));
+    }
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::objects::{MANAGER, ROLES};
 use crate::plan::CONFIG_HASH;
 use crate::print::{self, shown};
 use crate::write::{self, Write, Written};
-use crate::{link, verify, wait};
+use crate::{link, remedy, verify, wait};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -56,6 +56,10 @@ const ORDER: [&str; 13] = [
 ];
 
 pub async fn run(context: &Context, args: FromFiles) -> Result<()> {
+    deploy(context, args).await.map_err(remedy::of_write)
+}
+
+async fn deploy(context: &Context, args: FromFiles) -> Result<()> {
     let Context {
         cluster,
         ui,

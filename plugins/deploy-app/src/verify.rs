@@ -8,7 +8,7 @@ use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use exposure::{Applied, Outcome as Proven, Place};
 use k8s_openapi::api::networking::v1::Ingress;
 
-use crate::hints;
+use crate::remedy;
 use crate::write::Written;
 
 /// How many addresses are proven; more are only named.
@@ -99,7 +99,7 @@ async fn all(
             urls.push(url);
             continue;
         }
-        let in_files = |error: Error| hints::of_files(error, name);
+        let in_files = |error: Error| remedy::of_files(error, name);
         let place = match &mut place {
             Some(place) => place,
             None => place.insert(Place::read(cluster).await?),
@@ -137,7 +137,7 @@ async fn all(
             continue;
         }
         if let Some(unheard) = exposure::unheard(cluster, name).await? {
-            ui.warn(&hints::of_files(unheard, name));
+            ui.warn(&remedy::of_files(unheard, name));
         }
     }
     Ok(urls)

@@ -12,7 +12,7 @@ use kube::ResourceExt;
 use tunnel::Endpoint;
 use workload::{Ready, Rollout};
 
-use crate::hints;
+use crate::remedy;
 
 /// Waits for all of them; the first that cannot come up ends it.
 ///
@@ -62,7 +62,7 @@ pub async fn until_app_ready(
     };
     let ready = ready
         .await
-        .map_err(|error| hints::of_app(error, &rollout.name, cluster.named()))?;
+        .map_err(|error| remedy::of_app(error, &rollout.name, cluster.named()))?;
     ready
         .into_iter()
         .next()

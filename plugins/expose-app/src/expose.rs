@@ -19,6 +19,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use workload::{App, AppRef, Kind as AppKind, Rollout};
 
+use crate::remedy::{self, Typed};
+
 #[derive(Debug, clap::Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -73,6 +75,45 @@ pub struct ExposeArgs {
     output: OutputFlags,
 }
 
+impl ExposeArgs {
+    /// The command as it was typed.
+    fn typed(&self, here: Option<&str>) -> Typed {
+        let with =
+            |flag: &'static str, value: Option<String>| value.map(|value| shell(flag).arg(value));
+        let given = |flag: &'static str, is_given: bool| is_given.then(|| shell(flag));
+        let shown = |value: Option<&dyn ToString>| value.map(ToString::to_string);
+        let flags = [
+            with("--host", self.host.clone()),
+            with(
+                "--port",
+                shown(self.port.as_ref().map(|port| port as &dyn ToString)),
+            ),
+            with("--for", self.duration.map(duration::exact)),
+            given("--forever", self.forever),
+            with(
+                "--tls",
+                shown(self.tls.as_ref().map(|tls| tls as &dyn ToString)),
+            ),
+            with("--class", self.class.clone()),
+            given("--gateway", self.gateway),
+            with(
+                "--parent",
+                shown(self.parent.as_ref().map(|parent| parent as &dyn ToString)),
+            ),
+            with("--controller", self.controller.clone()),
+            given("--take", self.take),
+            with("--path", (self.path != "/").then(|| self.path.clone())),
+            given("--no-wait", self.no_wait),
+        ];
+        let app = self.app.as_ref().map(ToString::to_string);
+        Typed {
+            app: app.unwrap_or_else(|| "APP".to_owned()),
+            flags: flags.into_iter().flatten().collect(),
+            namespace: here.map(str::to_owned),
+        }
+    }
+}
+
 fn name(text: &str) -> Result<String, String> {
     if commons::names::is_name(text) {
         Ok(text.to_owned())
@@ -100,6 +141,13 @@ fn path(text: &str) -> Result<String, String> {
 }
 
 pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
+    let typed = args.typed(context.cluster.named());
+    expose(context, args, &typed)
+        .await
+        .map_err(|error| remedy::phrased(error, &typed))
+}
+
+async fn expose(context: &Context, args: ExposeArgs, typed: &Typed) -> Result<()> {
     let Context {
         cluster,
         ui,
@@ -108,15 +156,15 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
     } = context;
     let options = options(&args)?;
     let here = cluster.named();
-    let Some(typed) = &args.app else {
+    let Some(app_ref) = &args.app else {
         return Err(Error::usage("missing APP")
             .hint("for example: `kubectl expose-app web`")
             .hint("list your apps: `kubectl get deployments,statefulsets,services`"));
     };
     let mut progress = ui.progress("Looking at the app");
-    let mut app = workload::find(cluster, cluster.namespace(), typed)
+    let mut app = workload::find(cluster, cluster.namespace(), app_ref)
         .await
-        .map_err(|error| meant_a_command(error, typed, context))?;
+        .map_err(|error| meant_a_command(error, app_ref, context))?;
     if app.kind == AppKind::Service {
         return Err(leads_nowhere(cluster, &app).await);
     }
@@ -131,7 +179,7 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
     exposure::find_port(cluster, &mut resolved, &app.pods).await?;
     if args.dry_run.dry_run == DryRun::Client {
         drop(progress);
-        return print_plan(ui, &args, &resolved, None);
+        return print_plan(ui, &args, &resolved, None, typed);
     }
     let answering = if is_proven {
         progress.say("Probing the app");
@@ -150,7 +198,7 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
     )
     .await?;
     if args.dry_run.dry_run == DryRun::Server {
-        return print_plan(ui, &args, &resolved, Some(&applied));
+        return print_plan(ui, &args, &resolved, Some(&applied), typed);
     }
     for learned in &resolved.learned {
         ui.status(learned);
@@ -158,9 +206,7 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
     for line in applied.lines() {
         ui.status(line);
     }
-    for warning in &resolved.warnings {
-        ui.warn(warning);
-    }
+    warn(ui, &resolved.warnings, typed);
     if let Some(reason) = exposure::reason_against(
         &backend.containers,
         answering.as_ref().map(exposure::App::answer),
@@ -486,18 +532,23 @@ async fn wait(
     }
 }
 
+fn warn(ui: &Ui, warnings: &[Error], typed: &Typed) {
+    for warning in warnings {
+        ui.warn(&remedy::phrased(warning.clone(), typed));
+    }
+}
+
 fn print_plan(
     ui: &Ui,
     args: &ExposeArgs,
     resolved: &Resolved,
     checked: Option<&Applied>,
+    typed: &Typed,
 ) -> Result<()> {
     for learned in &resolved.learned {
         ui.status(learned);
     }
-    for warning in &resolved.warnings {
-        ui.warn(warning);
-    }
+    warn(ui, &resolved.warnings, typed);
     if let (Some(checked), None) = (checked, args.output.output) {
         return checked.lines().iter().try_for_each(|line| ui.result(line));
     }
@@ -517,9 +568,7 @@ async fn report(
     let plan = &resolved.plan;
     let now = cluster.now();
     if let Some(proof) = proof {
-        for warning in &proof.warnings {
-            ui.warn(warning);
-        }
+        warn(ui, &proof.warnings, &args.typed(cluster.named()));
         let certificate = match proof.certificate_until {
             Some(until) => format!(
                 "its certificate is valid until {}, ",
@@ -548,7 +597,7 @@ async fn report(
         .into_iter()
         .filter(|exposure| exposure.object == plan.name)
         .collect();
-    exposure::warn_of_endless(ui, &own);
+    warn(ui, &exposure::endless(&own), &args.typed(cluster.named()));
     if args.output.output.is_some() {
         return output::list(ui, args.output.output, &own, "");
     }

@@ -4,6 +4,8 @@ use commons::Result;
 use commons::cli::Context;
 use commons::output::{self, ListFlags};
 
+use crate::remedy::{self, Typed};
+
 /// List the addresses that were made with this command, and whether they answer
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -23,6 +25,13 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         |namespace| format!("Nothing is exposed from namespace {namespace} with this command."),
     );
     output::list_of(ui, args.list, &all, &empty)?;
-    exposure::warn_of_endless(ui, &all);
+    let typed = Typed {
+        app: "APP".to_owned(),
+        flags: Vec::new(),
+        namespace: cluster.named().map(str::to_owned),
+    };
+    for warning in exposure::endless(&all) {
+        ui.warn(&remedy::phrased(warning, &typed));
+    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod args;
 mod expose;
 mod list;
+mod remedy;
 mod remove;
 
 fn main() -> std::process::ExitCode {

@@ -5,6 +5,7 @@ mod child;
 mod find;
 mod login;
 mod proxy;
+mod remedy;
 mod report;
 mod target;
 mod wait;

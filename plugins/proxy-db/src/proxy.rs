@@ -15,7 +15,7 @@ use tunnel::{Endpoint, WebSocketPerConnection};
 use crate::find::{Found, find};
 use crate::report::{self, Ready};
 use crate::target::{News, Target};
-use crate::{child, login, wait};
+use crate::{child, login, remedy, wait};
 
 /// What was asked for.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
     // A port that is taken is known before anything is asked of the cluster.
     let exactly = options
         .port
-        .map(|port| listener::bind(Wanted::Exactly(port)))
+        .map(|port| listener::bind(Wanted::Exactly(port)).map_err(remedy::phrased))
         .transpose()?;
     let found = find(cluster, &options.database).await?;
     let is_foreign = found.is_foreign();
@@ -136,7 +136,11 @@ async fn serve(
         }
         ui.error(&target.take_end());
     };
-    listener::serve(bound, admission, target.clone(), engine, ui.clone(), ending).await
+    let tell = {
+        let ui = ui.clone();
+        move |notice| remedy::tell(&ui, notice)
+    };
+    listener::serve(bound, admission, target.clone(), engine, tell, ending).await
 }
 
 /// Says whose the database is and until when one may use it, if it is somebody else's.

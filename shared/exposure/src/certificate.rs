@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::existing::{certificate_in, covers};
 use super::gateway::Condition;
+use super::remedy::{Setting, Source, set};
 use commons::cluster::Cluster;
-use commons::error::{Error, Hint};
+use commons::error::Error;
 use commons::printable;
 use commons::shell::shell;
 
@@ -220,7 +221,7 @@ fn explain(seen: &Seen<'_>) -> Progress {
         return Progress::Waiting(
             failed()
                 .caused_by(format!("cert-manager has made no Certificate `{secret}`: it does not run here, or does not act on this object"))
-                .hint(Hint::flags("take another source of certificates", ["--tls wildcard", "--tls secret=NAME"])),
+                .hint(set("take another source of certificates", [Setting::Certificate(Source::Wildcard), Setting::Certificate(Source::Secret)])),
         );
     };
     for challenge in seen.challenges {
@@ -286,14 +287,17 @@ fn explain(seen: &Seen<'_>) -> Progress {
                             .in_namespace(namespace)
                             .then("-o yaml | grep issuer")
                     ))
-                    .hint(Hint::flags("take one of those", ["--tls issuer=NAME"])),
+                    .hint(set(
+                        "take one of those",
+                        [Setting::Certificate(Source::Issuer)],
+                    )),
             );
         }
         if lower.contains("does not have a ready status") {
             return Progress::Waiting(
                 failed()
                     .caused_by(format!("issuer `{issuer}` is not ready: those who run the platform have not finished it, or it does not work at the moment"))
-                    .hint(Hint::flags("ask them, or take another source of certificates meanwhile", ["--tls wildcard"])),
+                    .hint(set("ask them, or take another source of certificates meanwhile", [Setting::Certificate(Source::Wildcard)])),
             );
         }
         let error =
@@ -333,9 +337,9 @@ fn rate_limited(message: &str, error: Error) -> Error {
     if lower.contains("ratelimited") || lower.contains("too many certificates") {
         error
             .caused_by("the issuer gives no more certificates for this domain for a while")
-            .hint(Hint::flags(
+            .hint(set(
                 "use the platform's wildcard certificate",
-                ["--tls wildcard"],
+                [Setting::Certificate(Source::Wildcard)],
             ))
     } else {
         error
@@ -345,6 +349,7 @@ fn rate_limited(message: &str, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remedy;
 
     fn read<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
         serde_json::from_value(json).expect("an object")
@@ -396,7 +401,8 @@ mod tests {
         let Progress::Failed(error) = progress(&[request], &[], &[]) else {
             panic!("it is final")
         };
-        assert!(error.hints()[1].contains("--tls issuer=NAME"), "{error:?}");
+        let issuer = Setting::Certificate(Source::Issuer);
+        assert!(remedy::sets(&error, &issuer), "{error:?}");
     }
 
     #[test]
@@ -407,7 +413,8 @@ mod tests {
         let Progress::Failed(error) = progress(&[], &[order], &[]) else {
             panic!("it is final")
         };
-        assert!(error.hints()[0].contains("--tls wildcard"), "{error:?}");
+        let wildcard = Setting::Certificate(Source::Wildcard);
+        assert!(remedy::sets(&error, &wildcard), "{error:?}");
     }
 
     #[test]

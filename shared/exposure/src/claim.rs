@@ -14,9 +14,10 @@ use super::contest::{Contest, Sight, Standing, Tries};
 use super::judge::{Visit, taken};
 use super::probe::{Prober, is_taken, phrase, two_randoms};
 use super::prove::{App, DOUBTS, ask_app, ready_pods};
+use super::remedy::{Setting, set};
 use super::resolve::{Resolved, another_host};
 use commons::cluster::Cluster;
-use commons::error::{Error, Hint, Result};
+use commons::error::{Error, Result};
 use commons::web::HttpFailure;
 
 /// From the beginning of one look to that of the next: while it is waited for, and as soon as it is ours.
@@ -145,7 +146,7 @@ impl Claim {
                     .caused_by(
                         "it answers too slowly: somebody else may have taken it between two looks",
                     )
-                    .hint(Hint::flags("if nobody else wants it", ["--take"])),
+                    .hint(set("if nobody else wants it", [Setting::Take])),
             ),
         };
     }

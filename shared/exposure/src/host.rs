@@ -1,9 +1,10 @@
 //! Host names: which there can be, and which one an app gets.
 
-use commons::error::{Error, Hint, Result};
+use commons::error::{Error, Result};
 use commons::names;
 use commons::printable;
-use commons::shell::shell;
+
+use super::remedy::{Setting, set};
 
 /// The longest host name there can be (RFC 1035).
 const LONGEST: usize = 253;
@@ -88,12 +89,12 @@ pub fn complete(
         return Err(Error::usage(
             "the host's domain cannot be learned here: nothing in the namespace has an address yet",
         )
-        .hint(Hint::flags(
+        .hint(set(
             "give the whole name, below the domain of your platform",
-            [shell("--host").arg(format!(
+            [Setting::Host(Some(format!(
                 "{}.DOMAIN",
                 typed.map_or_else(|| label(app, namespace), str::to_owned)
-            ))],
+            )))],
         )));
     };
     let label = typed.map_or_else(|| label(app, namespace), str::to_owned);

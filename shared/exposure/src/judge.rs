@@ -3,13 +3,14 @@
 //! The way of a request is DNS, connection, certificate, controller, Service, pod. Each failure is known by what comes back,
 //! by what the app answers when asked directly, and by what is answered for a host that nobody has.
 
-use commons::error::{Change, Error, Hint};
+use commons::error::{Error, Hint};
 use commons::printable;
 use commons::web::{Answer, Certificate, HttpFailure, Lookup, TlsFailure, Unconnected};
 
 use super::fingerprint::{Fingerprint, title};
 use super::gateway::ParentRef;
 use super::pods::AppResponse;
+use super::remedy::{Remedy, Setting, Source, set};
 use super::tls::Tls;
 use commons::shell::shell;
 
@@ -97,9 +98,9 @@ pub fn judge(facts: &Facts<'_>, visit: &Result<Visit, HttpFailure>) -> Verdict {
         return Verdict::NotYet(
             Error::new(format!("the Gateway does not accept {object}"))
                 .caused_by(refused.clone())
-                .hint(Hint::flags(
+                .hint(set(
                     "choose another Gateway, one that the platform's documentation names",
-                    ["--parent NAMESPACE/GATEWAY"],
+                    [Setting::Parent],
                 )),
         );
     }
@@ -154,7 +155,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             return Verdict::NotYet(
                 error
                     .caused_by(format!("nobody answers for the Gateway `{gateway}`: it does not exist, or takes no routes of this namespace or for this host"))
-                    .hint(Hint::flags("choose another Gateway, one that the platform's documentation names", ["--parent NAMESPACE/GATEWAY"])),
+                    .hint(set("choose another Gateway, one that the platform's documentation names", [Setting::Parent])),
             );
         }
         return Verdict::NotYet(match (class, has_address) {
@@ -163,10 +164,10 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
                 .hint(format!("see what it says: `{}`", shell("kubectl describe").args(object.split('/')).in_namespace(namespace))),
             (Some(class), false) => error
                 .caused_by(format!("no controller has taken {object}: none serves its class `{}`", printable::short(class, 80)))
-                .hint(Hint::flags("take the class that the platform's documentation tells, or none for the cluster's default", ["--class NAME"])),
+                .hint(set("take the class that the platform's documentation tells, or none for the cluster's default", [Setting::Class])),
             (None, false) => error
                 .caused_by(format!("no controller has taken {object}: it has no class"))
-                .hint(Hint::flags("name the class that the platform's documentation tells", ["--class NAME"])),
+                .hint(set("name the class that the platform's documentation tells", [Setting::Class])),
         });
     }
     let (service, port) = facts.service;
@@ -213,9 +214,9 @@ fn unreachable_pods(facts: &Facts<'_>, how: &str) -> Error {
             }
         ));
         return if facts.let_in {
-            error.hint(Hint::flags("the controller seems to be in another namespace than the other policies say: name it", ["--controller NAMESPACE"]))
+            error.hint(set("the controller seems to be in another namespace than the other policies say: name it", [Setting::Controller]))
         } else {
-            error.hint(Hint::flags("name the namespace of the ingress controller (often ingress-nginx or traefik), and it is let in", ["--controller NAMESPACE"]))
+            error.hint(set("name the namespace of the ingress controller (often ingress-nginx or traefik), and it is let in", [Setting::Controller]))
         };
     }
     if facts.own.is_some() {
@@ -242,16 +243,16 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &HttpFailure) -> Verdict {
         HttpFailure::Name { why: Lookup::NoSuchName, .. } => Verdict::NotYet(
             Error::new(format!("the name {host} does not exist"))
                 .caused_by("DNS knows no address for it")
-                .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", ["--host NAME"])),
+                .hint(set("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", [Setting::Host(None)])),
         ),
         HttpFailure::Name { .. } => Verdict::NotYet(failed().hint(look_again("check the network of this machine, then look again", namespace))),
         HttpFailure::Local { .. } => Verdict::Wrong(
             Error::new(format!("{}://{host} is not asked", facts.tls.scheme()))
                 .caused_by(trouble.to_string())
-                .hint(Hint::flags("take a host below your platform's domain", ["--host NAME"])),
+                .hint(set("take a host below your platform's domain", [Setting::Host(None)])),
         ),
         HttpFailure::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
-            failed().hint(Hint::flags("the controller has no https here: ask who runs the platform, or do without", ["--tls off"])),
+            failed().hint(set("the controller has no https here: ask who runs the platform, or do without", [Setting::Certificate(Source::Off)])),
         ),
         HttpFailure::Connect { .. } | HttpFailure::Proxy { .. } => Verdict::NotYet(
             failed().hint(look_again("if it opens in a browser of yours all the same, this machine's network is in the way; look again", namespace)),
@@ -318,7 +319,7 @@ fn judge_certificate(
             error.hint(other_certificate()),
         ),
         (_, Tls::Secret(secret)) => Verdict::NotYet(
-            error.hint(Hint::flags(format!("put a certificate for {host} into secret `{secret}`, or choose another"), ["--tls secret=NAME", "--tls issuer=NAME"])),
+            error.hint(set(format!("put a certificate for {host} into secret `{secret}`, or choose another"), [Setting::Certificate(Source::Secret), Setting::Certificate(Source::Issuer)])),
         ),
         (_, _) if made_up || *why == TlsFailure::NotForThisName => Verdict::NotYet(
             error.caused_by("the controller has no certificate of its own for this host").hint(other_certificate()),
@@ -326,25 +327,27 @@ fn judge_certificate(
         (TlsFailure::UnknownIssuer, _) => Verdict::Wrong(
             error.hint("if that issuer is your organisation's, let this machine trust it (`SSL_CERT_FILE` names a file of trusted issuers)"),
         ),
-        (_, _) => Verdict::Wrong(error.hint(Hint::flags("tell who runs the platform; meanwhile", ["--tls off"]))),
+        (_, _) => Verdict::Wrong(error.hint(set("tell who runs the platform; meanwhile", [Setting::Certificate(Source::Off)]))),
     }
 }
 
 /// To look again, `how`: a phrase that ends before the command.
 fn look_again(how: &str, namespace: &str) -> Hint {
-    Hint::to_change(
-        Change::LookAgain(how.to_owned()),
-        format!(
-            "{how}: `{}`",
-            shell("kubectl expose-app list").in_namespace(namespace)
-        ),
-    )
+    Remedy::LookAgain {
+        how: how.to_owned(),
+        namespace: namespace.to_owned(),
+    }
+    .hint(how)
 }
 
 fn other_certificate() -> Hint {
-    Hint::flags(
+    set(
         "take a host one label below the platform's domain, or another source of certificates",
-        ["--tls issuer=NAME", "--tls secret=NAME", "--tls off"],
+        [
+            Setting::Certificate(Source::Issuer),
+            Setting::Certificate(Source::Secret),
+            Setting::Certificate(Source::Off),
+        ],
     )
 }
 
@@ -374,6 +377,7 @@ mod tests {
 
     use super::*;
     use crate::fingerprint::answered;
+    use crate::remedy;
 
     fn page(status: u16, body: &str) -> Answer {
         answered(status, HeaderMap::new(), body)
@@ -474,7 +478,7 @@ mod tests {
         let error = not_yet(case.at(page(504, "")));
         assert!(error.causes()[1].contains("only-mine"), "{error:?}");
         let error = not_yet(case.judge(&Err(HttpFailure::Timeout)));
-        assert!(error.hints()[0].contains("--controller"), "{error:?}");
+        assert!(remedy::sets(&error, &Setting::Controller), "{error:?}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod port;
 mod present;
 mod probe;
 mod prove;
+mod remedy;
 mod resolve;
 mod tls;
 
@@ -34,13 +35,14 @@ pub use danger::reason_against;
 pub use existing::RouteKind;
 pub use gateway::ParentRef;
 pub use host::parse as parse_host;
-pub use listed::{Exposure, State, all, look_at, remove, warn_of_endless};
+pub use listed::{Exposure, State, all, endless, look_at, remove};
 pub use plan::{Plan, object_name};
 pub use pods::listening;
 pub use port::PortRef;
 pub use present::{Place, Present, is_comparable, unheard, urls};
 pub use probe::who_answers;
 pub use prove::{App, Outcome, Proof, ask_app, find_port, prove, ready_pods};
+pub use remedy::{Remedy, Setting, Source};
 pub use resolve::{Resolved, another_host, resolve};
 pub use tls::Tls;
 

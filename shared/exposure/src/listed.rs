@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::gateway::{HttpRoute, ListenerSet};
 use super::plan::{HOST, TLS, app_of};
 use super::probe::{Prober, two_randoms};
+use super::remedy;
 use super::tls::{CLUSTER_ISSUER, ISSUER, Tls};
 use super::{MANAGER, certificate};
 use commons::apply::{DryRun, MANAGED_BY, Outcome, change_line, is_ours};
@@ -21,8 +22,6 @@ use commons::error::{Error, Kind, Result};
 use commons::grant::{self, Ending, FOR, Term, Timer};
 use commons::output::{Columns, Listed};
 use commons::printable;
-use commons::shell::shell;
-use commons::ui::Ui;
 use commons::web::HttpFailure;
 
 /// Whether an address answers.
@@ -367,27 +366,20 @@ pub(super) fn asked(metadata: &ObjectMeta) -> Option<&str> {
     (!asked.is_empty()).then_some(asked.as_str())
 }
 
-/// Warns of addresses that are open though they were to end, with what helps.
-pub fn warn_of_endless<'a>(ui: &Ui, exposures: impl IntoIterator<Item = &'a Exposure>) {
-    for exposure in exposures {
-        let Some(why) = exposure.outlives else {
-            continue;
-        };
+/// The warnings of addresses that are open though they were to end, with what helps.
+pub fn endless<'a>(exposures: impl IntoIterator<Item = &'a Exposure>) -> Vec<Error> {
+    let warning = |exposure: &Exposure| {
+        let why = exposure.outlives?;
         let Exposure { url, lasts, .. } = exposure;
         let what = match (&exposure.ending, lasts) {
             (Ending::Over(_), _) => format!("{url} has ended, and is still there"),
             (_, Some(lasts)) => format!("{url} was to end after {lasts}, and never ends"),
             (_, None) => format!("{url} was to end, and never ends"),
         };
-        let close = shell("kubectl expose-app remove")
-            .arg(exposure.called())
-            .in_namespace(&exposure.namespace);
-        ui.warn(
-            &Error::new(what)
-                .caused_by(why)
-                .hint(format!("close it: `{close}`")),
-        );
-    }
+        let hint = remedy::remove("remove it", exposure.called(), &exposure.namespace);
+        Some(Error::new(what).caused_by(why).hint(hint))
+    };
+    exposures.into_iter().filter_map(warning).collect()
 }
 
 /// Removes what an exposure of this object name consists of, if it is ours: a line for each object, as kubectl prints them.

@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::Container;
 
 use super::fingerprint::Fingerprint;
 use super::port;
+use super::remedy::{Remedy, Setting, set};
 use commons::cluster::Cluster;
-use commons::error::{Change, Error, Hint, Result};
+use commons::error::{Error, Result};
 use commons::printable;
 use commons::shell::shell;
 use commons::web::{Answer, Client, HttpFailure};
@@ -260,19 +261,19 @@ pub fn explain(
                     }),
                 ) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(format!(
-                        "say so where it was deployed: `{}`",
-                        shell("kubectl deploy-app")
-                            .arg(name)
-                            .then("--port")
-                            .arg(other)
-                            .in_namespace(namespace)
-                    )),
+                    .hint(
+                        Remedy::PortOfDeployed {
+                            app: (*name).to_owned(),
+                            port: *other,
+                            namespace: namespace.to_owned(),
+                        }
+                        .hint(format!("deploy {name} with port {other}")),
+                    ),
                 ([other, ..], Some(Sends { service, field, .. })) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(Hint::to_change(
-                        Change::Field(format!("set `{field}` of service `{service}` to {other}")),
-                        format!(
+                    .hint(
+                        Remedy::Field(format!("set `{field}` of service `{service}` to {other}"))
+                            .hint(format!(
                             "set `{field}` to {other}: `{}`",
                             shell("kubectl patch service")
                                 .arg(service)
@@ -282,13 +283,13 @@ pub fn explain(
                                     "[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]",
                                     field.replace("].", "/").replace(['.', '['], "/")
                                 ))
-                        ),
-                    )),
+                        )),
+                    ),
                 ([other, ..], None) => error
                     .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(Hint::flags(
+                    .hint(set(
                         "give the port that it has",
-                        [shell("--port").arg(other)],
+                        [Setting::Port(Some(*other))],
                     )),
             }
         }
@@ -308,13 +309,10 @@ pub fn explain(
             match usual(port) {
                 Some(what) => error
                     .caused_by(format!("{what} has this port"))
-                    .hint("a database is shared with `kubectl share-db`"),
+                    .hint(Remedy::ShareDatabase.hint("a database is shared, not exposed")),
                 None => error
-                    .hint(Hint::flags(
-                        "give the port of the web page",
-                        ["--port NUMBER"],
-                    ))
-                    .hint("a database is shared with `kubectl share-db`"),
+                    .hint(set("give the port of the web page", [Setting::Port(None)]))
+                    .hint(Remedy::ShareDatabase.hint("a database is shared, not exposed")),
             }
         }
         Silence::NotAsked(error) => error
@@ -334,6 +332,7 @@ fn list(ports: &[u16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remedy;
 
     fn endpoint(port: u16) -> Endpoint {
         Endpoint {
@@ -383,10 +382,12 @@ mod tests {
                 ..sends
             }),
         );
-        assert_eq!(
-            deployed.hints(),
-            ["say so where it was deployed: `kubectl deploy-app web --port 8000 -n user-alice`"]
-        );
+        let port = Remedy::PortOfDeployed {
+            app: "web".into(),
+            port: 8000,
+            namespace: "user-alice".into(),
+        };
+        assert_eq!(deployed.hints()[0].remedy(), Some(&port));
         let without = explain(
             &Silence::NothingListens,
             "pod/web",
@@ -394,10 +395,7 @@ mod tests {
             &[8000, 9000],
             None,
         );
-        assert_eq!(
-            without.hints(),
-            ["give the port that it has: `--port 8000`"]
-        );
+        assert!(remedy::sets(&without, &Setting::Port(Some(8000))));
         let nowhere = explain(
             &Silence::NothingListens,
             "pod/web",
@@ -425,9 +423,7 @@ mod tests {
             &[],
             None,
         );
-        assert!(
-            error.causes() == ["what it answers is not HTTP"]
-                && error.hints()[0].contains("--port")
-        );
+        assert_eq!(error.causes(), ["what it answers is not HTTP"]);
+        assert!(remedy::sets(&error, &Setting::Port(None)));
     }
 }

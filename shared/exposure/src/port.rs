@@ -6,9 +6,11 @@ use k8s_openapi::api::core::v1::{Container, Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
-use commons::error::{Error, Hint, Kind, Result};
+use commons::error::{Error, Kind, Result};
 use commons::printable;
 use commons::shell::shell;
+
+use super::remedy::{Setting, set};
 
 /// Ports that web applications listen on, the likeliest first.
 pub const COMMON_PORTS: [u16; 18] = [
@@ -155,7 +157,7 @@ pub fn choose(
                 format!("`{app}` has no port named `{wanted}`"),
             );
             return Err(if known.is_empty() {
-                error.hint(Hint::flags("give its number", ["--port NUMBER"]))
+                error.hint(set("give its number", [Setting::Port(None)]))
             } else {
                 error.hint(format!("its ports are named {}", quoted(&known)))
             });

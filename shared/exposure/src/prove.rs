@@ -17,10 +17,11 @@ use super::gateway::{HttpRoute, ListenerSet};
 use super::judge::{Facts, RouteStatus, Verdict, describe, judge};
 use super::plan::Plan;
 use super::pods::{self, AppResponse, Sends};
+use super::remedy::{Setting, set};
 use super::resolve::Resolved;
 use super::tls::Tls;
 use commons::cluster::Cluster;
-use commons::error::{Error, Hint, Kind, Request, Result};
+use commons::error::{Error, Kind, Request, Result};
 use commons::shell::shell;
 use commons::ui::Ui;
 use commons::web::HttpFailure;
@@ -137,7 +138,7 @@ pub async fn find_port(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod])
             "which port is {}'s? It declares none, and {why}",
             plan.app
         ))
-        .hint(Hint::flags("give it", ["--port NUMBER"]))
+        .hint(set("give it", [Setting::Port(None)]))
     };
     let Some(pod) = ready_pods(pods).next() else {
         return Err(unknown("no pod is ready to be looked at"));
@@ -435,9 +436,9 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
             Error::new(
                 "the app answers something else each time: whether it is the app cannot be told",
             )
-            .hint(Hint::flags(
+            .hint(set(
                 "name a page of it that stays the same",
-                ["--path /PAGE"],
+                [Setting::Path],
             )),
         );
     } else if resolved
@@ -450,7 +451,7 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
                 "the app answers {} there, just as the controller does for hosts that nobody has: whether it is the app cannot be told",
                 describe(&own.answer)
             ))
-            .hint(Hint::flags("name a page that it has", ["--path /PAGE"])),
+            .hint(set("name a page that it has", [Setting::Path])),
         );
     } else if own.answer.status >= 400 && !matches!(own.answer.status, 401 | 403) {
         is_certain = true;

@@ -15,6 +15,8 @@ use super::judge::taken;
 use super::plan::{Plan, TLS, app_of, object_name};
 use super::port::{self, Choice};
 use super::probe::{Baseline, Prober, is_taken, phrase, two_randoms};
+use super::remedy;
+use super::remedy::{Setting, Source, set};
 use super::tls::Tls;
 use super::{Backend, Options, Probing};
 use super::{certificate, listed};
@@ -166,7 +168,10 @@ async fn resolve_within(
                         "this cluster serves no ListenerSets (Gateway API 1.5), or not to you",
                     )
                     .caused_by("without one, a route has the certificate that its Gateway has")
-                    .hint("leave `--tls` away"));
+                    .hint(set(
+                        "use the Gateway's own certificate",
+                        [Setting::Certificate(Source::Unsaid)],
+                    )));
                 }
                 (Kind::Forbidden | Kind::NotFound, false) => None,
                 _ => return Err(error),
@@ -346,7 +351,7 @@ async fn resolve_within(
     {
         return Err(Error::new(format!("the name {} does not exist", plan.host))
             .caused_by("DNS knows no address for it")
-            .hint(Hint::flags("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", ["--host NAME"])));
+            .hint(set("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", [Setting::Host(None)])));
     }
     let mut present = present;
     let looked = tokio::time::Instant::now();
@@ -384,7 +389,7 @@ async fn resolve_within(
 
 /// The hint to take another host: its name.
 pub fn another_host(name: &str) -> Hint {
-    Hint::flags("take another host", [shell("--host").arg(name)])
+    set("take another host", [Setting::Host(Some(name.to_owned()))])
 }
 
 /// The refusal of a host at which somebody else answers: `how`, a phrase.
@@ -394,9 +399,9 @@ fn is_taken_by(host: &str, how: &str) -> Error {
             "{}-2",
             host.split('.').next().unwrap_or_default()
         )))
-        .hint(Hint::flags(
+        .hint(set(
             "if it is yours in another namespace, and this address is to win",
-            ["--take"],
+            [Setting::Take],
         ))
 }
 
@@ -620,12 +625,7 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
             "the address of that name leads to {app}, not to {}",
             backend.reference
         ))
-        .hint(format!(
-            "close it first: `{}`",
-            shell("kubectl expose-app remove")
-                .arg(app)
-                .in_namespace(&backend.namespace)
-        ))),
+        .hint(remedy::remove("remove it first", app, &backend.namespace))),
         _ => Ok(()),
     }
 }
@@ -708,15 +708,15 @@ fn host_and_way(
                         Kind::NotFound,
                         "this cluster does not serve the Gateway API, or not to you",
                     )
-                    .hint("leave `--gateway` away: an Ingress does the same"));
+                    .hint(set("use an Ingress instead", [Setting::NoGateway])));
                 }
                 None => {
                     return Err(Error::usage(
                         "which Gateway? No other route of the namespace shows one",
                     )
-                    .hint(Hint::flags(
+                    .hint(set(
                         "name the one that the platform's documentation tells",
-                        ["--parent NAMESPACE/GATEWAY"],
+                        [Setting::Parent],
                     )));
                 }
             }
@@ -726,7 +726,7 @@ fn host_and_way(
                 Kind::NotFound,
                 "this cluster does not serve the Gateway API, or not to you",
             )
-            .hint("leave `--parent` away: an Ingress does the same"));
+            .hint(set("use an Ingress instead", [Setting::NoGateway])));
         }
         (Some(way), _, _) => way,
         (None, Some(ingress), _) => RouteKind::Ingress {
@@ -916,9 +916,9 @@ pub(super) fn policy(
             backend.reference,
             names.join(", ")
         ))
-        .hint(Hint::flags(
+        .hint(set(
             "if it cannot reach them, name its namespace",
-            ["--controller NAMESPACE"],
+            [Setting::Controller],
         ))
     };
     let peers = match controller {
@@ -992,12 +992,12 @@ async fn admit(
         Ok(admitted) => {
             let class = admitted.spec.and_then(|spec| spec.ingress_class_name);
             if class.is_none() {
-                warnings.push(Error::new("the cluster has no default ingress class").hint(
-                    Hint::flags(
+                warnings.push(
+                    Error::new("the cluster has no default ingress class").hint(set(
                         "if nothing answers at the address, name the class",
-                        ["--class NAME"],
-                    ),
-                ));
+                        [Setting::Class],
+                    )),
+                );
             }
             Ok(class)
         }

@@ -4,6 +4,7 @@ mod app_ref;
 mod diagnosis;
 mod explain;
 mod find;
+mod remedy;
 mod rollout;
 mod seen;
 mod state;
@@ -16,6 +17,7 @@ use commons::error::Error;
 
 pub use app_ref::{AppRef, Kind};
 pub use find::find;
+pub use remedy::{Amount, Remedy};
 pub use rollout::{diagnose, serving, wait};
 
 /// An app as it is in the cluster.

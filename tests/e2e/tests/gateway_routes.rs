@@ -153,7 +153,7 @@ fn a_certificate_of_its_own_needs_listener_sets() {
             "issuer=ca",
         ])
         .fails(1, "this cluster serves no ListenerSets")
-        .says("leave `--tls` away")
+        .says("use the Gateway's own certificate")
         .within(Duration::from_secs(10));
     assert_eq!(alice.belongings(), before, "nothing was written");
 }

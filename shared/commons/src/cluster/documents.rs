@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{Cluster, path_segment};
 use crate::apply::Outcome;
-use crate::error::{Error, Kind, Request, Result, close_names};
+use crate::error::{Error, Hint, Kind, Request, Result, close_names};
 use crate::printable;
 use crate::shell::shell;
 
@@ -721,7 +721,18 @@ fn explain_conflicts(place: &Place, conflicts: &[Conflict]) -> Error {
         .option("-n", place.namespace.as_deref());
     error
         .hint(format!("see what is there now: `{look}`"))
-        .hint("to take what the file says: `--force-conflicts`; to keep what is there: remove those fields from the file")
+        .hint(Hint::with_remedy(
+            Remedy::Force,
+            "to apply the file, force it",
+        ))
+        .hint("to keep what is there: remove those fields from the file")
+}
+
+/// What helps against a conflict; a plugin says it in its own flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// To apply the file all the same.
+    Force,
 }
 
 /// What people know a field manager as.

@@ -10,7 +10,7 @@ mod transport;
 
 use crate::printable;
 
-pub use hint::{Amount, Change, Hint};
+pub use hint::Hint;
 pub(crate) use login::{Failed, over};
 pub use refusal::{explain, rights_hints};
 pub(crate) use transport::why as why_unreachable;
@@ -121,17 +121,17 @@ impl Error {
         self
     }
 
-    /// The same failure where a command says in its own flags what is to be changed: `say` gives the hints for a change, none
-    /// where it has no flag for it and the hint stays. No hint is there twice.
+    /// The same failure with the remedies of its hints in a plugin's own words: `say` gives the hints that take the place of one,
+    /// `None` where it stays. No hint is there twice.
     #[must_use]
-    pub fn in_flags_of(mut self, say: impl Fn(&Change) -> Option<Vec<String>>) -> Self {
+    pub fn phrased(mut self, say: impl Fn(&Hint) -> Option<Vec<String>>) -> Self {
         let mut hints: Vec<Hint> = Vec::new();
         for hint in std::mem::take(&mut self.hints) {
-            let said = hint.change().and_then(&say);
-            for hint in said.map_or_else(
-                || vec![hint],
-                |said| said.into_iter().map(Into::into).collect(),
-            ) {
+            let said = match say(&hint) {
+                Some(said) => said.into_iter().map(Into::into).collect(),
+                None => vec![hint],
+            };
+            for hint in said {
                 if !hints.contains(&hint) {
                     hints.push(hint);
                 }

@@ -165,7 +165,7 @@ pub fn resolve(
                 subject: pattern.user(name),
                 note: namespace.then(|| {
                     format!(
-                        "`{typed}` is taken for the namespace of {name}; if a user is called so, write `--with user:{}{typed}`",
+                        "`{typed}` is taken for the namespace of {name}; a user of that name is `user:{}{typed}`",
                         pattern.prefix
                     )
                 }),
@@ -189,7 +189,7 @@ fn unknown(name: &str, why: &NoPattern, namespace: &str) -> Error {
     Error::new(format!("cannot tell what the cluster calls `{name}`"))
         .caused_by(cause)
         .hint(format!(
-            "ask {name} what `{}` prints, then write `--with user:NAME`",
+            "ask {name} what `{}` prints, and use it: `user:NAME`",
             shell("kubectl auth whoami")
         ))
 }

@@ -7,7 +7,9 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use super::sockets;
-use commons::error::{Error, Result};
+use commons::error::{Error, Hint, Result};
+
+use super::Remedy;
 
 /// How many ports above a taken one are tried before any free one is taken.
 const NEARBY: u16 = 100;
@@ -72,7 +74,7 @@ pub fn bind(wanted: Wanted) -> Result<Bound> {
         let error = Error::new(format!("cannot listen on port {port}"))
             .caused_by(format!("it is {}", taken.why));
         return Err(if cause.kind() == ErrorKind::AddrInUse {
-            error.hint("leave `--port` out: a free one is chosen then")
+            error.hint(Hint::with_remedy(Remedy::AnyPort, "let the port be chosen"))
         } else {
             error
         });

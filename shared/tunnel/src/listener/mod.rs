@@ -29,8 +29,7 @@ use repeats::Repeats;
 use sockets::Caller;
 
 use crate::{Endpoint, Engine};
-use commons::error::{Error, Result};
-use commons::ui::Ui;
+use commons::error::{Error, Hint, Result};
 
 /// How long nothing is accepted after the machine ran out of something (files, memory).
 const RECOVER: Duration = Duration::from_millis(500);
@@ -83,6 +82,31 @@ pub struct Admission {
     pub keeps_port: bool,
 }
 
+/// Something that the user should know.
+#[derive(Debug)]
+pub enum Notice {
+    /// A connection failed. The same line is not told again for a while.
+    Failed {
+        /// Why, in one line.
+        line: String,
+        /// What helps.
+        hints: Vec<Hint>,
+    },
+    /// The machine has run out of something: new connections wait.
+    Exhausted(io::Error),
+    /// No connection is taken any more, and so many are still open.
+    StillOpen(usize),
+}
+
+/// What helps; a plugin says it in its own flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// To let other users of this machine in too.
+    AnyLocalUser,
+    /// To let the port be chosen.
+    AnyPort,
+}
+
 /// Takes connections until `closing` ends, then waits for those that are open (for ever, if the port is to be kept). When this
 /// is dropped, all are reset at once.
 ///
@@ -93,7 +117,7 @@ pub async fn serve<D, E>(
     admission: Admission,
     to: Rc<D>,
     engine: Rc<E>,
-    ui: Ui,
+    tell: impl Fn(Notice) + 'static,
     closing: impl Future<Output = ()>,
 ) -> Result<()>
 where
@@ -111,6 +135,7 @@ where
     })?;
     LocalSet::new()
         .run_until(async move {
+            let tell = Rc::new(tell);
             let repeats = Rc::new(RefCell::new(Repeats::default()));
             let mut connections = JoinSet::new();
             let accepting = async {
@@ -120,10 +145,10 @@ where
                         accepted = accept(&listening) => match accepted {
                             Ok((local, remote)) => {
                                 exhausted = false;
-                                let (to, engine, repeats, ui) = (to.clone(), engine.clone(), repeats.clone(), ui.clone());
+                                let (to, engine, repeats, tell) = (to.clone(), engine.clone(), repeats.clone(), tell.clone());
                                 connections.spawn_local(async move {
                                     if let Err(Some(error)) = connection(local, remote, admission, &*to, &*engine).await {
-                                        say(&ui, &repeats, &error);
+                                        tell_once(&*tell, &repeats, &error);
                                     }
                                 });
                             }
@@ -131,7 +156,7 @@ where
                             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                             Err(error) => {
                                 if !exhausted {
-                                    ui.warning(format!("new connections wait: {error}"));
+                                    tell(Notice::Exhausted(error));
                                 }
                                 exhausted = true;
                                 sleep(RECOVER).await;
@@ -150,7 +175,7 @@ where
                 tokio::join!(ending, turn_all_away(&listening));
             }
             drop(listening);
-            finish(connections, &ui).await;
+            finish(connections, &*tell).await;
         })
         .await;
     Ok(())
@@ -170,18 +195,14 @@ async fn turn_all_away(listening: &[TcpListener]) {
 }
 
 /// Waits for the connections that are open.
-async fn finish(mut connections: JoinSet<()>, ui: &Ui) {
+async fn finish(mut connections: JoinSet<()>, tell: &impl Fn(Notice)) {
     // Those that are just ending are not worth a word.
     let _ = timeout(BARELY, async {
         while connections.join_next().await.is_some() {}
     })
     .await;
-    match connections.len() {
-        0 => {}
-        1 => ui.status("One connection is still open; Ctrl-C ends it"),
-        open => ui.status(format!(
-            "{open} connections are still open; Ctrl-C ends them"
-        )),
+    if !connections.is_empty() {
+        tell(Notice::StillOpen(connections.len()));
     }
     while connections.join_next().await.is_some() {}
 }
@@ -251,7 +272,13 @@ fn admit(local: &TcpStream, remote: SocketAddr) -> Result<(), Option<Error>> {
     };
     match sockets::caller(ours, remote) {
         Caller::User(uid) if uid != own_uid() => {
-            Err(Some(Error::new(format!("{} of this machine was turned away: the tunnel is for you alone", sockets::user(uid))).hint("`--any-local-user` lets everybody on this machine in, as whoever the database takes them for")))
+            let who = sockets::user(uid);
+            let error = Error::new(format!(
+                "{who} of this machine was turned away: the tunnel is for you alone"
+            ));
+            let hint =
+                Hint::with_remedy(Remedy::AnyLocalUser, "let other users of this machine in");
+            Err(Some(error.hint(hint)))
         }
         Caller::Gone => Err(None),
         Caller::User(_) | Caller::Unknown => Ok(()),
@@ -277,15 +304,15 @@ async fn part(mut local: TcpStream) {
     let _ = timeout(PARTING, drained).await;
 }
 
-/// Says what went wrong with a connection, unless it was said just now.
-fn say(ui: &Ui, repeats: &RefCell<Repeats>, error: &Error) {
+/// Tells what went wrong with a connection, unless it was told just now.
+fn tell_once(tell: &impl Fn(Notice), repeats: &RefCell<Repeats>, error: &Error) {
     let line = std::iter::once(error.message())
         .chain(error.causes().iter().map(String::as_str))
         .collect::<Vec<_>>()
         .join(": ");
     if let Some(line) = repeats.borrow_mut().admit(line, Instant::now()) {
-        ui.warning(format!("a connection failed: {line}"));
-        error.hints().iter().for_each(|hint| ui.hint(hint));
+        let hints = error.hints().to_vec();
+        tell(Notice::Failed { line, hints });
     }
 }
 

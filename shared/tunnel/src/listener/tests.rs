@@ -8,7 +8,6 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::Failure;
-use commons::ui::{Color, Verbosity};
 
 struct Played;
 
@@ -82,7 +81,7 @@ async fn with(names: &[&'static str], clients: impl AsyncFnOnce(u16, Rc<Notify>)
         Admission::default(),
         pods.clone(),
         Rc::new(Played),
-        Ui::new(Verbosity::Quiet, Color::Never),
+        |_| {},
         closing.notified(),
     );
     let clients = async {
@@ -188,7 +187,7 @@ async fn dropping_it_resets_what_is_open() {
             Admission::default(),
             pods,
             Rc::new(Played),
-            Ui::new(Verbosity::Quiet, Color::Never),
+            |_| {},
             std::future::pending(),
         );
         let talking = async {
@@ -227,13 +226,12 @@ async fn a_port_that_is_kept_serves_nobody_and_stays_ours() {
         keeps_port: true,
         ..Admission::default()
     };
-    let ui = Ui::new(Verbosity::Quiet, Color::Never);
     let serving = serve(
         bound,
         admission,
         pods.clone(),
         Rc::new(Played),
-        ui,
+        |_| {},
         closing.notified(),
     );
     let client = async {

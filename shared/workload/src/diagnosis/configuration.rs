@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Place, Report, SETTLES, between, pod_field, said, there};
+use crate::remedy::Remedy;
 use crate::seen::ContainerStatus;
 use crate::state::{State, Want};
-use commons::error::{Change, Error, Hint, name_hint};
+use commons::error::{Error, name_hint};
 use commons::printable;
 use commons::shell::shell;
 
@@ -37,10 +38,7 @@ pub(super) fn incomplete(at: &Place<'_>, status: &ContainerStatus, report: &mut 
             true,
             Error::new(format!("{} has nothing to run", at.subject()))
                 .caused_by("the image names no command, and neither does the definition")
-                .hint(Hint::to_change(
-                    Change::Command,
-                    format!("set `{}`", at.field("command")),
-                )),
+                .hint(Remedy::Command.hint(format!("set `{}`", at.field("command")))),
         );
     } else if message.contains("failed to create subPath")
         || message.contains("failed to prepare subPath")
@@ -283,11 +281,8 @@ fn root(at: &Place<'_>, message: &str) -> Error {
     } else {
         error.caused_by(said(message))
     };
-    error.hint(Hint::to_change(
-        Change::User,
-        format!(
-            "say as whom it runs: `runAsUser: 1000` in `{}`, or take an image made to run without root",
-            pod_field(at.state, "securityContext")
-        ),
-    ))
+    error.hint(Remedy::User.hint(format!(
+        "say as whom it runs: `runAsUser: 1000` in `{}`, or take an image made to run without root",
+        pod_field(at.state, "securityContext")
+    )))
 }

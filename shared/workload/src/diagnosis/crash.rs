@@ -5,8 +5,9 @@
 //! start it again. One that runs again is given its time.
 
 use super::{Place, Report, between, logs, pod_field, said, there};
+use crate::remedy::Remedy;
 use crate::seen::{ContainerStatus, Terminated};
-use commons::error::{Change, Error, Hint};
+use commons::error::{Error, Hint};
 use commons::printable;
 use commons::shell::shell;
 
@@ -88,10 +89,7 @@ pub(super) fn ended(at: &Place<'_>, status: &ContainerStatus, report: &mut Repor
 /// A container that could not be started: there was no process.
 fn not_started(at: &Place<'_>, message: &str) -> Error {
     let error = Error::new(format!("{} cannot be started", at.subject()));
-    let command = Hint::to_change(
-        Change::Command,
-        format!("correct `{}` (or the image)", at.field("command")),
-    );
+    let command = Remedy::Command.hint(format!("correct `{}` (or the image)", at.field("command")));
     if let Some(program) = between(message, "exec: \"", "\": ") {
         let program = printable::short(program, 100);
         let has_own = !at.container.command.is_empty() || !at.container.args.is_empty();
@@ -110,16 +108,13 @@ fn not_started(at: &Place<'_>, message: &str) -> Error {
             error.caused_by(said(message))
         };
         return if has_own && program.contains(' ') {
-            error.hint(Hint::to_change(Change::Command, format!("write the program and its arguments as separate items of `{}`: `[\"python\", \"main.py\"]`", at.field("command"))))
+            error.hint(Remedy::Command.hint(format!("write the program and its arguments as separate items of `{}`: `[\"python\", \"main.py\"]`", at.field("command"))))
         } else if has_own {
-            error.hint(Hint::to_change(
-                Change::Command,
-                format!(
-                    "correct `{}`, or `{}`",
-                    at.field("command"),
-                    at.field("args")
-                ),
-            ))
+            error.hint(Remedy::Command.hint(format!(
+                "correct `{}`, or `{}`",
+                at.field("command"),
+                at.field("args")
+            )))
         } else {
             error
                 .hint("the command is the image's own: correct its Dockerfile, or take another tag")
@@ -223,16 +218,14 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
     let logs = Hint::new(format!("read all of it: `{}`", logs(at)));
     if is_out_of_memory(at, end) {
         let limit = at.container.resources.limits.get("memory");
-        return vec![Hint::to_change(
-            Change::MoreMemory(limit.cloned().unwrap_or_default()),
-            format!("raise `{}`", at.field("resources.limits.memory")),
-        )];
+        return vec![
+            Remedy::MoreMemory(limit.cloned().unwrap_or_default())
+                .hint(format!("raise `{}`", at.field("resources.limits.memory"))),
+        ];
     }
     if end.exit_code == 0 {
         return vec![
-            Hint::to_change(
-                Change::Command,
-                format!(
+            Remedy::Command.hint(format!(
                     "let `{}` start a server that stays; what is to run once is a Job: `kubectl create job`",
                     at.field("command")
                 ),
@@ -283,9 +276,7 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
     .any(|word| has(&[word]))
     {
         return vec![
-            Hint::to_change(
-                Change::Environment,
-                format!(
+            Remedy::Environment.hint(format!(
                     "something that it connects to does not answer: check the address it is given in `{}`",
                     at.field("env")
                 ),
@@ -298,10 +289,7 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
     }
     if matches!(end.exit_code, 126 | 127) {
         return vec![
-            Hint::to_change(
-                Change::Command,
-                format!("correct `{}`", at.field("command")),
-            ),
+            Remedy::Command.hint(format!("correct `{}`", at.field("command"))),
             logs,
         ];
     }

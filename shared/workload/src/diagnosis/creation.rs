@@ -6,9 +6,10 @@ use super::{
     Report, SETTLES, amount, ask_for_less, between, containers_field, pod_field, said, there,
 };
 use crate::Kind;
+use crate::remedy::Remedy;
 use crate::seen::Event;
 use crate::state::State;
-use commons::error::{Change, Error, Hint};
+use commons::error::Error;
 use commons::printable;
 use commons::quantity::Quantity;
 use commons::shell::shell;
@@ -349,10 +350,10 @@ fn outside_limits(state: &State, text: &str) -> Error {
         }
     }
     error
-        .hint(Hint::to_change(
-            Change::Bounds(fields.iter().filter_map(|field| amount(field)).collect()),
-            format!("correct `{}`", fields.join("`, `")),
-        ))
+        .hint(
+            Remedy::Bounds(fields.iter().filter_map(|field| amount(field)).collect())
+                .hint(format!("correct `{}`", fields.join("`, `"))),
+        )
         .hint(format!(
             "see the bounds: `{}`",
             there(state, shell("kubectl describe limitrange"))
@@ -442,14 +443,11 @@ fn insecure(state: &State, text: &str) -> Error {
         error = error.caused_by(words);
     }
     if !settings.is_empty() {
-        error = error.hint(Hint::to_change(
-            Change::Privileges,
-            format!(
-                "set in `{}` of each container: `{{{}}}`",
-                containers_field(state, "securityContext"),
-                settings.join(", ")
-            ),
-        ));
+        error = error.hint(Remedy::Privileges.hint(format!(
+            "set in `{}` of each container: `{{{}}}`",
+            containers_field(state, "securityContext"),
+            settings.join(", ")
+        )));
     }
     if removals {
         error = error.hint("leave out what it names above: nobody may have it in this namespace");

@@ -1,8 +1,9 @@
 //! Images that are not there, may not be had, or fit no machine here.
 
 use super::{Place, Report, pod_field, said, there};
+use crate::remedy::Remedy;
 use crate::seen::ContainerStatus;
-use commons::error::{Change, Error, Hint};
+use commons::error::{Error, Hint};
 use commons::printable;
 use commons::shell::shell;
 
@@ -220,19 +221,16 @@ impl Cause {
 fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
     let image = printable::short(&at.container.image, 200);
     let host = printable::short(registry(&at.container.image), 100);
-    let correct = Hint::to_change(
-        Change::Image,
-        format!(
-            "correct the image: `{}` (field `{}`)",
-            there(
-                at.state,
-                shell("kubectl set image")
-                    .arg(at.state.reference())
-                    .arg(format!("{}=IMAGE", at.container.name))
-            ),
-            at.field("image")
+    let correct = Remedy::Image.hint(format!(
+        "correct the image: `{}` (field `{}`)",
+        there(
+            at.state,
+            shell("kubectl set image")
+                .arg(at.state.reference())
+                .arg(format!("{}=IMAGE", at.container.name))
         ),
-    );
+        at.field("image")
+    ));
     let pull = |why: &str| {
         Error::new(format!(
             "image `{image}` of {} cannot be pulled",
@@ -257,7 +255,7 @@ fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
         Cause::NotTls => pull(&format!("the registry {host} does not speak TLS, and the cluster asks for it"))
                 .hint("this is for those who run the cluster or the registry; another registry may do meanwhile"),
         Cause::NoRegistry => pull("its name does not say which registry it is in, and this cluster takes none for granted")
-                .hint(Hint::to_change(Change::Image, format!("write it in full, such as `docker.io/library/{image}`: `{}`", at.field("image")))),
+                .hint(Remedy::Image.hint(format!("write it in full, such as `docker.io/library/{image}`: `{}`", at.field("image")))),
         Cause::Refused | Cause::Unreachable => pull(&format!("the cluster cannot reach the registry {host}"))
                 .caused_by(tail(text))
                 .hint(correct)
@@ -360,13 +358,10 @@ fn invalid(at: &Place<'_>, message: &str) -> Error {
         Some((_, why)) => error.caused_by(said(why.trim_start_matches(':'))),
         None => error.caused_by(said(message)),
     };
-    error.hint(Hint::to_change(
-        Change::Image,
-        format!(
-            "correct `{}`: REGISTRY/NAME:TAG, in lower case",
-            at.field("image")
-        ),
-    ))
+    error.hint(Remedy::Image.hint(format!(
+        "correct `{}`: REGISTRY/NAME:TAG, in lower case",
+        at.field("image")
+    )))
 }
 
 fn never_pulled(at: &Place<'_>) -> Error {

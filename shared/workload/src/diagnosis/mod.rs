@@ -19,7 +19,8 @@ use std::collections::BTreeSet;
 use super::seen::{Container, Pod};
 use super::state::{State, Want};
 use super::{Finding, Kind};
-use commons::error::{Amount, Change, Error, Hint};
+use crate::remedy::{Amount, Remedy};
+use commons::error::{Error, Hint};
 use commons::printable;
 use commons::shell::{Shell, shell};
 
@@ -186,10 +187,7 @@ fn ask_for_less(fields: &[(String, Option<String>)]) -> Hint {
             less.push((amount, asked.clone()));
         }
     }
-    Hint::to_change(
-        Change::Less(less),
-        format!("ask for less: `{}`", names.join("`, `")),
-    )
+    Remedy::Less(less).hint(format!("ask for less: `{}`", names.join("`, `")))
 }
 
 /// What a field is an amount of.

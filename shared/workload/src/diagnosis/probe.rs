@@ -1,8 +1,9 @@
 //! Probes that fail: the kubelet asks the pod at its own address, and tells what it got.
 
 use super::{Place, Report, logs, said};
+use crate::remedy::Remedy;
 use crate::seen::{ContainerStatus, Event, Probe, Terminated};
-use commons::error::{Change, Error, Hint};
+use commons::error::Error;
 use commons::printable;
 
 /// For how long a page may be absent while an app starts, in seconds.
@@ -201,13 +202,10 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
             Which::Startup => "startupProbe.failureThreshold",
             _ => "livenessProbe.initialDelaySeconds",
         };
-        Hint::to_change(
-            Change::Patience,
-            format!(
-                "if it only needs longer to start, raise `{}`",
-                at.field(field)
-            ),
-        )
+        Remedy::Patience.hint(format!(
+            "if it only needs longer to start, raise `{}`",
+            at.field(field)
+        ))
     });
     if let Some(code) = status_code(text) {
         let error = error.caused_by(format!("{asked} is answered with {code}"));
@@ -229,7 +227,7 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
     if text.contains("connection refused") {
         return error
             .caused_by(format!("{asked} is refused: nothing listens there at the pod's address"))
-            .hint(Hint::to_change(Change::Port, format!("if it listens on another port, correct `{}`", target(at, which, probe, "port"))))
+            .hint(Remedy::Port.hint(format!("if it listens on another port, correct `{}`", target(at, which, probe, "port"))))
             .hint("if it listens on 127.0.0.1 (or localhost), let it listen on 0.0.0.0: only that is seen from outside")
             .hints_from(slow);
     }
