@@ -372,14 +372,14 @@ pub fn describe(answer: &Answer) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use http::HeaderMap;
 
     use super::*;
     use crate::fingerprint::answered;
     use crate::remedy;
 
-    fn page(status: u16, body: &str) -> Answer {
+    pub(crate) fn page(status: u16, body: &str) -> Answer {
         answered(status, HeaderMap::new(), body)
     }
 

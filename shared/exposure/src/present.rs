@@ -13,7 +13,7 @@ use super::pods::{self, Sends, Silence};
 use super::port::{self, Choice, PortRef};
 use super::probe::{Prober, two_randoms};
 use super::prove::{App, ask_app, ready_pods};
-use super::resolve::{Found, Policing, Resolved, policy, read_neighbours};
+use super::resolve::{Found, Resolved, existing_routes, policing};
 use super::tls::Tls;
 use super::{Backend, Options};
 use commons::cluster::Cluster;
@@ -76,7 +76,7 @@ impl Place {
     /// # Errors
     /// The API server's refusals.
     pub async fn read(cluster: &Cluster) -> Result<Self> {
-        let neighbours = read_neighbours(cluster, cluster.namespace()).await?;
+        let neighbours = existing_routes(cluster, cluster.namespace()).await?;
         Ok(Self { neighbours })
     }
 
@@ -122,22 +122,15 @@ impl Place {
         let Choice::Existing(port) = choice else {
             return Ok(None);
         };
-        let Policing { isolated_by, .. } = policy(
-            &backend,
-            &Options::default(),
-            &self.neighbours,
-            "",
-            port.target,
-            &mut Vec::new(),
-            &mut Vec::new(),
-        );
+        let options = Options::default();
+        let policing = policing(&backend, &options, &self.neighbours, "", port.target);
         let visitor = Prober::new(cluster, scheme(address), &path);
         let nobody = visitor.nobody(&address.host, two_randoms()).await;
         Ok(Some(Present {
             resolved: Resolved::of_present(
                 plan(address, ingress, &backend, &port),
                 Found::of_ingress(ingress),
-                isolated_by,
+                policing.isolated_by,
                 visitor,
                 nobody,
                 port.field,
