@@ -9,6 +9,7 @@ mod existing;
 mod fingerprint;
 pub mod gateway;
 mod host;
+mod issue;
 mod judge;
 mod listed;
 pub mod network;
@@ -21,6 +22,7 @@ mod prove;
 mod remedy;
 mod resolve;
 mod tls;
+mod watcher;
 
 use std::collections::BTreeMap;
 

@@ -1,52 +1,28 @@
 //! The proof: the name resolves, the certificate is valid, and the app's own pods answer.
 
-use std::time::Duration;
-
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Resource, ResourceExt};
-use tokio::time::{Instant, sleep, timeout};
+use kube::ResourceExt;
+use tokio::time::{Instant, sleep};
 
 use super::apply::Applied;
-use super::certificate::{self, Progress};
 use super::claim::{Claim, Look, sight};
 use super::existing::RouteKind;
 use super::gateway::{HttpRoute, ListenerSet};
+use super::issue::issued;
 use super::judge::{Facts, RouteStatus, Verdict, describe, judge};
 use super::plan::Plan;
 use super::pods::{self, AppResponse, Sends};
 use super::remedy::{Setting, set};
 use super::resolve::Resolved;
 use super::tls::Tls;
+use super::watcher::{Next, Seen, Watcher};
 use commons::cluster::Cluster;
-use commons::error::{Error, Kind, Request, Result};
+use commons::error::{Error, Kind, Result};
 use commons::shell::shell;
 use commons::ui::Ui;
 use commons::web::HttpFailure;
 use tunnel::Endpoint;
-
-/// How long a controller may take to take over what was written. They take well under a second; Traefik gathers changes for two.
-const CONTROLLER: Duration = Duration::from_secs(7);
-
-/// How long somebody else's answer may last where it is to be replaced.
-const TAKING_OVER: Duration = Duration::from_secs(4);
-
-/// How long the address may fail in the same way: longer than any controller takes to do what it was told last.
-const STANDSTILL: Duration = Duration::from_secs(5);
-
-/// The same of an address that was written before its app was waited for: controllers gather changes for two seconds.
-const PRESENT: Duration = Duration::from_millis(2500);
-
-/// How long an issuer may take to issue a certificate: Let's Encrypt takes up to a minute.
-const ISSUER: Duration = Duration::from_secs(90);
-
-/// How long an issuer may stand still with the same complaint.
-const COMPLAINT: Duration = Duration::from_secs(7);
-
-/// How long a controller may go on with what an address was before: they gather changes for two seconds.
-const CHANGE: Duration = Duration::from_secs(3);
 
 /// How often the app is asked again before somebody else is blamed.
 pub(super) const DOUBTS: usize = 3;
@@ -244,62 +220,32 @@ pub async fn prove(
     applied: &Applied,
     app: &App,
 ) -> Outcome {
-    let plan = &resolved.plan;
-    let progress = ui.progress(format!("Waiting for {}", plan.url()));
     let mut claim = applied.take_claim();
     if let Some(lost) = claim.as_ref().and_then(Claim::lost) {
         return Outcome::Lost(lost.clone());
     }
-    let mut new_certificate = None;
-    if let Tls::Issuer { .. } = plan.tls {
-        progress.say(format!("Waiting for the certificate of {}", plan.host));
-        let issued = issued(cluster, resolved);
-        let issued = match &mut claim {
-            Some(claim) => match claim.beside(cluster, resolved, issued).await {
-                Some(issued) => issued,
-                None => return lost(claim),
-            },
-            None => issued.await,
-        };
-        match issued {
-            Ok(der) => new_certificate = der,
-            Err(error) => return Outcome::Failed(error),
-        }
-        progress.say(format!("Waiting for {}", plan.url()));
-    }
+    let new_certificate = match certificate(cluster, ui, resolved, claim.as_mut()).await {
+        Ok(certificate) => certificate,
+        Err(outcome) => return outcome,
+    };
+    let _progress = ui.progress(format!("Waiting for {}", resolved.plan.url()));
     let mut app = app.clone();
-    let started = Instant::now();
-    let written = applied.at().unwrap_or(started);
-    let mut pause = Duration::from_millis(40);
-    let (mut in_a_row, mut others_in_a_row) = (0, 0);
-    let mut others_since = None;
-    let mut standing = RouteStatus::default();
-    let mut complaint: Option<(String, Instant)> = None;
-    let object = resolved.object();
+    let mut watcher = Watcher::new(resolved, applied, Instant::now());
+    let mut status = RouteStatus::default();
     loop {
         let look = match &mut claim {
             Some(claim) => claim.look().await,
             None => Look {
                 asked: Instant::now(),
-                visit: resolved.visitor.visit(&plan.host).await,
+                visit: resolved.visitor.visit(&resolved.plan.host).await,
             },
         };
-        let visit = &look.visit;
         let is_open = claim.as_ref().is_some_and(|claim| !claim.is_won());
-        let mut verdict = judge(&facts(resolved, &app, &object, &standing), visit);
-        // What an app answers may change with the time: it is asked again before somebody else is blamed.
-        for _ in 0..if is_open { DOUBTS } else { 1 } {
-            if matches!(verdict, Verdict::SomebodyElse(_)) {
-                app.ask_again(cluster, resolved).await;
-                verdict = judge(&facts(resolved, &app, &object, &standing), visit);
-            }
-        }
+        let doubts = if is_open { DOUBTS } else { 1 };
+        let verdict = judged(cluster, resolved, &mut app, &status, &look, doubts).await;
         if let Some(claim) = &mut claim {
-            claim.see(
-                resolved,
-                &look,
-                sight(resolved, visit, std::slice::from_ref(&app)),
-            );
+            let sight = sight(resolved, &look.visit, std::slice::from_ref(&app));
+            claim.see(resolved, &look, sight);
             if claim.lost().is_some() {
                 return match verdict {
                     Verdict::SomebodyElse(error) => Outcome::Lost(error),
@@ -307,88 +253,81 @@ pub async fn prove(
                 };
             }
         }
-        if matches!(verdict, Verdict::SomebodyElse(_)) {
-            others_in_a_row += 1;
-            others_since.get_or_insert_with(Instant::now);
-        } else {
-            others_in_a_row = 0;
-            others_since = None;
-        }
-        if !matches!(verdict, Verdict::Ours) {
-            in_a_row = 0;
-        }
-        match verdict {
-            Verdict::Ours => {
-                // After an update a controller may still take turns between new pods and old ones.
-                in_a_row += 1;
-                if claim.as_ref().is_some_and(|claim| !claim.is_won()) {
-                    continue;
+        let seen = Seen {
+            claim: claim.as_ref().map(Claim::is_won),
+            is_silent: matches!(look.visit, Err(HttpFailure::Timeout)),
+            is_old_certificate: new_certificate
+                .as_ref()
+                .is_some_and(|new| shown(&look) != Some(new)),
+        };
+        let is_ours = matches!(verdict, Verdict::Ours);
+        match watcher.next(verdict, seen, Instant::now()) {
+            Next::Again(pause) => {
+                if !is_ours {
+                    status = read_status(cluster, &resolved.plan).await;
                 }
-                if in_a_row < 3 {
-                    sleep(Duration::from_millis(30)).await;
-                    continue;
-                }
-                // The controller may have another certificate for the domain, and show that for a moment.
-                let shown = visit
-                    .as_ref()
-                    .ok()
-                    .and_then(|visit| visit.first.certificate.as_ref())
-                    .map(|certificate| &certificate.der);
-                if new_certificate
-                    .as_ref()
-                    .is_some_and(|new| shown != Some(new))
-                    && started.elapsed() < TAKING_OVER
-                {
-                    sleep(pause).await;
-                    continue;
-                }
-                if applied.has_changed() && written.elapsed() < CHANGE {
-                    sleep(CHANGE.saturating_sub(written.elapsed())).await;
-                    in_a_row = 0;
-                    continue;
-                }
-                return Outcome::Proven(proof(resolved, &app, look.visit.ok()));
+                sleep(pause).await;
             }
-            Verdict::Wrong(error) => return Outcome::Failed(error),
-            // At a host that is ours, or was taken on purpose, an older configuration of the controller may still answer for a
-            // while: of what was there before, or of somebody who has given way.
-            Verdict::SomebodyElse(error)
-                if others_in_a_row >= 3
-                    && written.elapsed() > TAKING_OVER
-                    && (claim.is_none()
-                        || others_since.is_some_and(|since| since.elapsed() > TAKING_OVER)) =>
-            {
-                return Outcome::Lost(error);
-            }
-            Verdict::NotYet(error) | Verdict::SomebodyElse(error) => {
-                // Silence is what policies make; otherwise a controller may still ask a pod that has just gone.
-                let kept_out = !resolved.isolated_by.is_empty() && plan.policy.is_none();
-                let standstill = if kept_out && matches!(look.visit, Err(HttpFailure::Timeout)) {
-                    Duration::ZERO
-                } else if resolved.is_present() {
-                    PRESENT
-                } else {
-                    STANDSTILL
-                };
-                match &complaint {
-                    Some((same, since)) if *same == error.message() => {
-                        if since.elapsed() > standstill {
-                            return Outcome::Failed(error);
-                        }
-                    }
-                    _ => complaint = Some((error.message().to_owned(), Instant::now())),
-                }
-                if started.elapsed() > CONTROLLER {
-                    return Outcome::Failed(error);
-                }
-            }
-        }
-        standing = read_status(cluster, plan).await;
-        if !is_open {
-            sleep(pause).await;
-            pause = (pause * 3 / 2).min(Duration::from_millis(400));
+            Next::Proven => return Outcome::Proven(proof(resolved, &app, look.visit.ok())),
+            Next::Failed(error) => return Outcome::Failed(error),
+            Next::Lost(error) => return Outcome::Lost(error),
         }
     }
+}
+
+/// The certificate that was issued for the address, if one was to be.
+///
+/// # Errors
+/// What comes of proving without it.
+async fn certificate(
+    cluster: &Cluster,
+    ui: &Ui,
+    resolved: &Resolved,
+    claim: Option<&mut Claim>,
+) -> Result<Option<Vec<u8>>, Outcome> {
+    let Tls::Issuer { .. } = resolved.plan.tls else {
+        return Ok(None);
+    };
+    let _progress = ui.progress(format!(
+        "Waiting for the certificate of {}",
+        resolved.plan.host
+    ));
+    let issued = issued(cluster, resolved);
+    let issued = match claim {
+        Some(claim) => match claim.beside(cluster, resolved, issued).await {
+            Some(issued) => issued,
+            None => return Err(lost(claim)),
+        },
+        None => issued.await,
+    };
+    issued.map_err(Outcome::Failed)
+}
+
+/// The certificate that was shown.
+fn shown(look: &Look) -> Option<&Vec<u8>> {
+    let visit = look.visit.as_ref().ok()?;
+    let certificate = visit.first.certificate.as_ref()?;
+    Some(&certificate.der)
+}
+
+/// Whose answer it is. What an app answers may change with the time: it is asked again, so often, before somebody else is blamed.
+async fn judged(
+    cluster: &Cluster,
+    resolved: &Resolved,
+    app: &mut App,
+    status: &RouteStatus,
+    look: &Look,
+    doubts: usize,
+) -> Verdict {
+    let object = resolved.object();
+    let mut verdict = judge(&facts(resolved, app, &object, status), &look.visit);
+    for _ in 0..doubts {
+        if matches!(verdict, Verdict::SomebodyElse(_)) {
+            app.ask_again(cluster, resolved).await;
+            verdict = judge(&facts(resolved, app, &object, status), &look.visit);
+        }
+    }
+    verdict
 }
 
 fn lost(claim: &Claim) -> Outcome {
@@ -531,125 +470,4 @@ async fn read_status(cluster: &Cluster, plan: &Plan) -> RouteStatus {
         refused: set.or(route),
         ..RouteStatus::default()
     }
-}
-
-/// Waits until cert-manager has issued the certificate.
-async fn issued(cluster: &Cluster, resolved: &Resolved) -> Result<Option<Vec<u8>>> {
-    let plan = &resolved.plan;
-    let (Some(secret), Tls::Issuer { name: issuer, .. }) = (plan.secret(), &plan.tls) else {
-        return Ok(None);
-    };
-    let started = Instant::now();
-    let mut complaint: Option<(String, Instant)> = None;
-    let mut pause = Duration::from_millis(150);
-    let waited = timeout(ISSUER, async {
-        loop {
-            match certificate::progress(cluster, &plan.namespace, &plan.host, issuer, &secret).await
-            {
-                Progress::Issued(der) => return Ok(der),
-                Progress::Failed(error) => return Err(error),
-                Progress::Waiting(error) => {
-                    let text = error.causes().first().cloned().unwrap_or_default();
-                    match &complaint {
-                        Some((same, since)) if *same == text => {
-                            // Orders and challenges take their time; an issuer that is not ready, or nobody at all, does not.
-                            let acme = text.starts_with("challenge") || text.contains("order");
-                            if !acme && since.elapsed() > COMPLAINT {
-                                return Err(error);
-                            }
-                        }
-                        _ => complaint = Some((text, Instant::now())),
-                    }
-                    if started.elapsed() + Duration::from_secs(2) > ISSUER {
-                        return Err(error);
-                    }
-                }
-            }
-            sleep(pause).await;
-            pause = (pause * 5 / 4).min(Duration::from_secs(2));
-        }
-    })
-    .await;
-    let der = match waited {
-        Ok(outcome) => outcome?,
-        Err(_) => {
-            return Err(Error::new(format!(
-                "no certificate for {} was issued in time",
-                plan.host
-            ))
-            .hint(format!(
-                "see how far it is: `{}`",
-                shell("kubectl get certificate").in_namespace(&plan.namespace)
-            )));
-        }
-    };
-    // What somebody else has named is theirs.
-    if plan.secret_name.is_none() {
-        adopt(cluster, plan, &secret).await;
-    }
-    Ok(Some(der))
-}
-
-/// Lets the certificate's Secret go with the object that it was issued for; cert-manager leaves it behind.
-async fn adopt(cluster: &Cluster, plan: &Plan, secret: &str) {
-    let namespace = plan.namespace.as_str();
-    let owner = if plan.own_listener {
-        cluster
-            .find::<ListenerSet>(namespace, &plan.name)
-            .await
-            .ok()
-            .flatten()
-            .and_then(|set| owner(&set))
-    } else {
-        cluster
-            .find::<Ingress>(namespace, &plan.name)
-            .await
-            .ok()
-            .flatten()
-            .and_then(|ingress| owner(&ingress))
-    };
-    let (Some(owner), Ok(Some(present))) = (owner, cluster.find::<Secret>(namespace, secret).await)
-    else {
-        return;
-    };
-    if !certificate::is_issued(&present) {
-        return;
-    }
-    let mut owners = present
-        .metadata
-        .owner_references
-        .clone()
-        .unwrap_or_default();
-    if owners.iter().any(|other| other.uid == owner.uid) {
-        return;
-    }
-    owners.push(owner);
-    let patch = serde_json::json!({"metadata": {"ownerReferences": owners, "resourceVersion": present.resource_version()}});
-    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
-    let request = Request {
-        verb: "patch",
-        resource: "secrets".into(),
-        noun: "secret".into(),
-        name: secret,
-        namespace: Some(namespace),
-    };
-    let params = PatchParams {
-        field_manager: Some(super::MANAGER.into()),
-        ..PatchParams::default()
-    };
-    // `remove` deletes it by name, so nothing is lost if this fails.
-    let _ = cluster
-        .send(request, api.patch(secret, &params, &Patch::Merge(&patch)))
-        .await;
-}
-
-fn owner<K: Resource<DynamicType = ()>>(object: &K) -> Option<OwnerReference> {
-    Some(OwnerReference {
-        api_version: K::api_version(&()).into_owned(),
-        kind: K::kind(&()).into_owned(),
-        name: object.meta().name.clone()?,
-        uid: object.meta().uid.clone()?,
-        controller: Some(false),
-        block_owner_deletion: None,
-    })
 }
