@@ -281,7 +281,7 @@ fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
     let whys: BTreeSet<&str> = too_much.iter().map(|one| one.why.as_str()).collect();
     let is_range = too_much.iter().all(|one| one.is_range);
     let error = Error::new(if is_range {
-        "the app asks for more or less than one may here"
+        "the app is outside the namespace's LimitRange"
     } else {
         "the namespace has no room for the app"
     });

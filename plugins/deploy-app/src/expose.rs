@@ -75,7 +75,7 @@ impl Exposure {
     pub async fn finish(&self, ui: &Ui) -> Result<()> {
         let closed = exposure::finish(&self.resolved, &self.applied).await?;
         if let Some(closed) = closed {
-            ui.status(format!("{closed} is closed."));
+            ui.status(format!("{closed} is no longer exposed."));
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Exposure {
         let app = self.app();
         let error = remedy::of_app(error, app, cluster.named());
         self.back_to_before(error).await.unwrap_or_else(|error| {
-            error.hint(format!("{app} runs, and its address stays: right as soon as this is mended; to close it: `{}`", self.close(cluster)))
+            error.hint(format!("{app} runs, and its Ingress was kept and will work once this is fixed; to remove it: `{}`", self.close(cluster)))
         })
     }
 }

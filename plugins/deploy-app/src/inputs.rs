@@ -409,7 +409,7 @@ impl InputFlags {
             }
             if std::str::from_utf8(&value).is_err() || value.contains(&0) {
                 return Err(
-                    Error::usage(format!("the value of secret `{name}` is no text"))
+                    Error::usage(format!("the value of secret `{name}` is not UTF-8"))
                         .caused_by("it becomes an environment variable, which holds text only")
                         .hint("encode it: `base64 -w0 FILE > FILE.b64`"),
                 );
@@ -532,7 +532,7 @@ fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
 fn read_env_file(file: &str) -> Result<BTreeMap<String, String>> {
     let shown = printable::short(file, 200);
     let text = String::from_utf8(read_file(file)?)
-        .map_err(|_| Error::usage(format!("`{shown}` is no text")))?;
+        .map_err(|_| Error::usage(format!("`{shown}` is not UTF-8")))?;
     parse_env_file(&text).map_err(|(line, why)| {
         Error::usage(format!("line {line} of `{shown}` is no variable")).caused_by(why)
     })

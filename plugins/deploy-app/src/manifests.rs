@@ -224,7 +224,7 @@ fn text(path: &Path) -> Result<String> {
     let failed = |error: std::io::Error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such file".into(),
-            std::io::ErrorKind::InvalidData => "it is no text".into(),
+            std::io::ErrorKind::InvalidData => "it is not UTF-8".into(),
             _ => error.to_string(),
         };
         Error::usage(format!("cannot read {shown}")).caused_by(why)
@@ -701,7 +701,7 @@ fn stays(error: Error, files: &[String], namespace: &str, is_new: bool) -> Error
         delete.then("-f").arg(file)
     });
     error.hint(format!(
-        "all of it stays, to be looked at or corrected; to remove it: `{}`",
+        "left in place for inspection; to delete it: `{}`",
         delete.in_namespace(namespace)
     ))
 }

@@ -36,7 +36,7 @@ pub async fn report(
         .map(|now| changes(now, settings))
         .unwrap_or_default();
     if resolved.now.is_some() && !unchanged && what.is_empty() {
-        what.push("what was changed by hand is as it was".into());
+        what.push("manual changes were reverted".into());
     }
     for change in &what {
         ui.status(change);
@@ -176,7 +176,7 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
     }
     let Some(now) = &resolved.now else {
         return error.hint(format!(
-            "it stays as it is, to be looked at or corrected; to remove it: `{}`",
+            "left in place for inspection; to delete it: `{}`",
             shell("kubectl deploy-app delete")
                 .arg(name)
                 .option("-n", here)

@@ -129,7 +129,7 @@ async fn inside(
     }
     let copied = match &references.password {
         Login::Plain(password) => {
-            notes.push(format!("the password of `{name}` stands openly in its pod; the app gets a copy in its Secret, which does not follow when it changes"));
+            notes.push(format!("the password of `{name}` is in plain text in its pod spec; the app gets a copy in its Secret, which does not follow when it changes"));
             Some(Hidden::new(password.expose_secret().as_bytes().to_vec()))
         }
         _ => None,

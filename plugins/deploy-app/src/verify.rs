@@ -87,7 +87,7 @@ async fn all(
     for (position, (ingress, has_changed, url)) in addresses.enumerate() {
         let shown = printable::line(&url).into_owned();
         if position >= MOST {
-            ui.status(format!("{shown} was not looked at: there are too many."));
+            ui.status(format!("{shown} skipped: more than 10 addresses."));
             continue;
         }
         let name = ingress.metadata.name.as_deref().unwrap_or_default();

@@ -211,7 +211,7 @@ fn explain(name: &str, port: u16, heard: &Heard, has_host: bool, here: Option<&s
             Error::new(format!("nothing listens on port {port} of {name}"))
                 .caused_by(format!("it listens on {}", shown.join(" and ")))
                 .hint(format!(
-                    "say so: `{}`",
+                    "set it: `{}`",
                     shell("kubectl deploy-app")
                         .arg(name)
                         .then("--port")
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(error.causes(), ["it listens on 8000 and 8080"]);
         assert_eq!(
             error.hints(),
-            ["say so: `kubectl deploy-app web --port 8000 -n a`"]
+            ["set it: `kubectl deploy-app web --port 8000 -n a`"]
         );
     }
 }

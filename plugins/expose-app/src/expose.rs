@@ -57,7 +57,7 @@ pub struct ExposeArgs {
     /// Where the ingress controller runs, to let it in past the network policies of the app
     #[arg(long, value_name = "NAMESPACE", value_parser = name)]
     controller: Option<String>,
-    /// Also where somebody else answers already
+    /// Use the host even if something else answers there
     #[arg(long)]
     take: bool,
     /// The page by which the address is proven
@@ -277,7 +277,7 @@ impl Attempt {
                 Ok(exposure::Outcome::Failed(error)) => return Err(exposure::back_to_before(resolved, applied, error)
                     .await
                     .unwrap_or_else(|error| error.hint(format!(
-                        "the address stays and is right as soon as this is mended; to close it: `{close}`"
+                        "the Ingress was kept and will work once this is fixed; to remove it: `{close}`"
                     )))),
                 Ok(exposure::Outcome::Lost(error)) => error,
             };
@@ -338,7 +338,7 @@ async fn finish(ui: &Ui, resolved: &Resolved, applied: &Applied) -> Result<()> {
         ui.status(line);
     }
     if let Some(closed) = closed {
-        ui.status(format!("{closed} is closed."));
+        ui.status(format!("{closed} is no longer exposed."));
     }
     Ok(())
 }

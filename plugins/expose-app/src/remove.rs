@@ -68,7 +68,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
             ui.result(line)?;
         }
         if args.dry_run.dry_run == DryRun::None {
-            ui.status(format!("{} is closed.", exposure.url));
+            ui.status(format!("{} is no longer exposed.", exposure.url));
         }
     }
     if meant.is_empty() {

@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let identity = identity?.ok_or_else(|| {
         Error::new("the API server does not tell who you are")
             .caused_by("it is older than Kubernetes 1.28")
-            .hint("ask who runs the cluster for your user name")
+            .hint("ask your cluster administrator for your user name")
     })?;
     let me = Subject::user(identity.username);
     if let Ok((Some(card), _)) = shared {

@@ -130,7 +130,7 @@ async fn one(
                 .caused_by(
                     "something in the cluster puts finalizers on its RoleBinding and its Role",
                 )
-                .hint("ask who runs the cluster"),
+                .hint("ask your cluster administrator"),
         );
     }
     Ok(Made {

@@ -257,7 +257,7 @@ fn tell(ui: &Ui, args: &ShareArgs, database: &Database, made: &[Made], now: Time
     database.warnings.iter().for_each(|text| ui.warning(text));
     if !database.lasting_names {
         ui.warning(format!(
-            "the pod of {} gets another name when it restarts; share it again then",
+            "the name of {}'s pod changes on restart; share it again afterwards",
             printable::line(&database.name)
         ));
     }

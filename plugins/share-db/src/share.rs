@@ -28,7 +28,7 @@ pub struct ShareArgs {
     /// The database: a Service, a StatefulSet, a pod, a CloudNativePG cluster or a chart's release
     #[arg(value_name = "DATABASE")]
     database: Option<DatabaseRef>,
-    /// With these colleagues: `bob`, or exactly `user:NAME`, `group:NAME`, `serviceaccount:NAMESPACE/NAME`
+    /// Users to share with: `bob`, or exactly `user:NAME`, `group:NAME`, `serviceaccount:NAMESPACE/NAME`
     #[arg(long, value_name = "USER", num_args = 1..)]
     with: Vec<Several>,
     #[command(flatten)]
@@ -261,7 +261,7 @@ fn refuse_oneself(
         return Ok(());
     }
     Err(Error::usage(format!(
-        "`{}` is you: you may connect already",
+        "`{}` is yourself: you already have access",
         subject.shown()
     ))
     .hint(format!(

@@ -214,7 +214,7 @@ pub async fn settled(
             subject.shown()
         ))
         .caused_by("the API server answers no when it is asked as the colleague: another authorizer may forbid it")
-        .hint("ask who runs the cluster"))
+        .hint("ask your cluster administrator"))
     })
 }
 

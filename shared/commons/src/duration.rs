@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             Some(_) => return Err(format!("unknown unit: {example}")),
         };
         if seen.contains(&factor) {
-            return Err(format!("a unit stands twice: {example}"));
+            return Err(format!("a unit is given twice: {example}"));
         }
         seen.push(factor);
         let part = rest[..digits]

@@ -37,7 +37,7 @@ fn not_yaml(text: &str, why: &str) -> Error {
     };
     let key = key.split(", set ").next().unwrap_or_default();
     let error = error.caused_by(format!(
-        "{}`{}` stands twice",
+        "{}`{}` is defined twice",
         printable::short(place, 60),
         printable::short(key, 100)
     ));

@@ -24,7 +24,7 @@ pub enum Format {
 /// The flag `-o`, the same everywhere.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct OutputFlags {
-    /// Print the result in this form
+    /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
 }

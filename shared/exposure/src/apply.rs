@@ -341,7 +341,7 @@ pub async fn back_to_before(resolved: &Resolved, applied: &Applied, error: Error
         Some(before) if applied.change.has_written() => {
             let left = applied.take_back().await;
             if left.is_empty() {
-                return Ok(error.caused_by(format!("the address is as it was before: {before}")));
+                return Ok(error.caused_by(format!("restored the previous address: {before}")));
             }
             Ok(error.hints_from(left))
         }

@@ -199,65 +199,71 @@ struct Seen<'a> {
     challenges: &'a [Challenge],
 }
 
+/// How far it is: what is closest to the issuer knows best.
 fn explain(seen: &Seen<'_>) -> Progress {
-    let Seen {
-        issuer,
-        namespace,
-        host,
-        secret,
-        ..
-    } = seen;
-    let failed = || Error::new(format!("no certificate for {host} was issued"));
-    let look = |kind: &str, name: &str| {
-        format!(
-            "see it whole: `{}`",
-            shell("kubectl describe")
-                .arg(kind)
-                .arg(name)
-                .in_namespace(namespace)
-        )
-    };
     let Some(certificate) = seen.certificate else {
         return Progress::Waiting(
-            failed()
-                .caused_by(format!("cert-manager has made no Certificate `{secret}`: it does not run here, or does not act on this object"))
+            seen.failed()
+                .caused_by(format!("cert-manager has made no Certificate `{}`: it does not run here, or does not act on this object", seen.secret))
                 .hint(set("take another source of certificates", [Setting::Certificate(Source::Wildcard), Setting::Certificate(Source::Secret)])),
         );
     };
-    for challenge in seen.challenges {
+    let mut challenges = seen.challenges.iter();
+    let mut orders = seen.orders.iter();
+    let mut requests = seen.requests.iter();
+    challenges
+        .find_map(|challenge| seen.challenge(challenge))
+        .or_else(|| orders.find_map(|order| seen.order(order)))
+        .or_else(|| requests.find_map(|request| seen.request(request)))
+        .unwrap_or_else(|| seen.certificate(certificate))
+}
+
+impl Seen<'_> {
+    fn failed(&self) -> Error {
+        Error::new(format!("no certificate for {} was issued", self.host))
+    }
+
+    /// The hint to look at an object.
+    fn look(&self, kind: &str, name: &str) -> String {
+        let describe = shell("kubectl describe").arg(kind).arg(name);
+        format!("see it whole: `{}`", describe.in_namespace(self.namespace))
+    }
+
+    /// What a challenge of the issuer complains of.
+    fn challenge(&self, challenge: &Challenge) -> Option<Progress> {
         let reason = printable::short(&challenge.status.reason, 300);
         if reason.is_empty() {
-            continue;
+            return None;
         }
-        let error = failed().caused_by(format!("challenge `{}`: {reason}", challenge.name_any()));
-        let error = error.hint(look("challenge", &challenge.name_any()));
-        return if matches!(
-            challenge.status.state.as_str(),
-            "invalid" | "expired" | "errored"
-        ) {
+        let name = challenge.name_any();
+        let error = self
+            .failed()
+            .caused_by(format!("challenge `{name}`: {reason}"))
+            .hint(self.look("challenge", &name));
+        Some(if is_over(&challenge.status.state) {
             Progress::Failed(error)
         } else {
             Progress::Waiting(error)
-        };
+        })
     }
-    let broken = seen.orders.iter().find(|order| {
-        matches!(
-            order.status.state.as_str(),
-            "invalid" | "errored" | "expired"
-        )
-    });
-    if let Some(order) = broken {
+
+    /// That an order has failed.
+    fn order(&self, order: &Order) -> Option<Progress> {
+        let (name, state) = (order.name_any(), &order.status.state);
+        if !is_over(state) {
+            return None;
+        }
         let reason = printable::short(&order.status.reason, 300);
-        let error = failed().caused_by(format!(
-            "order `{}` is {}: {reason}",
-            order.name_any(),
-            order.status.state
-        ));
-        return Progress::Failed(
-            rate_limited(&reason, error).hint(look("order", &order.name_any())),
-        );
+        let error = self
+            .failed()
+            .caused_by(format!("order `{name}` is {state}: {reason}"));
+        Some(Progress::Failed(
+            rate_limited(&reason, error).hint(self.look("order", &name)),
+        ))
     }
-    for request in seen.requests {
+
+    /// Why a request is not approved or not ready.
+    fn request(&self, request: &CertificateRequest) -> Option<Progress> {
         let conditions = &request.status.conditions;
         let denied = conditions.iter().find(|condition| {
             matches!(condition.type_.as_str(), "Denied" | "InvalidRequest")
@@ -266,63 +272,69 @@ fn explain(seen: &Seen<'_>) -> Progress {
         let not_ready = conditions
             .iter()
             .find(|condition| condition.type_ == "Ready" && condition.status == "False");
-        let Some(condition) = denied.or(not_ready) else {
-            continue;
-        };
+        let condition = denied.or(not_ready)?;
         let message = printable::short(&condition.message, 300);
-        let error = failed().caused_by(format!(
-            "certificate request `{}`: {message}",
-            request.name_any()
-        ));
         let lower = message.to_ascii_lowercase();
         if lower.contains("not found") && lower.contains("issuer") {
-            let error = failed().caused_by(format!(
-                "there is no issuer `{issuer}`, of this namespace or of the cluster"
-            ));
-            return Progress::Failed(
-                error
-                    .hint(format!(
-                        "other addresses show which there are: `{}`",
-                        shell("kubectl get ingress")
-                            .in_namespace(namespace)
-                            .then("-o yaml | grep issuer")
-                    ))
-                    .hint(set(
-                        "take one of those",
-                        [Setting::Certificate(Source::Issuer)],
-                    )),
-            );
+            return Some(Progress::Failed(self.no_issuer()));
         }
         if lower.contains("does not have a ready status") {
-            return Progress::Waiting(
-                failed()
-                    .caused_by(format!("issuer `{issuer}` is not ready: those who run the platform have not finished it, or it does not work at the moment"))
-                    .hint(set("ask them, or take another source of certificates meanwhile", [Setting::Certificate(Source::Wildcard)])),
-            );
+            return Some(Progress::Waiting(self.issuer_not_ready()));
         }
-        let error =
-            rate_limited(&message, error).hint(look("certificaterequest", &request.name_any()));
-        let is_final = denied.is_some() || condition.reason == "Failed";
-        return if is_final {
+        let name = request.name_any();
+        let error = self
+            .failed()
+            .caused_by(format!("certificate request `{name}`: {message}"));
+        let error = rate_limited(&message, error).hint(self.look("certificaterequest", &name));
+        Some(if denied.is_some() || condition.reason == "Failed" {
             Progress::Failed(error)
         } else {
             Progress::Waiting(error)
-        };
+        })
     }
-    let waiting = certificate
-        .status
-        .conditions
-        .iter()
-        .find(|condition| condition.status == "False" || condition.type_ == "Issuing");
-    let message = waiting
-        .map(|condition| printable::short(&condition.message, 300))
-        .unwrap_or_default();
-    let error = failed().caused_by(if message.is_empty() {
-        "cert-manager has not said anything yet".to_owned()
-    } else {
-        message.clone()
-    });
-    Progress::Waiting(rate_limited(&message, error).hint(look("certificate", secret)))
+
+    fn no_issuer(&self) -> Error {
+        let others = shell("kubectl get ingress")
+            .in_namespace(self.namespace)
+            .then("-o yaml | grep issuer");
+        self.failed()
+            .caused_by(format!(
+                "there is no issuer `{}`, of this namespace or of the cluster",
+                self.issuer
+            ))
+            .hint(format!("other addresses show which there are: `{others}`"))
+            .hint(set(
+                "take one of those",
+                [Setting::Certificate(Source::Issuer)],
+            ))
+    }
+
+    fn issuer_not_ready(&self) -> Error {
+        self.failed()
+            .caused_by(format!("issuer `{}` is not ready: those who run the platform have not finished it, or it does not work at the moment", self.issuer))
+            .hint(set("ask them, or take another source of certificates meanwhile", [Setting::Certificate(Source::Wildcard)]))
+    }
+
+    /// What the Certificate itself says.
+    fn certificate(&self, certificate: &Certificate) -> Progress {
+        let mut conditions = certificate.status.conditions.iter();
+        let waiting = conditions
+            .find(|condition| condition.status == "False" || condition.type_ == "Issuing");
+        let message = waiting
+            .map(|condition| printable::short(&condition.message, 300))
+            .filter(|message| !message.is_empty());
+        let cause = message
+            .as_deref()
+            .unwrap_or("cert-manager has not said anything yet");
+        let error = self.failed().caused_by(cause);
+        let error = rate_limited(message.as_deref().unwrap_or_default(), error);
+        Progress::Waiting(error.hint(self.look("certificate", self.secret)))
+    }
+}
+
+/// Whether a challenge or an order has failed for good.
+fn is_over(state: &str) -> bool {
+    matches!(state, "invalid" | "errored" | "expired")
 }
 
 /// Whether cert-manager has filled a Secret for the Certificate of the same name.

@@ -146,7 +146,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             None => format!("the controller does not know the host {host}"),
         })
         .caused_by(format!(
-            "it answers {status}, as for any host that nobody has"
+            "it answers {status}, the default answer for a host without a route"
         ));
         let RouteStatus {
             class, has_address, ..
@@ -252,7 +252,7 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &HttpFailure) -> Verdict {
                 .hint(set("take a host below your platform's domain", [Setting::Host(None)])),
         ),
         HttpFailure::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
-            failed().hint(set("the controller has no https here: ask who runs the platform, or do without", [Setting::Certificate(Source::Off)])),
+            failed().hint(set("the controller has no https here: ask your cluster administrator, or do without", [Setting::Certificate(Source::Off)])),
         ),
         HttpFailure::Connect { .. } | HttpFailure::Proxy { .. } => Verdict::NotYet(
             failed().hint(look_again("if it opens in a browser of yours all the same, this machine's network is in the way; look again", namespace)),
@@ -327,7 +327,7 @@ fn judge_certificate(
         (TlsFailure::UnknownIssuer, _) => Verdict::Wrong(
             error.hint("if that issuer is your organisation's, let this machine trust it (`SSL_CERT_FILE` names a file of trusted issuers)"),
         ),
-        (_, _) => Verdict::Wrong(error.hint(set("tell who runs the platform; meanwhile", [Setting::Certificate(Source::Off)]))),
+        (_, _) => Verdict::Wrong(error.hint(set("tell your cluster administrator; meanwhile", [Setting::Certificate(Source::Off)]))),
     }
 }
 
@@ -353,7 +353,7 @@ fn other_certificate() -> Hint {
 
 /// The refusal of a host at which somebody else answers: `how`, a phrase.
 pub fn taken(host: &str, how: &str) -> Error {
-    Error::new(format!("somebody else answers at {host}")).caused_by(how.to_owned())
+    Error::new(format!("host {host} is already in use")).caused_by(how.to_owned())
 }
 
 /// An answer in a few words: `200, "Shop"`.

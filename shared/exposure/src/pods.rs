@@ -11,7 +11,7 @@ use super::remedy::{Remedy, Setting, set};
 use commons::cluster::Cluster;
 use commons::error::{Error, Result};
 use commons::printable;
-use commons::shell::shell;
+use commons::shell::{Shell, shell};
 use commons::web::{Answer, Client, HttpFailure};
 use tunnel::{Endpoint, Engine, Failure, WebSocketPerConnection, pair};
 
@@ -232,93 +232,91 @@ pub fn explain(
     others: &[u16],
     field: Option<Sends<'_>>,
 ) -> Error {
-    let pod = printable::short(&endpoint.pod, 80);
-    let namespace = &endpoint.namespace;
-    let logs = shell("kubectl logs")
-        .arg(&endpoint.pod)
-        .in_namespace(namespace);
     let port = endpoint.port;
     match silence {
-        Silence::NothingListens => {
-            let error = Error::new(format!(
-                "nothing listens on port {port} in the pods of {app}"
-            ));
-            let error = match field {
-                Some(Sends { service, field, .. }) => error.caused_by(format!(
-                    "service `{service}` sends there: `{field}` is {port}"
-                )),
-                None => error,
-            };
-            match (others, field) {
-                ([], _) => error
-                    .caused_by("nothing listens on any other usual port of web applications either")
-                    .hint(format!("see what it says: `{logs}`")),
-                (
-                    [other, ..],
-                    Some(Sends {
-                        deployed: Some(name),
-                        ..
-                    }),
-                ) => error
-                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(
-                        Remedy::PortOfDeployed {
-                            app: (*name).to_owned(),
-                            port: *other,
-                            namespace: namespace.to_owned(),
-                        }
-                        .hint(format!("deploy {name} with port {other}")),
-                    ),
-                ([other, ..], Some(Sends { service, field, .. })) => error
-                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(
-                        Remedy::Field(format!("set `{field}` of service `{service}` to {other}"))
-                            .hint(format!(
-                            "set `{field}` to {other}: `{}`",
-                            shell("kubectl patch service")
-                                .arg(service)
-                                .in_namespace(namespace)
-                                .then("--type=json -p")
-                                .arg(format!(
-                                    "[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]",
-                                    field.replace("].", "/").replace(['.', '['], "/")
-                                ))
-                        )),
-                    ),
-                ([other, ..], None) => error
-                    .caused_by(format!("pod `{pod}` listens on {}", list(others)))
-                    .hint(set(
-                        "give the port that it has",
-                        [Setting::Port(Some(*other))],
-                    )),
-            }
-        }
+        Silence::NothingListens => nothing_listens(app, endpoint, others, field),
         Silence::Slow => Error::new(format!(
             "{app} does not answer within {} s",
             PATIENCE.as_secs()
         ))
-        .caused_by(format!("asked directly: pod `{pod}`, port {port}"))
-        .hint(format!("see what it is doing: `{logs}`")),
-        Silence::NotHttp(said) => {
-            let error = Error::new(format!("port {port} of {app} does not speak HTTP")).caused_by(
-                match said {
-                    Said::Something => "what it answers is not HTTP",
-                    Said::Nothing => "it ended the connection instead of answering",
-                },
-            );
-            match usual(port) {
-                Some(what) => error
-                    .caused_by(format!("{what} has this port"))
-                    .hint(Remedy::ShareDatabase.hint("a database is shared, not exposed")),
-                None => error
-                    .hint(set("give the port of the web page", [Setting::Port(None)]))
-                    .hint(Remedy::ShareDatabase.hint("a database is shared, not exposed")),
-            }
-        }
+        .caused_by(format!(
+            "asked directly: pod `{}`, port {port}",
+            printable::short(&endpoint.pod, 80)
+        ))
+        .hint(format!("see what it is doing: `{}`", logs(endpoint))),
+        Silence::NotHttp(said) => not_http(app, port, *said),
         Silence::NotAsked(error) => error
             .clone()
             .context(format!("{app} could not be asked directly")),
     }
+}
+
+fn logs(endpoint: &Endpoint) -> Shell {
+    shell("kubectl logs")
+        .arg(&endpoint.pod)
+        .in_namespace(&endpoint.namespace)
+}
+
+fn nothing_listens(
+    app: &str,
+    endpoint: &Endpoint,
+    others: &[u16],
+    field: Option<Sends<'_>>,
+) -> Error {
+    let port = endpoint.port;
+    let mut error = Error::new(format!(
+        "nothing listens on port {port} in the pods of {app}"
+    ));
+    if let Some(Sends { service, field, .. }) = field {
+        error = error.caused_by(format!(
+            "service `{service}` sends there: `{field}` is {port}"
+        ));
+    }
+    let Some(&other) = others.first() else {
+        return error
+            .caused_by("nothing listens on any other usual port of web applications either")
+            .hint(format!("see what it says: `{}`", logs(endpoint)));
+    };
+    let pod = printable::short(&endpoint.pod, 80);
+    let error = error.caused_by(format!("pod `{pod}` listens on {}", list(others)));
+    let namespace = &endpoint.namespace;
+    error.hint(match field {
+        None => set("give the port that it has", [Setting::Port(Some(other))]),
+        Some(Sends {
+            deployed: Some(app),
+            ..
+        }) => Remedy::PortOfDeployed {
+            app: app.to_owned(),
+            port: other,
+            namespace: namespace.clone(),
+        }
+        .hint(format!("deploy {app} with port {other}")),
+        Some(Sends { service, field, .. }) => {
+            let patch = shell("kubectl patch service")
+                .arg(service)
+                .in_namespace(namespace)
+                .then("--type=json -p")
+                .arg(format!(
+                    "[{{\"op\":\"replace\",\"path\":\"/{}\",\"value\":{other}}}]",
+                    field.replace("].", "/").replace(['.', '['], "/")
+                ));
+            Remedy::Field(format!("set `{field}` of service `{service}` to {other}"))
+                .hint(format!("set `{field}` to {other}: `{patch}`"))
+        }
+    })
+}
+
+fn not_http(app: &str, port: u16, said: Said) -> Error {
+    let error =
+        Error::new(format!("port {port} of {app} does not speak HTTP")).caused_by(match said {
+            Said::Something => "what it answers is not HTTP",
+            Said::Nothing => "it ended the connection instead of answering",
+        });
+    let error = match usual(port) {
+        Some(what) => error.caused_by(format!("{what} has this port")),
+        None => error.hint(set("give the port of the web page", [Setting::Port(None)])),
+    };
+    error.hint(Remedy::ShareDatabase.hint("a database is shared, not exposed"))
 }
 
 fn list(ports: &[u16]) -> String {

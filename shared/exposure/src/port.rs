@@ -96,6 +96,30 @@ pub fn choose(
     containers: &[Container],
     wanted: Option<&PortRef>,
 ) -> Result<Choice> {
+    let ports = service_ports(app, services);
+    match wanted {
+        Some(wanted) => named(app, &ports, containers, wanted),
+        None => likeliest(&ports, containers),
+    }
+}
+
+/// A TCP port of a Service, and its position there.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    service: &'a Service,
+    position: usize,
+    port: &'a ServicePort,
+}
+
+impl Candidate<'_> {
+    fn target(&self, containers: &[Container]) -> Result<Port> {
+        target(self.service, self.position, self.port, containers)
+    }
+}
+
+/// The ports of Services that can be led to; the Service that is called like the app first: charts add others for metrics and
+/// the like.
+fn service_ports<'a>(app: &str, services: &'a [Service]) -> Vec<Candidate<'a>> {
     let usable = |service: &&Service| {
         service.spec.as_ref().is_some_and(|spec| {
             spec.type_.as_deref() != Some("ExternalName")
@@ -103,130 +127,120 @@ pub fn choose(
         })
     };
     let mut services: Vec<&Service> = services.iter().filter(usable).collect();
-    // The one that is called like the app first: charts add others for metrics and the like.
     services.sort_by_key(|service| {
-        (
-            service.name_any() != app,
-            service.name_any().len(),
-            service.name_any(),
-        )
+        let name = service.name_any();
+        (name != app, name.len(), name)
     });
-    let ports = || {
-        services.iter().flat_map(|service| {
-            let ports = service
-                .spec
-                .iter()
-                .flat_map(|spec| spec.ports.iter().flatten());
-            ports
-                .enumerate()
-                .map(|(position, port)| (*service, position, port))
+    let of_service = |service: &'a Service| {
+        let spec = service.spec.iter();
+        let ports = spec.flat_map(|spec| spec.ports.iter().flatten());
+        ports.enumerate().map(move |(position, port)| Candidate {
+            service,
+            position,
+            port,
         })
     };
-    let tcp = |port: &ServicePort| {
-        port.protocol
-            .as_deref()
-            .is_none_or(|protocol| protocol == "TCP")
+    services
+        .into_iter()
+        .flat_map(of_service)
+        .filter(|candidate| is_tcp(candidate.port.protocol.as_deref()))
+        .collect()
+}
+
+fn is_tcp(protocol: Option<&str>) -> bool {
+    protocol.is_none_or(|protocol| protocol == "TCP")
+}
+
+/// The port that was typed: of a Service; or of the pods, through the Service's port that leads there, else through a Service of
+/// its own.
+fn named(
+    app: &str,
+    ports: &[Candidate],
+    containers: &[Container],
+    wanted: &PortRef,
+) -> Result<Choice> {
+    let is_wanted = |candidate: &&Candidate| match wanted {
+        PortRef::Number(number) => candidate.port.port == i32::from(*number),
+        PortRef::Name(name) => candidate.port.name.as_ref() == Some(name),
     };
-    if let Some(wanted) = wanted {
-        let matches = |port: &ServicePort| match wanted {
-            PortRef::Number(number) => port.port == i32::from(*number),
-            PortRef::Name(name) => port.name.as_ref() == Some(name),
-        };
-        if let Some((service, position, port)) =
-            ports().find(|(_, _, port)| tcp(port) && matches(port))
-        {
-            return Ok(Choice::Existing(target(
-                service, position, port, containers,
-            )?));
-        }
-        // A port of the pods: through the Service port that leads there, else through a Service of its own.
-        let target_port = match wanted {
-            PortRef::Number(number) => Some(*number),
-            PortRef::Name(name) => declared(containers)
-                .find(|(_, called)| *called == Some(name.as_str()))
-                .map(|(number, _)| number),
-        };
-        let Some(target_port) = target_port else {
-            let known: BTreeSet<String> = ports()
-                .filter_map(|(_, _, port)| port.name.clone())
-                .chain(declared(containers).filter_map(|(_, name)| name.map(str::to_owned)))
-                .collect();
-            let known: Vec<String> = known.into_iter().collect();
-            let error = Error::of(
-                Kind::NotFound,
-                format!("`{app}` has no port named `{wanted}`"),
-            );
-            return Err(if known.is_empty() {
-                error.hint(set("give its number", [Setting::Port(None)]))
-            } else {
-                error.hint(format!("its ports are named {}", quoted(&known)))
-            });
-        };
-        let leading =
-            ports()
-                .filter(|(_, _, port)| tcp(port))
-                .find_map(|(service, position, port)| {
-                    target(service, position, port, containers)
-                        .ok()
-                        .filter(|port| port.target == target_port)
-                });
-        return Ok(leading.map_or(Choice::New(target_port), Choice::Existing));
+    if let Some(candidate) = ports.iter().find(is_wanted) {
+        return Ok(Choice::Existing(candidate.target(containers)?));
     }
-    let likelihood = |port: &ServicePort| {
-        let named = port
-            .name
-            .as_deref()
-            .or(port.app_protocol.as_deref())
-            .is_some_and(|name| HTTP_NAMES.contains(&name));
-        let number = u16::try_from(port.port).unwrap_or_default();
-        let common = COMMON_PORTS
-            .iter()
-            .position(|common| *common == number)
-            .unwrap_or(COMMON_PORTS.len());
-        (!named, common)
+    let of_pods = match wanted {
+        PortRef::Number(number) => Some(*number),
+        PortRef::Name(name) => declared(containers)
+            .find(|(_, called)| *called == Some(name.as_str()))
+            .map(|(number, _)| number),
     };
-    // Of the first Service that has ports at all.
-    let first = services.iter().find(|service| {
-        service.spec.as_ref().is_some_and(|spec| {
-            spec.ports
-                .as_ref()
-                .is_some_and(|ports| ports.iter().any(tcp))
-        })
-    });
-    if let Some(service) = first {
-        let ports = service
-            .spec
+    let Some(of_pods) = of_pods else {
+        return Err(no_such_port(app, ports, containers, wanted));
+    };
+    let leading = ports
+        .iter()
+        .filter_map(|candidate| candidate.target(containers).ok())
+        .find(|port| port.target == of_pods);
+    Ok(leading.map_or(Choice::New(of_pods), Choice::Existing))
+}
+
+fn no_such_port(
+    app: &str,
+    ports: &[Candidate],
+    containers: &[Container],
+    wanted: &PortRef,
+) -> Error {
+    let of_services = ports
+        .iter()
+        .filter_map(|candidate| candidate.port.name.clone());
+    let of_pods = declared(containers).filter_map(|(_, name)| name.map(str::to_owned));
+    let known: BTreeSet<String> = of_services.chain(of_pods).collect();
+    let known: Vec<String> = known.into_iter().collect();
+    let error = Error::of(
+        Kind::NotFound,
+        format!("`{app}` has no port named `{wanted}`"),
+    );
+    if known.is_empty() {
+        error.hint(set("give its number", [Setting::Port(None)]))
+    } else {
+        error.hint(format!("its ports are named {}", quoted(&known)))
+    }
+}
+
+/// The port that is most likely a web page's, of the first Service that has any; of the containers, where no Service has.
+fn likeliest(ports: &[Candidate], containers: &[Container]) -> Result<Choice> {
+    if let Some(first) = ports.first() {
+        let of_first = ports
             .iter()
-            .flat_map(|spec| spec.ports.iter().flatten())
-            .enumerate();
-        if let Some((position, port)) = ports
-            .filter(|(_, port)| tcp(port))
-            .min_by_key(|(_, port)| likelihood(port))
-        {
-            return Ok(Choice::Existing(target(
-                service, position, port, containers,
-            )?));
+            .filter(|candidate| candidate.service.name_any() == first.service.name_any());
+        if let Some(candidate) = of_first.min_by_key(|candidate| likelihood(candidate.port)) {
+            return Ok(Choice::Existing(candidate.target(containers)?));
         }
     }
     let mut numbers: Vec<u16> = declared(containers).map(|(number, _)| number).collect();
     numbers.dedup();
-    if let [only] = numbers[..] {
-        return Ok(Choice::New(only));
+    let is_http = |name: Option<&str>| name.is_some_and(|name| HTTP_NAMES.contains(&name));
+    match (
+        &numbers[..],
+        declared(containers).find(|(_, name)| is_http(*name)),
+    ) {
+        ([only], _) => Ok(Choice::New(*only)),
+        (_, Some((number, _))) => Ok(Choice::New(number)),
+        _ => {
+            let others = COMMON_PORTS
+                .iter()
+                .filter(|common| !numbers.contains(common));
+            let all = numbers.iter().chain(others).copied().collect();
+            Ok(Choice::Unknown(all))
+        }
     }
+}
 
-    let named =
-        declared(containers).find(|(_, name)| name.is_some_and(|name| HTTP_NAMES.contains(&name)));
-    if let Some((number, _)) = named {
-        return Ok(Choice::New(number));
-    }
-    numbers.extend(
-        COMMON_PORTS
-            .iter()
-            .filter(|common| !numbers.contains(common))
-            .copied()
-            .collect::<Vec<_>>(),
-    );
-    Ok(Choice::Unknown(numbers))
+/// How likely a port is a web page's; the least is the likeliest.
+fn likelihood(port: &ServicePort) -> (bool, usize) {
+    let name = port.name.as_deref().or(port.app_protocol.as_deref());
+    let is_named = name.is_some_and(|name| HTTP_NAMES.contains(&name));
+    let number = u16::try_from(port.port).unwrap_or_default();
+    let common = COMMON_PORTS.iter().position(|common| *common == number);
+    (!is_named, common.unwrap_or(COMMON_PORTS.len()))
 }
 
 /// TCP ports that containers declare, with their names. They are only information: an app may listen elsewhere.
@@ -235,11 +249,7 @@ pub fn declared(containers: &[Container]) -> impl Iterator<Item = (u16, Option<&
         .iter()
         .flat_map(|container| container.ports.iter().flatten());
     ports
-        .filter(|port| {
-            port.protocol
-                .as_deref()
-                .is_none_or(|protocol| protocol == "TCP")
-        })
+        .filter(|port| is_tcp(port.protocol.as_deref()))
         .filter_map(|port| {
             Some((
                 u16::try_from(port.container_port).ok()?,

@@ -135,7 +135,7 @@ fn again_changes_nothing_and_another_host_moves_it() {
 
     let moved = alice.expose_app(&["web", "--host", &two]).ok();
     assert_eq!(moved.stdout, format!("https://{two}\n"));
-    moved.says(&format!("https://{one} is closed."));
+    moved.says(&format!("https://{one} is no longer exposed."));
     assert_eq!(alice.fetch(&format!("https://{two}")).status, 200);
     is_closed(&alice, &format!("https://{one}"));
     assert_eq!(alice.ours("ingresses").len(), 1);
@@ -151,7 +151,7 @@ fn a_change_that_does_not_work_leaves_all_as_it_was() {
     alice.deploys_web("web", &[("TITLE", "Shop")]);
     exposes(&alice, &["web", "--host", &host], "Shop");
     let before = alice.belongings();
-    let as_it_was = format!("the address is as it was before: {url}");
+    let as_it_was = format!("restored the previous address: {url}");
     for change in [
         &["--class", "nope"][..],
         &[

@@ -282,7 +282,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "the host is somebody else's",
-        sentence: "somebody else answers at {host}",
+        sentence: "host {host} is already in use",
         code: 1,
         names: &["it answers 200, \"Bob\"", "--host", "--take"],
         happens: |scene| {
@@ -396,7 +396,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "the app ends by itself",
-        sentence: "container `web` of deployment/web ends by itself, without an error (2 times)",
+        sentence: "container `web` of deployment/web exits with code 0 and is restarted (2 times)",
         code: 1,
         names: &["must go on"],
         happens: |scene| {
@@ -416,7 +416,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "the app takes too much memory",
-        sentence: "container `web` of deployment/web takes more memory than it may and is killed (2 times)",
+        sentence: "container `web` of deployment/web was OOMKilled (2 times)",
         code: 1,
         names: &["its limit is 64Mi", "kubectl deploy-app web --memory"],
         happens: |scene| {
@@ -557,10 +557,10 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "no node has room",
-        sentence: "no node takes the pods of deployment/web",
+        sentence: "no node matches the pods of deployment/web",
         code: 1,
         names: &[
-            "1 node without enough cpu: the pod asks for 1000",
+            "1 node without enough cpu: the pod requests 1000",
             "kubectl deploy-app web --cpu",
         ],
         happens: |scene| scene.deploys(&["--image", "web:1", "--cpu", "1000"]),
@@ -577,10 +577,10 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "the quota is used up, by manifests",
-        sentence: "the quota `onyxia-quota` does not let deployment/web make its pods",
+        sentence: "the pods of deployment/web exceed quota `onyxia-quota`",
         code: 1,
         names: &[
-            "memory limits: a pod asks for 1Gi, and 500Mi is all there is",
+            "memory limits: requested 1Gi, limit 500Mi",
             "resources.limits.memory",
         ],
         happens: |scene| {
@@ -593,10 +593,10 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "a LimitRange allows less",
-        sentence: "deployment/web asks for more or less than one may here",
+        sentence: "deployment/web is outside the namespace's LimitRange",
         code: 1,
         names: &[
-            "memory: 1Gi is asked for, 200Mi is the most",
+            "memory: requested 1Gi, maximum 200Mi",
             "resources.limits.memory",
         ],
         happens: |scene| {
@@ -609,7 +609,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "Pod Security forbids it",
-        sentence: "the namespace's Pod Security standard `restricted` does not let deployment/web make its pods",
+        sentence: "the pods of deployment/web violate Pod Security `restricted`",
         code: 1,
         names: &[
             "it wants to be `privileged`",

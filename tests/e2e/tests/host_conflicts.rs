@@ -8,7 +8,7 @@ use e2e::{Outcome, Person, Stage, eventually, rounds};
 #[track_caller]
 fn is_refused(person: &Person, refused: Outcome, host: &str, before: &[String]) {
     refused
-        .fails(1, &format!("somebody else answers at {host}"))
+        .fails(1, &format!("host {host} is already in use"))
         .says("--take");
     assert_eq!(person.belongings(), before, "nothing was written");
 }
@@ -154,7 +154,7 @@ fn of_two(
     let loser = 1 - winner;
     outcomes[loser]
         .clone()
-        .fails(1, &format!("somebody else answers at {host}"));
+        .fails(1, &format!("host {host} is already in use"));
     eventually("the winner has the host", Duration::from_secs(5), || {
         let page = people[loser].fetch(&format!("https://{host}")).body;
         page.contains(&format!("<p>{}</p>", greetings[winner]))

@@ -24,7 +24,7 @@ fn the_class_that_is_named_is_served_by_its_controller() {
     bob.deploys_web("web", &[("TITLE", "Bob")]);
     let bobs = bob.belongings();
     bob.expose_app(&["web", "--host", &host, "--class", "haproxy"])
-        .fails(1, &format!("somebody else answers at {host}"));
+        .fails(1, &format!("host {host} is already in use"));
     assert_eq!(bob.belongings(), bobs, "nothing was written");
 
     alice.expose_app(&["remove", "web"]).ok();

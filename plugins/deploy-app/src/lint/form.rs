@@ -54,7 +54,7 @@ pub fn findings(objects: &[Value], around: &Around) -> Vec<Finding> {
     for object in objects {
         if !seen.insert(called(object)) {
             findings.push(Finding::fatal(
-                format!("{} stands twice in the files", called(object)),
+                format!("{} is defined twice in the files", called(object)),
                 "keep one of them",
             ));
         }
@@ -85,7 +85,7 @@ fn version(object: &Value) -> Option<Finding> {
     };
     Some(Finding::fatal(
         format!(
-            "{}: `apiVersion: {version}` is gone from Kubernetes",
+            "{}: `apiVersion: {version}` was removed from Kubernetes",
             called(object)
         ),
         format!("write `apiVersion: {new}`{more}"),
@@ -117,7 +117,7 @@ fn data(object: &Value) -> Vec<Finding> {
             other => {
                 let written = if is(object, "Secret") { "...".to_owned() } else { shown(&other.to_string()) };
                 Some(Finding::fatal(
-                    format!("{}: the value of `{field}.{}` is no text", called(object), shown(key)),
+                    format!("{}: the value of `{field}.{}` must be a string", called(object), shown(key)),
                     format!("put it in quotes: `{}: \"{written}\"`", shown(key)),
                 ))
             }
@@ -161,7 +161,7 @@ fn environment(object: &Value, container: &Value, path: &str) -> Vec<Finding> {
             if !seen.insert(name) {
                 return Some(Finding::fatal(
                     format!(
-                        "{}: variable `{}` stands twice in `{path}.env`",
+                        "{}: variable `{}` is defined twice in `{path}.env`",
                         called(object),
                         shown(name)
                     ),
@@ -172,7 +172,7 @@ fn environment(object: &Value, container: &Value, path: &str) -> Vec<Finding> {
             (!value.is_string() && !value.is_null()).then(|| {
                 Finding::fatal(
                     format!(
-                        "{}: the value of variable `{}` in `{path}.env` is no text",
+                        "{}: the value of variable `{}` in `{path}.env` must be a string",
                         called(object),
                         shown(name)
                     ),
@@ -286,7 +286,7 @@ mod tests {
         let old = json!({"apiVersion": "extensions/v1beta1", "kind": "Deployment", "metadata": {"name": "web"}});
         assert_eq!(
             said(&[old]),
-            ["deployment `web`: `apiVersion: extensions/v1beta1` is gone from Kubernetes"]
+            ["deployment `web`: `apiVersion: extensions/v1beta1` was removed from Kubernetes"]
         );
     }
 
@@ -332,8 +332,8 @@ mod tests {
         assert_eq!(
             said(&[pod]),
             [
-                "pod `p`: variable `A` stands twice in `spec.containers[0].env`",
-                "pod `p`: the value of variable `B` in `spec.containers[0].env` is no text",
+                "pod `p`: variable `A` is defined twice in `spec.containers[0].env`",
+                "pod `p`: the value of variable `B` in `spec.containers[0].env` must be a string",
                 "pod `p`: `spec.containers[0].volumeMounts[1].name` is `date`, and there is no volume of that name",
                 "pod `p`: `spec.containers[0].readinessProbe` asks port 80, but the container names 8000",
             ]

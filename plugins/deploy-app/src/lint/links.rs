@@ -287,7 +287,7 @@ fn of_hosts(ingress: &Value, objects: &[Value], around: &Around) -> Vec<Finding>
             ));
         } else if let Some(how) = around.taken.get(host) {
             findings.push(Finding::new(
-                format!("{what}, where somebody else answers already: {how}"),
+                format!("{what}, which is already in use: {how}"),
                 format!(
                     "take another host in `spec.rules[{position}].host` and in `spec.tls[0].hosts`"
                 ),
@@ -429,7 +429,7 @@ mod tests {
         };
         assert_eq!(
             findings(&[ingress("/")], &around)[0].what,
-            "ingress `web`: `spec.rules[0].host` is `web.kub.test`, where somebody else answers already: it answers 200, \"Shop\""
+            "ingress `web`: `spec.rules[0].host` is `web.kub.test`, which is already in use: it answers 200, \"Shop\""
         );
     }
 }

@@ -58,7 +58,7 @@ fn called_so(object: &Value) -> Option<Finding> {
     };
     (!fits).then(|| {
         Finding::fatal(
-            format!("{} cannot be called so", called(object)),
+            format!("{} has an invalid name", called(object)),
             format!("its `metadata.name` may have {form}"),
         )
     })
@@ -75,7 +75,7 @@ fn amount(object: &Value, resource: &str, written: &Value, path: &str) -> Option
         return (!is_exa).then(|| {
             Finding::fatal(
                 format!(
-                    "{}: `{path}` is `{}`, which is no amount",
+                    "{}: `{path}` is `{}`, which is not a quantity",
                     called(object),
                     shown(&text)
                 ),

@@ -52,7 +52,7 @@ pub(super) fn refuse_rewritten<K: Namespaced>(stored: &K, asked: &K) -> Result<(
         asked.name_any()
     ))
     .caused_by("a policy (an admission webhook, Kyverno, Gatekeeper) rewrites it, so that it would not say what was asked for")
-    .hint("ask who runs the cluster"))
+    .hint("ask your cluster administrator"))
 }
 
 /// Compares what the server stored with what was to be put back.

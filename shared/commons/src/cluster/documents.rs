@@ -469,7 +469,7 @@ fn explain_overtaken(error: Error, place: &Place) -> Error {
     Error::of(
         Kind::AlreadyExists,
         format!(
-            "somebody else has made {} `{}` this moment",
+            "{} `{}` was just created by another client",
             place.noun,
             printable::line(&place.name)
         ),

@@ -18,7 +18,7 @@ pub fn explain(error: &kube::Error, request: &Request<'_>, connection: &Connecti
         kube::Error::FromUtf8(_) => transport::unintelligible(connection).caused_by("it is not text"),
         kube::Error::UpgradeConnection(error) => Error::new(format!("the API server at {} does not open a tunnel{}", connection.server, request.place()))
             .caused_by(printable::short(&error.to_string(), 300))
-            .hint("a proxy between here and the API server may refuse WebSockets: ask who runs the cluster"),
+            .hint("a proxy between here and the API server may refuse WebSockets: ask your cluster administrator"),
         other => transport::explain(other, connection),
     }
 }
@@ -46,7 +46,10 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
             .caused_by(said(message)),
         429 => Error::of(
             Kind::Unreachable,
-            format!("the API server at {} has too much to do", connection.server),
+            format!(
+                "the API server at {} is overloaded (429)",
+                connection.server
+            ),
         )
         .caused_by(said(message))
         .hint("try again in a moment"),
@@ -185,7 +188,7 @@ fn explain_forbidden(message: &str, request: &Request<'_>) -> Error {
         ));
     }
     if message.contains("cannot impersonate") {
-        return forbidden("not allowed to act as somebody else (`--as`)".into())
+        return forbidden("not allowed to impersonate another user (`--as`)".into())
             .caused_by(said(message));
     }
     if message.contains("is forbidden: User") || message.contains(" cannot ") {
@@ -271,7 +274,7 @@ fn explain_conflict(status: &Status, request: &Request<'_>) -> Error {
     }
     Error::of(
         Kind::Conflict,
-        format!("{object}{place} was changed by somebody else at the same time"),
+        format!("{object}{place} was changed by another client at the same time"),
     )
     .caused_by(said(&status.message))
     .hint("run the command again")

@@ -32,7 +32,7 @@ const CAUSES: &[(&[&str], &str, &str)] = &[
             "peer certificate: certificate expired",
         ],
         "its certificate has expired",
-        "check this machine's clock, then tell who runs the cluster",
+        "check this machine's clock, then tell your cluster administrator",
     ),
     (
         &["dns error", "failed to lookup address"],

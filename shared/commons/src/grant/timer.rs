@@ -163,7 +163,7 @@ impl Timer {
         };
         Err(Error::new(format!("the timer (job `{}`) is not as it was asked for", self.name))
             .caused_by(why)
-            .hint("ask who runs the cluster to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
+            .hint("ask your cluster administrator to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
     }
 }
 
@@ -351,7 +351,7 @@ async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Resul
                 return Err(Error::of(
                     Kind::NotFound,
                     format!(
-                        "the timer (job `{}`) was deleted by somebody else",
+                        "the timer (job `{}`) was deleted by another client",
                         timer.name
                     ),
                 ));

@@ -152,7 +152,7 @@ fn ended(issuer: &str, refresh_token: &str, why: &str) -> Error {
         return over("its refresh token only works in the browser that it was made for (DPoP)")
             .without_hints()
             .hint("run the script of My account, Kubernetes, again: it works for some minutes each time")
-            .hint("for longer, ask who runs the platform for a kubeconfig with a credential plugin (kubelogin)");
+            .hint("for longer, ask your cluster administrator for a kubeconfig with a credential plugin (kubelogin)");
     }
     let issuer = printable::short(issuer, 200);
     over(&format!(

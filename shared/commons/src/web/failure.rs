@@ -178,7 +178,7 @@ impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotForThisName => "its certificate is for another host name",
-            Self::UnknownIssuer => "its certificate is signed by nobody whom this machine trusts",
+            Self::UnknownIssuer => "its certificate is signed by an unknown authority",
             Self::Expired => "its certificate has expired",
             Self::NotYetValid => "its certificate is not valid yet",
             Self::Handshake(text) => text,

@@ -101,14 +101,11 @@ pub(super) fn admit(mut draft: Draft, probed: &Probed, options: &Options) -> Res
     if let RouteKind::Ingress { class: planned } = &mut draft.plan.way {
         match class {
             None => {
-                draft
-                    .warnings
-                    .push(
-                        Error::new("the cluster has no default ingress class").hint(set(
-                            "if nothing answers at the address, name the class",
-                            [Setting::Class],
-                        )),
-                    )
+                let warning = Error::new("the cluster has no default ingress class");
+                draft.warnings.push(warning.hint(set(
+                    "if nothing answers at the address, name the class",
+                    [Setting::Class],
+                )));
             }
             Some(class) if planned.is_none() => {
                 let learned = format!("class {class} (the cluster's default)");
@@ -145,7 +142,7 @@ pub(super) fn admit(mut draft: Draft, probed: &Probed, options: &Options) -> Res
 /// The API server's refusal; where an ingress controller knows the host, that is said.
 fn refused(error: Error, host: &str) -> Error {
     match claimed_by(&error) {
-        Some(other) => Error::new(format!("somebody else has the host {host}"))
+        Some(other) => Error::new(format!("host {host} is already in use"))
             .caused_by(format!(
                 "the ingress controller knows it from ingress {other}"
             ))
@@ -192,12 +189,12 @@ mod tests {
         }
     }
 
-    fn free() -> Option<Result<Answer, HttpFailure>> {
-        Some(Ok(page(404, "404 page not found")))
+    fn free() -> Answer {
+        page(404, "404 page not found")
     }
 
-    fn taken() -> Option<Result<Answer, HttpFailure>> {
-        Some(Ok(page(200, "<title>Shop</title>")))
+    fn taken() -> Answer {
+        page(200, "<title>Shop</title>")
     }
 
     fn options(take: bool, probing: Probing) -> Options {
@@ -212,11 +209,11 @@ mod tests {
     fn a_host_is_refused_if_somebody_else_answers() {
         let class = || Ok(Some("traefik".to_owned()));
         for (present, take, is_known, refused) in [
-            (free(), false, true, None),
-            (taken(), false, true, Some("answers")),
-            (taken(), true, true, None),
-            (no_such_name(), false, true, None),
-            (no_such_name(), false, false, Some("does not exist")),
+            (Some(Ok(free())), false, true, None),
+            (Some(Ok(taken())), false, true, Some("already in use")),
+            (Some(Ok(taken())), true, true, None),
+            (Some(no_such_name()), false, true, None),
+            (Some(no_such_name()), false, false, Some("does not exist")),
             (None, false, false, None),
         ] {
             let mut draft = example();
@@ -236,11 +233,11 @@ mod tests {
         }
     }
 
-    fn no_such_name() -> Option<Result<Answer, HttpFailure>> {
-        Some(Err(HttpFailure::Name {
+    fn no_such_name() -> Result<Answer, HttpFailure> {
+        Err(HttpFailure::Name {
             host: "web.kub.test".into(),
             why: Lookup::NoSuchName,
-        }))
+        })
     }
 
     #[test]
@@ -275,7 +272,7 @@ mod tests {
             .caused_by(r#"host "h" and path "/" is already defined in ingress user-bob/shop"#);
         let error = admit(example(), &probed(Err(refusal), None), &Options::default());
         let error = error.expect_err("it is taken");
-        assert_eq!(error.message(), "somebody else has the host web.kub.test");
+        assert_eq!(error.message(), "host web.kub.test is already in use");
         assert!(error.causes()[0].contains("user-bob/shop"), "{error:?}");
     }
 }

@@ -89,8 +89,8 @@ async fn resolve_within(
     let facts = certificate_facts(cluster, backend, &wanted.tls, with_listener).await?;
     let draft = draft(seen, location, wanted, facts, backend, options)?;
     let path = options.path.as_deref().unwrap_or("/");
-    let prober = Prober::new(cluster, draft.plan.tls.scheme(), path);
-    let probed = probe(cluster, &draft, &prober, options, patience).await;
+    let visitor = Prober::new(cluster, draft.plan.tls.scheme(), path);
+    let probed = probe(cluster, &draft, &visitor, options, patience).await;
     let draft = admit(draft, &probed, options)?;
     Ok(Resolved {
         plan: draft.plan,
@@ -99,7 +99,7 @@ async fn resolve_within(
         found: draft.found,
         isolated_by: draft.isolated_by,
         policy_unneeded: draft.policy_unneeded,
-        visitor: prober,
+        visitor,
         nobody: probed.nobody,
         unknown_ports: draft.unknown_ports,
         target_field: draft.target_field,
@@ -122,7 +122,7 @@ fn is_taken_by(host: &str, how: &str) -> Error {
             host.split('.').next().unwrap_or_default()
         )))
         .hint(set(
-            "if it is yours in another namespace, and this address is to win",
+            "to take over a host that is yours elsewhere",
             [Setting::Take],
         ))
 }

@@ -165,13 +165,13 @@ fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Er
     let says_so = end.reason == "OOMKilled";
     let error = match (end.exit_code, end.reason.as_str()) {
         _ if is_out_of_memory(at, end) => {
-            let error = Error::new(format!("{} takes more memory than it may and is killed{times}", at.subject())).caused_by(match memory {
+            let error = Error::new(format!("{} was OOMKilled{times}", at.subject())).caused_by(match memory {
                 Some(limit) => format!("its limit is {}", printable::short(limit, 20)),
                 None => "the node had none left, or the namespace's default limit is too low".into(),
             });
             if says_so { error } else { error.caused_by("the node says only that it was killed (SIGKILL), as is done to what passes its limit") }
         }
-        (0, _) => Error::new(format!("{} ends by itself, without an error{times}", at.subject()))
+        (0, _) => Error::new(format!("{} exits with code 0 and is restarted{times}", at.subject()))
             .caused_by("what runs in a pod of this kind must go on: a server, not a command that does something and ends"),
         (code, _) => Error::new(format!("{} crashes: exit code {code}{times}", at.subject())).caused_by(meaning(code)),
     };
@@ -209,12 +209,6 @@ pub(super) fn meaning(code: i64) -> String {
 
 /// What to do about an end, as far as the code and the last lines tell.
 fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
-    let has = |words: &[&str]| {
-        lines.iter().any(|line| {
-            let line = line.to_lowercase();
-            words.iter().all(|word| line.contains(word))
-        })
-    };
     let logs = Hint::new(format!("read all of it: `{}`", logs(at)));
     if is_out_of_memory(at, end) {
         let limit = at.container.resources.limits.get("memory");
@@ -224,77 +218,97 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
         ];
     }
     if end.exit_code == 0 {
-        return vec![
-            Remedy::Command.hint(format!(
-                    "let `{}` start a server that stays; what is to run once is a Job: `kubectl create job`",
-                    at.field("command")
-                ),
-            ),
-            logs,
-        ];
+        let server = Remedy::Command.hint(format!(
+            "let `{}` start a server that stays; what is to run once is a Job: `kubectl create job`",
+            at.field("command")
+        ));
+        return vec![server, logs];
     }
-    if has(&["exec format error"]) {
-        return vec!["build the image for this cluster's nodes: `docker buildx build --platform linux/amd64 ...` (or linux/arm64, as they are)".into()];
+    let lines = lines.join("\n").to_lowercase();
+    let said = KNOWN.iter().find(|(marks, _)| {
+        marks.iter().any(|words| {
+            lines
+                .lines()
+                .any(|line| words.iter().all(|word| line.contains(word)))
+        })
+    });
+    match said {
+        Some((_, advice)) => advice(at, logs),
+        None if matches!(end.exit_code, 126 | 127) => {
+            let command = Remedy::Command.hint(format!("correct `{}`", at.field("command")));
+            vec![command, logs]
+        }
+        None => vec![logs],
     }
-    if has(&["read-only file system"]) || has(&["erofs"]) {
-        return vec![Hint::new(format!(
+}
+
+/// What to do, and the hint to read all of the log.
+type Advice = fn(&Place<'_>, Hint) -> Vec<Hint>;
+
+/// What programs say before they end, in lower case: any of these, of which all words stand in one line.
+const KNOWN: [(&[&[&str]], Advice); 6] = [
+    (&[&["exec format error"]], |_, _| {
+        vec!["build the image for this cluster's nodes: `docker buildx build --platform linux/amd64 ...` (or linux/arm64, as they are)".into()]
+    }),
+    (&[&["read-only file system"], &["erofs"]], |at, _| {
+        vec![Hint::new(format!(
             "it writes into its own image, which `readOnlyRootFilesystem` forbids: mount an `emptyDir` where it writes, or set `{}` to false",
             at.field("securityContext.readOnlyRootFilesystem")
-        ))];
-    }
-    let binds = ["bind", "listen", "socket"].iter().any(|word| has(&[word]));
-    if binds && (has(&["permission denied"]) || has(&["eacces"])) {
-        return vec![Hint::new(format!(
-            "it does not run as root and may not listen on a port below 1024: let it listen on 8080, and say so in `{}`",
-            at.field("ports")
-        ))];
-    }
-    if has(&["address already in use"]) || has(&["eaddrinuse"]) {
-        return vec![
-            "two programs of one pod listen on the same port: give one of them another".into(),
-        ];
-    }
-    if has(&["permission denied"]) || has(&["eacces"]) || has(&["operation not permitted"]) {
-        return vec![
-            Hint::new(format!(
+        ))]
+    }),
+    (
+        &[
+            &["bind", "permission denied"],
+            &["bind", "eacces"],
+            &["listen", "permission denied"],
+            &["listen", "eacces"],
+            &["socket", "permission denied"],
+            &["socket", "eacces"],
+        ],
+        |at, _| {
+            vec![Hint::new(format!(
+                "it does not run as root and may not listen on a port below 1024: let it listen on 8080, and say so in `{}`",
+                at.field("ports")
+            ))]
+        },
+    ),
+    (&[&["address already in use"], &["eaddrinuse"]], |_, _| {
+        vec!["two programs of one pod listen on the same port: give one of them another".into()]
+    }),
+    (
+        &[
+            &["permission denied"],
+            &["eacces"],
+            &["operation not permitted"],
+        ],
+        |at, logs| {
+            let volume = Hint::new(format!(
                 "it does not run as root and may not do this: mount a volume where it writes, with `fsGroup` in `{}`",
                 pod_field(at.state, "securityContext")
-            )),
-            logs,
-        ];
-    }
-    if [
-        "connection refused",
-        "econnrefused",
-        "could not connect",
-        "could not translate host name",
-        "name or service not known",
-        "enotfound",
-        "name resolution",
-    ]
-    .iter()
-    .any(|word| has(&[word]))
-    {
-        return vec![
-            Remedy::Environment.hint(format!(
-                    "something that it connects to does not answer: check the address it is given in `{}`",
-                    at.field("env")
-                ),
-            ),
-            Hint::new(format!(
-                "and what there is: `{}`",
-                there(at.state, shell("kubectl get services,pods"))
-            )),
-        ];
-    }
-    if matches!(end.exit_code, 126 | 127) {
-        return vec![
-            Remedy::Command.hint(format!("correct `{}`", at.field("command"))),
-            logs,
-        ];
-    }
-    vec![logs]
-}
+            ));
+            vec![volume, logs]
+        },
+    ),
+    (
+        &[
+            &["connection refused"],
+            &["econnrefused"],
+            &["could not connect"],
+            &["could not translate host name"],
+            &["name or service not known"],
+            &["enotfound"],
+            &["name resolution"],
+        ],
+        |at, _| {
+            let address = Remedy::Environment.hint(format!(
+                "something that it connects to does not answer: check the address it is given in `{}`",
+                at.field("env")
+            ));
+            let others = there(at.state, shell("kubectl get services,pods"));
+            vec![address, Hint::new(format!("and what there is: `{others}`"))]
+        },
+    ),
+];
 
 /// The last ten lines that say something.
 fn last_lines(log: &str) -> Vec<&str> {

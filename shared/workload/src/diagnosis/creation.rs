@@ -104,7 +104,7 @@ fn explain(state: &State, message: &str, lasts: i64, report: &mut Report) {
         report.add(
             true,
             Error::new(format!(
-                "a rule of the cluster does not let {reference} make its pods"
+                "an admission policy rejected the pods of {reference}"
             ))
             .caused_by(format!(
                 "admission webhook `{}`: {}",
@@ -122,17 +122,15 @@ fn explain(state: &State, message: &str, lasts: i64, report: &mut Report) {
                     "its admission webhook `{}` does not answer",
                     printable::short(webhook, 100)
                 ))
-                .hint("this is for those who run the cluster to repair; try again later"),
+                .hint("ask your cluster administrator, or try again later"),
         );
     } else {
         let certain =
             message.contains("is invalid: ") || message.contains("ValidatingAdmissionPolicy");
         report.add(
             certain || lasts >= WEBHOOK,
-            Error::new(format!(
-                "the cluster does not let {reference} make its pods"
-            ))
-            .caused_by(said(why)),
+            Error::new(format!("the cluster rejected the pods of {reference}"))
+                .caused_by(said(why)),
         );
     }
 }
@@ -185,9 +183,9 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
             .unwrap_or_default()
     };
     let mut error = Error::new(format!(
-        "the quota `{}` does not let {} make its pods",
-        printable::short(name, 253),
-        state.reference()
+        "the pods of {} exceed quota `{}`",
+        state.reference(),
+        printable::short(name, 253)
     ));
     let mut never = false;
     let mut fields: Vec<(String, Option<String>)> = Vec::new();
@@ -198,12 +196,13 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
         let too_much = matches!(amounts, (Ok(amount), Ok(limit)) if amount > limit);
         never |= too_much;
         error = error.caused_by(if too_much {
-            format!("{words}: a pod asks for {amount}, and {limit} is all there is")
+            format!("{words}: requested {amount}, limit {limit}")
         } else {
-            format!("{words}: {used} of {limit} are used, and {amount} more is asked for")
+            format!("{words}: used {used}, requested {amount}, limit {limit}")
         });
         if field.as_deref() == Some("spec.replicas") && amounts.1 == Ok(Quantity::default()) {
-            error = error.hint("nobody may run pods in this namespace: ask who runs the cluster");
+            error =
+                error.hint("nobody may run pods in this namespace: ask your cluster administrator");
         } else {
             let field = field.filter(|field| !fields.iter().any(|(known, _)| known == field));
             fields.extend(field.map(|field| (field, Some(amount.clone()))));
@@ -280,7 +279,7 @@ fn unspecified(state: &State, text: &str) -> Error {
 /// `[maximum cpu usage per Container is 500m, but limit is 3, minimum ...]`
 fn outside_limits(state: &State, text: &str) -> Error {
     let mut error = Error::new(format!(
-        "{} asks for more or less than one may here",
+        "{} is outside the namespace's LimitRange",
         state.reference()
     ));
     let mut fields: Vec<String> = Vec::new();
@@ -323,7 +322,7 @@ fn outside_limits(state: &State, text: &str) -> Error {
                 } else {
                     "limits"
                 },
-                format!("{resource}: {asked} is asked for, {limit} is the most"),
+                format!("{resource}: requested {asked}, maximum {limit}"),
             ),
             "minimum" => (
                 if statement.contains("but limit is") {
@@ -331,7 +330,7 @@ fn outside_limits(state: &State, text: &str) -> Error {
                 } else {
                     "requests"
                 },
-                format!("{resource}: {asked} is asked for, {limit} is the least"),
+                format!("{resource}: requested {asked}, minimum {limit}"),
             ),
             _ => {
                 let asked = asked.trim_end_matches('0').trim_end_matches('.');
@@ -360,6 +359,47 @@ fn outside_limits(state: &State, text: &str) -> Error {
         ))
 }
 
+/// What Pod Security wants otherwise, in its own words, in ours, and the setting that it wants; `None` for what nobody may have. The
+/// detail in parentheses is added where ours end in a colon.
+const VIOLATIONS: [(&str, &str, Option<&str>); 8] = [
+    (
+        "allowPrivilegeEscalation != false",
+        "a program may gain rights: `allowPrivilegeEscalation` is not false",
+        Some("allowPrivilegeEscalation: false"),
+    ),
+    (
+        "runAsNonRoot != true",
+        "it may run as root: `runAsNonRoot` is not true",
+        Some("runAsNonRoot: true"),
+    ),
+    (
+        "runAsUser=0",
+        "it runs as root: `runAsUser` is 0",
+        Some("runAsUser: 1000"),
+    ),
+    (
+        "seccompProfile",
+        "its system calls are not filtered: `seccompProfile.type` is not `RuntimeDefault`",
+        Some("seccompProfile: {type: RuntimeDefault}"),
+    ),
+    ("privileged", "it wants to be `privileged`", None),
+    (
+        "host namespaces",
+        "it wants to share the node's namespaces:",
+        None,
+    ),
+    (
+        "hostPort",
+        "it takes a port of the node (`hostPort`); a Service needs none",
+        None,
+    ),
+    (
+        "restricted volume types",
+        "it mounts what it may not:",
+        None,
+    ),
+];
+
 /// `"restricted:latest": allowPrivilegeEscalation != false (container "web" must set ...), runAsNonRoot != true (...)`
 fn insecure(state: &State, text: &str) -> Error {
     let (level, violations) = text.split_once("\": ").unwrap_or(("", text));
@@ -369,79 +409,21 @@ fn insecure(state: &State, text: &str) -> Error {
         .next()
         .unwrap_or_default();
     let mut error = Error::new(format!(
-        "the namespace's Pod Security standard `{}` does not let {} make its pods",
-        printable::short(level, 40),
-        state.reference()
+        "the pods of {} violate Pod Security `{}`",
+        state.reference(),
+        printable::short(level, 40)
     ));
-    let mut settings: Vec<&str> = Vec::new();
-    let mut removals = false;
-    for violation in at_top_level(violations) {
-        let (what, detail) = violation.split_once(" (").unwrap_or((violation, ""));
-        let words = match what {
-            "allowPrivilegeEscalation != false" => {
-                settings.push("allowPrivilegeEscalation: false");
-                "a program may gain rights: `allowPrivilegeEscalation` is not false".to_owned()
-            }
-            "unrestricted capabilities" | "non-default capabilities" => {
-                if detail.contains("drop") {
-                    settings.push("capabilities: {drop: [ALL]}");
-                }
-                let adds: Vec<&str> = detail
-                    .match_indices("must not include ")
-                    .filter_map(|(at, mark)| detail.get(at + mark.len()..)?.split(" in ").next())
-                    .collect();
-                if adds.is_empty() {
-                    "it keeps capabilities of root: `capabilities.drop` is not `[ALL]`".to_owned()
-                } else {
-                    removals = true;
-                    format!(
-                        "it adds capabilities that are not allowed: {}",
-                        printable::short(&adds.join(", ").replace('"', ""), 100)
-                    )
-                }
-            }
-            "runAsNonRoot != true" => {
-                settings.push("runAsNonRoot: true");
-                "it may run as root: `runAsNonRoot` is not true".to_owned()
-            }
-            "runAsUser=0" => {
-                settings.push("runAsUser: 1000");
-                "it runs as root: `runAsUser` is 0".to_owned()
-            }
-            "seccompProfile" => {
-                settings.push("seccompProfile: {type: RuntimeDefault}");
-                "its system calls are not filtered: `seccompProfile.type` is not `RuntimeDefault`"
-                    .to_owned()
-            }
-            "privileged" => {
-                removals = true;
-                "it wants to be `privileged`".to_owned()
-            }
-            "host namespaces" => {
-                removals = true;
-                format!(
-                    "it wants to share the node's namespaces: {}",
-                    said(detail.trim_end_matches(')'))
-                )
-            }
-            "hostPort" => {
-                removals = true;
-                "it takes a port of the node (`hostPort`); a Service needs none".to_owned()
-            }
-            "restricted volume types" | "hostPath volumes" => {
-                removals = true;
-                format!(
-                    "it mounts what it may not: {}",
-                    said(detail.trim_end_matches(')'))
-                )
-            }
-            _ => {
-                removals = true;
-                said(violation)
-            }
-        };
-        error = error.caused_by(words);
+    let violations: Vec<Violation> = at_top_level(violations)
+        .into_iter()
+        .map(Violation::of)
+        .collect();
+    for violation in &violations {
+        error = error.caused_by(&violation.words);
     }
+    let settings: Vec<&str> = violations
+        .iter()
+        .filter_map(|violation| violation.set)
+        .collect();
     if !settings.is_empty() {
         error = error.hint(Remedy::Privileges.hint(format!(
             "set in `{}` of each container: `{{{}}}`",
@@ -449,10 +431,69 @@ fn insecure(state: &State, text: &str) -> Error {
             settings.join(", ")
         )));
     }
-    if removals {
+    if violations.iter().any(|violation| violation.must_go) {
         error = error.hint("leave out what it names above: nobody may have it in this namespace");
     }
     error
+}
+
+/// One thing that Pod Security does not allow.
+struct Violation {
+    words: String,
+    /// The setting that it wants.
+    set: Option<&'static str>,
+    /// Whether it has something that nobody may have.
+    must_go: bool,
+}
+
+impl Violation {
+    fn of(text: &str) -> Self {
+        let (what, detail) = text.split_once(" (").unwrap_or((text, ""));
+        let what = match what {
+            "unrestricted capabilities" | "non-default capabilities" => {
+                return Self::of_capabilities(detail);
+            }
+            "hostPath volumes" => "restricted volume types",
+            what => what,
+        };
+        let Some((_, words, set)) = VIOLATIONS.iter().find(|(known, ..)| *known == what) else {
+            return Self {
+                words: said(text),
+                set: None,
+                must_go: true,
+            };
+        };
+        Self {
+            words: if words.ends_with(':') {
+                format!("{words} {}", said(detail.trim_end_matches(')')))
+            } else {
+                (*words).to_owned()
+            },
+            set: *set,
+            must_go: set.is_none(),
+        }
+    }
+
+    fn of_capabilities(detail: &str) -> Self {
+        let adds: Vec<&str> = detail
+            .match_indices("must not include ")
+            .filter_map(|(at, mark)| detail.get(at + mark.len()..)?.split(" in ").next())
+            .collect();
+        let set = detail
+            .contains("drop")
+            .then_some("capabilities: {drop: [ALL]}");
+        let words = if adds.is_empty() {
+            "it keeps capabilities of root: `capabilities.drop` is not `[ALL]`".to_owned()
+        } else {
+            let adds = printable::short(&adds.join(", ").replace('"', ""), 100);
+            format!("it adds capabilities that are not allowed: {adds}")
+        };
+        Self {
+            words,
+            set,
+            must_go: !adds.is_empty(),
+        }
+    }
 }
 
 /// The parts between commas that stand in no parentheses.

@@ -251,17 +251,17 @@ fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
         Cause::UnknownHost => pull(&format!("there is no registry called {host}")).hint(correct),
         Cause::Certificate => pull(&format!("the certificate of the registry {host} is not trusted here"))
                 .caused_by(tail(text))
-                .hint("this is for those who run the cluster or the registry; another registry may do meanwhile"),
+                .hint("tell your cluster administrator, or use another registry meanwhile"),
         Cause::NotTls => pull(&format!("the registry {host} does not speak TLS, and the cluster asks for it"))
-                .hint("this is for those who run the cluster or the registry; another registry may do meanwhile"),
+                .hint("tell your cluster administrator, or use another registry meanwhile"),
         Cause::NoRegistry => pull("its name does not say which registry it is in, and this cluster takes none for granted")
                 .hint(Remedy::Image.hint(format!("write it in full, such as `docker.io/library/{image}`: `{}`", at.field("image")))),
         Cause::Refused | Cause::Unreachable => pull(&format!("the cluster cannot reach the registry {host}"))
                 .caused_by(tail(text))
                 .hint(correct)
-                .hint("if the name is right, ask who runs the cluster whether its nodes may reach that registry"),
+                .hint("if the name is right, ask your cluster administrator whether its nodes may reach that registry"),
         Cause::RegistryFailed => pull(&format!("the registry {host} fails")).caused_by(tail(text)).hint("try again later"),
-        Cause::NoSpace => pull("the node's disk is full").hint("this is for those who run the cluster; a smaller image may fit"),
+        Cause::NoSpace => pull("the node's disk is full").hint("tell your cluster administrator, or use a smaller image"),
         Cause::Other => pull(&said(text)).hint(correct),
     }
 }

@@ -187,7 +187,7 @@ fn ask_for_less(fields: &[(String, Option<String>)]) -> Hint {
             less.push((amount, asked.clone()));
         }
     }
-    Remedy::Less(less).hint(format!("ask for less: `{}`", names.join("`, `")))
+    Remedy::Less(less).hint(format!("request less: `{}`", names.join("`, `")))
 }
 
 /// What a field is an amount of.

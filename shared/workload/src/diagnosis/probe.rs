@@ -3,7 +3,7 @@
 use super::{Place, Report, logs, said};
 use crate::remedy::Remedy;
 use crate::seen::{ContainerStatus, Event, Probe, Terminated};
-use commons::error::Error;
+use commons::error::{Error, Hint};
 use commons::printable;
 
 /// For how long a page may be absent while an app starts, in seconds.
@@ -187,49 +187,19 @@ fn target(at: &Place<'_>, which: Which, probe: Option<&Probe>, part: &str) -> St
 
 fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
     let probe = which.of(at);
-    let name = which.as_str();
-    let error = Error::new(if killed {
-        format!(
-            "{} is killed again and again: it does not pass its {name} probe",
-            at.subject()
-        )
-    } else {
-        format!("{} runs, but does not pass its {name} probe", at.subject())
-    });
     let asked = question(probe);
-    let slow = (which != Which::Readiness).then(|| {
-        let field = match which {
-            Which::Startup => "startupProbe.failureThreshold",
-            _ => "livenessProbe.initialDelaySeconds",
-        };
-        Remedy::Patience.hint(format!(
-            "if it only needs longer to start, raise `{}`",
-            at.field(field)
-        ))
-    });
+    let error = not_passed(at, which, killed);
     if let Some(code) = status_code(text) {
         let error = error.caused_by(format!("{asked} is answered with {code}"));
-        return match code {
-            404 => error.hint(format!(
-                "correct the path: `{}`",
-                target(at, which, probe, "path")
-            )),
-            401 | 403 => error.hint(format!(
-                "let it ask a page that needs no login: `{}`",
-                target(at, which, probe, "path")
-            )),
-            _ => error.hint(format!(
-                "the app itself says that it is not well: `{}`",
-                logs(at)
-            )),
-        };
+        return error.hint(after_code(at, which, probe, code));
     }
     if text.contains("connection refused") {
+        let port = target(at, which, probe, "port");
         return error
             .caused_by(format!("{asked} is refused: nothing listens there at the pod's address"))
-            .hint(Remedy::Port.hint(format!("if it listens on another port, correct `{}`", target(at, which, probe, "port"))))
+            .hint(Remedy::Port.hint(format!("if it listens on another port, correct `{port}`")))
             .hint("if it listens on 127.0.0.1 (or localhost), let it listen on 0.0.0.0: only that is seen from outside")
-            .hints_from(slow);
+            .hints_from(slow(at, which));
     }
     if text.contains("HTTP response to HTTPS client") || text.contains("malformed HTTP response") {
         let scheme = if text.contains("to HTTPS client") {
@@ -237,32 +207,21 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
         } else {
             "HTTPS"
         };
+        let field = target(at, which, probe, "scheme");
         return error
             .caused_by(format!(
                 "{asked} is answered, but not in the scheme that was expected"
             ))
-            .hint(format!(
-                "set `{}` to `{scheme}`",
-                target(at, which, probe, "scheme")
-            ));
+            .hint(format!("set `{field}` to `{scheme}`"));
     }
-    if [
-        "Client.Timeout",
-        "context deadline exceeded",
-        "i/o timeout",
-        "timed out",
-        "timeout:",
-    ]
-    .iter()
-    .any(|word| text.contains(word))
-    {
+    if TIMED_OUT.iter().any(|word| text.contains(word)) {
+        let field = at.field(&format!("{}.timeoutSeconds", which.field()));
         return error
             .caused_by(format!("{asked} gets no answer in time"))
             .hint(format!(
-                "raise `{}`, or ask something that is answered at once",
-                at.field(&format!("{}.timeoutSeconds", which.field()))
+                "raise `{field}`, or ask something that is answered at once"
             ))
-            .hints_from(slow);
+            .hints_from(slow(at, which));
     }
     let error = error.caused_by(if text.trim().is_empty() {
         format!("{asked} fails without a word")
@@ -273,4 +232,45 @@ fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
         "correct `{}`, or what it asks",
         at.field(which.field())
     ))
+}
+
+/// How kubelets and their clients say that nothing came in time.
+const TIMED_OUT: [&str; 5] = [
+    "Client.Timeout",
+    "context deadline exceeded",
+    "i/o timeout",
+    "timed out",
+    "timeout:",
+];
+
+fn not_passed(at: &Place<'_>, which: Which, killed: bool) -> Error {
+    let (subject, name) = (at.subject(), which.as_str());
+    Error::new(if killed {
+        format!("{subject} is killed again and again: it does not pass its {name} probe")
+    } else {
+        format!("{subject} runs, but does not pass its {name} probe")
+    })
+}
+
+/// What to do about an HTTP status code.
+fn after_code(at: &Place<'_>, which: Which, probe: Option<&Probe>, code: u16) -> String {
+    let path = || target(at, which, probe, "path");
+    match code {
+        404 => format!("correct the path: `{}`", path()),
+        401 | 403 => format!("let it ask a page that needs no login: `{}`", path()),
+        _ => format!("the app itself says that it is not well: `{}`", logs(at)),
+    }
+}
+
+/// A probe that kills may only be too early.
+fn slow(at: &Place<'_>, which: Which) -> Option<Hint> {
+    let field = match which {
+        Which::Readiness => return None,
+        Which::Startup => "startupProbe.failureThreshold",
+        Which::Liveness => "livenessProbe.initialDelaySeconds",
+    };
+    Some(Remedy::Patience.hint(format!(
+        "if it only needs longer to start, raise `{}`",
+        at.field(field)
+    )))
 }

@@ -53,7 +53,7 @@ pub(super) fn unschedulable(state: &State, pod: &Pod, report: &mut Report) {
 }
 
 fn no_node(state: &State, pod: &Pod, message: &str) -> Error {
-    let error = Error::new(format!("no node takes the pods of {}", state.reference()));
+    let error = Error::new(format!("no node matches the pods of {}", state.reference()));
     let reasons = reasons(message);
     if reasons.is_empty() {
         return error.caused_by(said(message)).hint(format!(
@@ -114,132 +114,141 @@ fn reasons(message: &str) -> Vec<(u32, &str)> {
     .collect()
 }
 
-/// A reason in words that go on from "2 nodes", and what to do.
-fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<Hint>) {
-    if let Some(resource) = reason.strip_prefix("Insufficient ") {
-        let resource = printable::short(resource, 60);
-        let asked = asked(pod, &resource);
-        let field = containers_field(state, &format!("resources.requests.{resource}"));
-        return (
-            match &asked {
-                Some(asked) => format!("without enough {resource}: the pod asks for {asked}"),
-                None => format!("without enough {resource}"),
-            },
-            Some(ask_for_less(&[(field, asked)])),
-        );
-    }
-    let selector = || {
-        let wanted: Vec<String> = pod
-            .spec
-            .node_selector
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        if wanted.is_empty() {
-            "what its `affinity` asks for".to_owned()
-        } else {
-            format!("the label {}", printable::short(&wanted.join(", "), 200))
-        }
-    };
-    let known: &[(&str, &str, Option<String>)] = &[
-        (
-            "Too many pods",
-            "with as many pods as it may have",
+/// What to do about a reason, if anything.
+type Advice = fn(&State) -> Option<String>;
+
+/// Reasons of the scheduler by a part of their text, in words that go on from "2 nodes".
+const KNOWN: [(&str, &str, Advice); 12] = [
+    (
+        "Too many pods",
+        "with as many pods as it may have",
+        |state| {
             Some(format!(
-                "try again when others have ended, or ask who runs the cluster: `{}`",
+                "try again when others have ended, or ask your cluster administrator: `{}`",
                 there(state, shell("kubectl get pods"))
-            )),
-        ),
-        (
-            "had volume node affinity conflict",
-            "where its volume cannot be",
+            ))
+        },
+    ),
+    (
+        "had volume node affinity conflict",
+        "where its volume cannot be",
+        |state| {
             Some(format!(
-                "the volume stands in another place: see `{}`",
+                "the volume is in another place: see `{}`",
                 pod_field(state, "volumes")
-            )),
-        ),
-        (
-            "available persistent volumes to bind",
-            "without a volume for its claim",
-            Some(format!(
-                "see its claims: `{}`",
-                there(state, shell("kubectl get pvc"))
-            )),
-        ),
-        (
-            "had no available volume zone",
-            "where its volume cannot be",
-            None,
-        ),
-        (
-            "exceed max volume count",
-            "with as many volumes as it may have",
-            None,
-        ),
-        (
-            "free ports for the requested pod ports",
-            "where its `hostPort` is taken",
+            ))
+        },
+    ),
+    (
+        "available persistent volumes to bind",
+        "without a volume for its claim",
+        |state| {
+            let claims = there(state, shell("kubectl get pvc"));
+            Some(format!("see its claims: `{claims}`"))
+        },
+    ),
+    (
+        "had no available volume zone",
+        "where its volume cannot be",
+        |_| None,
+    ),
+    (
+        "exceed max volume count",
+        "with as many volumes as it may have",
+        |_| None,
+    ),
+    (
+        "free ports for the requested pod ports",
+        "where its `hostPort` is taken",
+        |state| {
             Some(format!(
                 "remove `hostPort` from `{}`: a Service needs none",
                 containers_field(state, "ports")
-            )),
-        ),
-        (
-            "pod topology spread constraints",
-            "excluded by `topologySpreadConstraints`",
-            Some(format!(
-                "correct `{}`",
-                pod_field(state, "topologySpreadConstraints")
-            )),
-        ),
-        (
-            "anti-affinity",
-            "excluded by `podAntiAffinity`",
-            Some(format!(
-                "correct `{}`",
-                pod_field(state, "affinity.podAntiAffinity")
-            )),
-        ),
-        (
-            "pod affinity rules",
-            "excluded by `podAffinity`",
-            Some(format!(
-                "correct `{}`",
-                pod_field(state, "affinity.podAffinity")
-            )),
-        ),
-        ("were unschedulable", "closed for maintenance", None),
-        ("not-ready", "that is not ready", None),
-        ("unreachable", "that cannot be reached", None),
-    ];
-    if reason.contains("node affinity/selector") || reason.contains("node selector") {
-        return (
-            format!("without {}", selector()),
-            Some(Hint::new(format!(
-                "correct `{}` or `{}`",
-                pod_field(state, "nodeSelector"),
-                pod_field(state, "affinity.nodeAffinity")
-            ))),
-        );
+            ))
+        },
+    ),
+    (
+        "pod topology spread constraints",
+        "excluded by `topologySpreadConstraints`",
+        |state| Some(correct(state, "topologySpreadConstraints")),
+    ),
+    ("anti-affinity", "excluded by `podAntiAffinity`", |state| {
+        Some(correct(state, "affinity.podAntiAffinity"))
+    }),
+    ("pod affinity rules", "excluded by `podAffinity`", |state| {
+        Some(correct(state, "affinity.podAffinity"))
+    }),
+    ("were unschedulable", "closed for maintenance", |_| None),
+    ("not-ready", "that is not ready", |_| None),
+    ("unreachable", "that cannot be reached", |_| None),
+];
+
+fn correct(state: &State, field: &str) -> String {
+    format!("correct `{}`", pod_field(state, field))
+}
+
+/// A reason in words that go on from "2 nodes", and what to do.
+fn words(state: &State, pod: &Pod, reason: &str) -> (String, Option<Hint>) {
+    if let Some(resource) = reason.strip_prefix("Insufficient ") {
+        let (words, hint) = insufficient(state, pod, &printable::short(resource, 60));
+        return (words, Some(hint));
     }
-    if let Some((_, words, hint)) = known.iter().find(|(mark, ..)| reason.contains(mark)) {
-        return ((*words).to_owned(), hint.clone().map(Hint::new));
+    if reason.contains("node affinity/selector") || reason.contains("node selector") {
+        let hint = format!(
+            "correct `{}` or `{}`",
+            pod_field(state, "nodeSelector"),
+            pod_field(state, "affinity.nodeAffinity")
+        );
+        return (format!("without {}", selected(pod)), Some(Hint::new(hint)));
+    }
+    if let Some((_, words, advice)) = KNOWN.iter().find(|(mark, ..)| reason.contains(mark)) {
+        return ((*words).to_owned(), advice(state).map(Hint::new));
     }
     if reason.contains("untolerated taint") {
-        let taint = between(reason, "{", "}")
-            .map(|taint| printable::short(taint.trim().trim_end_matches(':'), 120));
-        return (
-            match taint.filter(|taint| !taint.is_empty()) {
-                Some(taint) => format!("reserved for others (taint `{taint}`)"),
-                None => "reserved for others (a taint)".into(),
-            },
-            Some(Hint::new(format!(
-                "if you may use them, add what they want to `{}`",
-                pod_field(state, "tolerations")
-            ))),
-        );
+        let (words, hint) = tainted(state, reason);
+        return (words, Some(hint));
     }
     (said(reason), None)
+}
+
+fn insufficient(state: &State, pod: &Pod, resource: &str) -> (String, Hint) {
+    let asked = asked(pod, resource);
+    let field = containers_field(state, &format!("resources.requests.{resource}"));
+    let words = match &asked {
+        Some(asked) => format!("without enough {resource}: the pod requests {asked}"),
+        None => format!("without enough {resource}"),
+    };
+    (words, ask_for_less(&[(field, asked)]))
+}
+
+/// What a pod wants of its node.
+fn selected(pod: &Pod) -> String {
+    let wanted: Vec<String> = pod
+        .spec
+        .node_selector
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    if wanted.is_empty() {
+        "what its `affinity` asks for".to_owned()
+    } else {
+        format!("the label {}", printable::short(&wanted.join(", "), 200))
+    }
+}
+
+fn tainted(state: &State, reason: &str) -> (String, Hint) {
+    let taint = between(reason, "{", "}")
+        .map(|taint| printable::short(taint.trim().trim_end_matches(':'), 120))
+        .filter(|taint| !taint.is_empty());
+    let words = match taint {
+        Some(taint) => format!("reserved for others (taint `{taint}`)"),
+        None => "reserved for others (a taint)".into(),
+    };
+    let hint = format!(
+        "if you may use them, add what they want to `{}`",
+        pod_field(state, "tolerations")
+    );
+    (words, Hint::new(hint))
 }
 
 /// What a pod asks of a resource, all containers together, as they say it.

@@ -547,7 +547,7 @@ fn too_little_memory() {
         &state,
         true,
         &[
-            "container `c` of deployment/web takes more memory than it may and is killed (3 times)",
+            "container `c` of deployment/web was OOMKilled (3 times)",
             "because its limit is 20Mi",
             "because it wrote nothing",
             "do raise `spec.template.spec.containers[0].resources.limits.memory`",
@@ -567,7 +567,7 @@ fn too_little_memory_that_the_node_does_not_tell() {
         &limited,
         true,
         &[
-            "container `c` of deployment/web takes more memory than it may and is killed (3 times)",
+            "container `c` of deployment/web was OOMKilled (3 times)",
             "because its limit is 20Mi",
             "because the node says only that it was killed (SIGKILL), as is done to what passes its limit",
             "do raise `spec.template.spec.containers[0].resources.limits.memory`",
@@ -584,7 +584,7 @@ fn a_program_that_ends_without_an_error() {
     check(
         &state,
         true,
-        &["container `c` of deployment/web ends by itself, without an error (2 times)"],
+        &["container `c` of deployment/web exits with code 0 and is restarted (2 times)"],
     );
 }
 
@@ -1077,10 +1077,10 @@ fn a_liveness_probe_that_kills() {
 fn nodes_that_are_too_small() {
     let message = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     let lines = [
-        "no node takes the pods of deployment/web",
-        "because 1 node without enough cpu: the pod asks for 64",
-        "because 1 node without enough memory: the pod asks for 4Ti",
-        "do ask for less: `spec.template.spec.containers[0].resources.requests.cpu`",
+        "no node matches the pods of deployment/web",
+        "because 1 node without enough cpu: the pod requests 64",
+        "because 1 node without enough memory: the pod requests 4Ti",
+        "do request less: `spec.template.spec.containers[0].resources.requests.cpu`",
     ];
     check(&unscheduled(message, 9), true, &lines);
     check(&unscheduled(message, 2), false, &lines);
@@ -1103,7 +1103,7 @@ fn nodes_that_are_not_for_it() {
         &state,
         true,
         &[
-            "no node takes the pods of deployment/web",
+            "no node matches the pods of deployment/web",
             "because 1 node with as many pods as it may have",
             "because 2 nodes without the label gpu=true",
             "because 1 node reserved for others (taint `nvidia.com/gpu: present`)",
@@ -1166,8 +1166,8 @@ fn claims_that_are_missing_or_get_nothing() {
 fn a_quota_that_is_full() {
     let message = "pods \"web-5vrt7\" is forbidden: exceeded quota: onyxia-quota, requested: count/pods=1, used: count/pods=3, limited: count/pods=3";
     let lines = [
-        "the quota `onyxia-quota` does not let deployment/web make its pods",
-        "because pods: 3 of 3 are used, and 1 more is asked for",
+        "the pods of deployment/web exceed quota `onyxia-quota`",
+        "because pods: used 3, requested 1, limit 3",
     ];
     check(&refused(message, 6), true, &lines);
     check(&refused(message, 1), false, &lines);
@@ -1180,10 +1180,10 @@ fn a_quota_that_is_too_small_is_final_at_once() {
         &refused(message, 0),
         true,
         &[
-            "the quota `onyxia-quota` does not let deployment/web make its pods",
-            "because cpu limits: a pod asks for 3, and 2 is all there is",
-            "because cpu requests: a pod asks for 1500m, and 1 is all there is",
-            "do ask for less: `spec.template.spec.containers[0].resources.limits.cpu`, `spec.template.spec.containers[0].resources.requests.cpu`",
+            "the pods of deployment/web exceed quota `onyxia-quota`",
+            "because cpu limits: requested 3, limit 2",
+            "because cpu requests: requested 1500m, limit 1",
+            "do request less: `spec.template.spec.containers[0].resources.limits.cpu`, `spec.template.spec.containers[0].resources.requests.cpu`",
         ],
     );
 }
@@ -1225,9 +1225,9 @@ fn limits_of_a_namespace() {
         ),
         true,
         &[
-            "deployment/web asks for more or less than one may here",
-            "because cpu: 3 is asked for, 500m is the most",
-            "because memory: 1Gi is asked for, 512Mi is the most",
+            "deployment/web is outside the namespace's LimitRange",
+            "because cpu: requested 3, maximum 500m",
+            "because memory: requested 1Gi, maximum 512Mi",
             "because cpu: the limit may be 2 times the request, and is 5 times",
             "do correct `spec.template.spec.containers[0].resources.limits.cpu`, `spec.template.spec.containers[0].resources.limits.memory`",
         ],
@@ -1239,8 +1239,8 @@ fn limits_of_a_namespace() {
         ),
         true,
         &[
-            "deployment/web asks for more or less than one may here",
-            "because cpu: 10m is asked for, 50m is the least",
+            "deployment/web is outside the namespace's LimitRange",
+            "because cpu: requested 10m, minimum 50m",
             "because memory: a request of at least 32Mi must be set",
         ],
     );
@@ -1255,7 +1255,7 @@ fn pod_security_field_by_field() {
         ),
         true,
         &[
-            "the namespace's Pod Security standard `restricted` does not let deployment/web make its pods",
+            "the pods of deployment/web violate Pod Security `restricted`",
             "because a program may gain rights: `allowPrivilegeEscalation` is not false",
             "because it keeps capabilities of root: `capabilities.drop` is not `[ALL]`",
             "because it may run as root: `runAsNonRoot` is not true",
@@ -1268,7 +1268,7 @@ fn pod_security_field_by_field() {
         0,
     ));
     for words in [
-        "standard `baseline`",
+        "Pod Security `baseline`",
         "hostNetwork=true",
         "a Service needs none",
         "`privileged`",
@@ -1300,7 +1300,7 @@ fn other_refusals() {
         ),
         true,
         &[
-            "a rule of the cluster does not let deployment/web make its pods",
+            "an admission policy rejected the pods of deployment/web",
             "because admission webhook `validate.kyverno.svc-fail`: resource Pod/alice/web-1 was blocked: require-labels",
         ],
     );
@@ -1322,7 +1322,7 @@ fn other_refusals() {
         ),
         true,
         &[
-            "the cluster does not let deployment/web make its pods",
+            "the cluster rejected the pods of deployment/web",
             "because spec.containers[0].image: Invalid value: \"busybox:1 \": must not have leading or trailing whitespace",
         ],
     );
@@ -1347,9 +1347,7 @@ fn what_a_statefulset_was_refused_before_it_was_changed_is_past() {
     check(
         &state,
         true,
-        &[
-            "the namespace's Pod Security standard `restricted` does not let statefulset/web make its pods",
-        ],
+        &["the pods of statefulset/web violate Pod Security `restricted`"],
     );
 }
 

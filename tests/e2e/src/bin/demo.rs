@@ -116,7 +116,7 @@ fn main() {
             "shop-alice.kub.example.test",
         ],
     )
-    .fails(1, "somebody else answers");
+    .fails(1, "is already in use");
 
     say("The next version has a mistake. Alice is told which.");
     type_kubectl(

@@ -244,7 +244,7 @@ fn two_at_once() {
     }]);
     let (won, lost): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.code() == 0);
     assert!(won.len() == 1 && lost.len() == 1, "{runs:?}");
-    let told = format!("somebody else answers at {host}");
+    let told = format!("host {host} is already in use");
     assert!(lost[0].stderr.contains(&told), "{}", lost[0]);
     assert_eq!(
         platform.server.ours().len(),
