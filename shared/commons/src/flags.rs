@@ -13,10 +13,10 @@ pub struct ConnectionFlags {
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Use this context of the kubeconfig
-    #[arg(long, global = true, value_name = "CONTEXT")]
+    #[arg(long, global = true, value_name = "CONTEXT", hide_short_help = true)]
     pub context: Option<String>,
     /// Use this kubeconfig file
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub kubeconfig: Option<String>,
     /// Use this cluster of the kubeconfig
     #[arg(long, global = true, value_name = "CLUSTER", hide_short_help = true)]
