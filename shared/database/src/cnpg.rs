@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::credentials::References;
 use super::read::read;
 use super::variables::{Contents, Holder, Key, Known, Value, at};
-use commons::cluster::Cluster;
-use commons::error::{Kind, Result};
+use commons::cluster::{Cluster, if_allowed};
+use commons::error::Result;
 
 /// A database that the operator is told to make (postgresql.cnpg.io/v1), as far as it matters.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -68,14 +68,11 @@ pub(super) async fn login(
         read(cluster, namespace, secrets, &mut known)
     );
     read?;
-    let databases: Vec<DatabaseSpec> = match databases {
-        Ok(databases) => databases
-            .into_iter()
-            .map(|database| database.spec)
-            .collect(),
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let databases: Vec<DatabaseSpec> = if_allowed(databases)?
+        .into_iter()
+        .flatten()
+        .map(|database: DatabaseObject| database.spec)
+        .collect();
     Ok((choose(name, &databases, &known), known))
 }
 

@@ -16,9 +16,9 @@ use super::remedy;
 use super::tls::{CLUSTER_ISSUER, ISSUER, Tls};
 use super::{MANAGER, certificate};
 use commons::apply::{DryRun, MANAGED_BY, Outcome, change_line, is_ours};
-use commons::cluster::Cluster;
+use commons::cluster::{Cluster, if_allowed};
 use commons::duration;
-use commons::error::{Error, Kind, Result};
+use commons::error::{Error, Result};
 use commons::grant::{self, Ending, FOR, Term, Timer};
 use commons::output::{Columns, Listed};
 use commons::printable;
@@ -291,10 +291,7 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<Expos
         cluster.list_in::<HttpRoute>(namespace, &ours),
         cluster.list_in::<Job>(namespace, &ours)
     );
-    let routes = match routes {
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Vec::new(),
-        routes => routes?,
-    };
+    let routes = if_allowed(routes)?.unwrap_or_default();
     let (ingresses, jobs, now) = (ingresses?, jobs?, cluster.now());
     let of_ingresses = ingresses.iter().filter_map(|ingress| {
         let spec = ingress.spec.as_ref();
@@ -428,10 +425,7 @@ pub async fn remove(
 
 /// A kind that the cluster does not serve, or not to us, has no object of ours.
 fn unserved<T>(outcome: Result<Option<T>>) -> Result<Option<T>> {
-    match outcome {
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Forbidden) => Ok(None),
-        outcome => outcome,
-    }
+    Ok(if_allowed(outcome)?.flatten())
 }
 
 async fn remove_one<K: commons::cluster::Namespaced>(

@@ -457,7 +457,14 @@ impl Cluster {
 /// Every other failure.
 pub fn if_allowed<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
-        Err(error) if matches!(error.kind(), Kind::Forbidden | Kind::NotFound) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                Kind::Forbidden | Kind::NotFound | Kind::NotServed
+            ) =>
+        {
+            Ok(None)
+        }
         read => read.map(Some),
     }
 }

@@ -37,6 +37,8 @@ pub enum Kind {
     Forbidden,
     /// What was asked for does not exist (404).
     NotFound,
+    /// The API has no such kind (404 without a `Status`).
+    NotServed,
     /// It exists already (409, `AlreadyExists`).
     AlreadyExists,
     /// It was changed by somebody else at the same time, or another field manager owns the field (409).
@@ -81,6 +83,13 @@ impl Error {
     #[must_use]
     pub fn hints_from<H: Into<Hint>>(mut self, hints: impl IntoIterator<Item = H>) -> Self {
         self.hints.extend(hints.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same failure as one of another kind.
+    #[must_use]
+    pub fn as_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
         self
     }
 

@@ -29,7 +29,13 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
         401 => explain_unauthorized(connection),
         // kube makes a Status of its own where the answer holds none.
         400..500 if status.reason.starts_with("Failed to parse") => {
-            transport::unintelligible(connection).caused_by(said(message))
+            let error = transport::unintelligible(connection).caused_by(said(message));
+            // An API server answers so for an API group that it does not have.
+            if status.code == 404 {
+                error.as_kind(Kind::NotServed)
+            } else {
+                error
+            }
         }
         400 if message.contains("HTTP request to an HTTPS server") => {
             transport::unintelligible(connection)
@@ -70,7 +76,7 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
             "its admission webhook {} does not answer",
             webhook(message).unwrap_or_default()
         ))
-        .hint("this is for the cluster's administrators to repair; try again later"),
+        .hint("ask your cluster administrator, or try again later"),
         500.. => Error::of(
             Kind::Unreachable,
             format!(
@@ -104,7 +110,7 @@ fn wrong_fields(status: &Status) -> Vec<String> {
                 .min()
                 .map_or(cause.message.as_str(), |at| &cause.message[..at]);
             let why = match why.split_once("quantities must match ") {
-                Some((before, _)) => format!("{before}no amount"),
+                Some((before, _)) => format!("{before}not a quantity"),
                 None => why.to_owned(),
             };
             format!("`{}`: {}", printable::short(&cause.field, 200), said(&why))

@@ -110,7 +110,8 @@ impl Credentials {
             // A file that is just being replaced is no reason to give up what still holds.
             Some(held) if !held.has_ended() => {
                 let held = held.clone();
-                Ok(self.fetch(&mut state, None).await.unwrap_or(held))
+                let fetched = self.fetch_once(&mut state, None, failures).await;
+                Ok(fetched.unwrap_or(held))
             }
             _ => self.fetch_once(&mut state, None, failures).await,
         }

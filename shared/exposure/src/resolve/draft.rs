@@ -87,11 +87,26 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) tls: Tls,
-    /// Whether the other addresses have taught it.
-    is_taught: bool,
+    origin: Origin,
+}
+
+/// Who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The user, now.
+    Asked,
+    /// The address, which has it already.
+    Present,
+    /// The other addresses of the namespace.
+    Taught,
 }
 
 impl Wanted {
+    /// Whether it matters what its Secret holds. One that the address has already stays, whatever has become of it.
+    pub(super) fn needs_secret(&self) -> bool {
+        self.origin != Origin::Present
+    }
+
     /// Whether a listener of ours on a Gateway has to have it.
     pub(super) fn own_listener(&self, route: &RouteKind) -> bool {
         matches!(route, RouteKind::Route { .. })
@@ -111,11 +126,9 @@ pub(super) fn wanted_certificate(
         let annotations = of_ingress.or(of_route)?.annotations.as_ref()?;
         annotations.get(TLS)?.parse::<Tls>().ok()
     };
-    if let Some(tls) = options.tls.clone().or_else(present) {
-        return Wanted {
-            tls,
-            is_taught: false,
-        };
+    let asked = options.tls.clone().map(|tls| (tls, Origin::Asked));
+    if let Some((tls, origin)) = asked.or_else(|| Some((present()?, Origin::Present))) {
+        return Wanted { tls, origin };
     }
     let taught = match &location.route {
         RouteKind::Ingress { class } => seen.routes.tls(class.as_deref(), &location.host),
@@ -124,7 +137,7 @@ pub(super) fn wanted_certificate(
     };
     Wanted {
         tls: taught.unwrap_or(Tls::Wildcard),
-        is_taught: true,
+        origin: Origin::Taught,
     }
 }
 
@@ -158,7 +171,7 @@ fn certificate(
             of_namespace: Some(facts.issuer_of_namespace),
         }),
         // Another address's Secret is of use only if its certificate is for this host too.
-        Tls::Secret(_) if wanted.is_taught => {
+        Tls::Secret(_) if wanted.origin == Origin::Taught => {
             let names = facts.names.iter().flatten();
             let is_for_host = names.into_iter().any(|name| covers(name, &location.host));
             Ok(if is_for_host {
@@ -167,7 +180,9 @@ fn certificate(
                 Tls::Wildcard
             })
         }
-        Tls::Secret(secret) if facts.no_secret => Err(no_secret(&secret, backend)),
+        Tls::Secret(secret) if wanted.origin == Origin::Asked && facts.no_secret => {
+            Err(no_secret(&secret, backend))
+        }
         tls => Ok(tls),
     }
 }

@@ -26,7 +26,7 @@ use commons::grant::Timer;
 use commons::web::HttpFailure;
 use draft::{draft, refuse_what_is_there, wanted_certificate};
 use location::location;
-use read::{certificate_facts, snapshot};
+use read::{Listener, certificate_facts, snapshot};
 
 pub(crate) use policing::policing;
 pub use read::Found;
@@ -85,8 +85,13 @@ async fn resolve_within(
     refuse_what_is_there(&seen.found, backend)?;
     let location = location(&seen, backend, options)?;
     let wanted = wanted_certificate(&seen, &location, options);
-    let with_listener = wanted.own_listener(&location.route) || seen.found.route.is_some();
-    let facts = certificate_facts(cluster, backend, &wanted.tls, with_listener).await?;
+    let listener = match &seen.found.route {
+        _ if wanted.own_listener(&location.route) => Listener::Own,
+        Some(_) => Listener::Earlier,
+        None => Listener::None,
+    };
+    let needs_secret = wanted.needs_secret();
+    let facts = certificate_facts(cluster, backend, &wanted.tls, needs_secret, listener).await?;
     let draft = draft(seen, location, wanted, facts, backend, options)?;
     let path = options.path.as_deref().unwrap_or("/");
     let visitor = Prober::new(cluster, draft.plan.tls.scheme(), path);

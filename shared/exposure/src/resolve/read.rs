@@ -158,6 +158,17 @@ pub(super) struct CertificateFacts {
     pub(super) no_listener_sets: bool,
 }
 
+/// Whether a route needs a listener of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// It does.
+    Own,
+    /// It does not, but an earlier run may have made one.
+    Earlier,
+    /// There is no route.
+    None,
+}
+
 /// Reads what there is of a certificate, and of a listener of ours if one may be needed.
 ///
 /// # Errors
@@ -166,7 +177,8 @@ pub(super) async fn certificate_facts(
     cluster: &Cluster,
     backend: &Backend,
     tls: &Tls,
-    with_listener: bool,
+    needs_secret: bool,
+    listener: Listener,
 ) -> Result<CertificateFacts> {
     let namespace = backend.namespace.as_str();
     let issuer = async {
@@ -180,15 +192,16 @@ pub(super) async fn certificate_facts(
     };
     let secret = async {
         match tls {
-            Tls::Secret(secret) => Some(cluster.get::<Secret>(namespace, secret).await),
+            Tls::Secret(secret) if needs_secret => {
+                Some(cluster.get::<Secret>(namespace, secret).await)
+            }
             _ => None,
         }
     };
     let listeners = async {
-        if with_listener {
-            listener_set(cluster, namespace, &object_name(&backend.name)).await
-        } else {
-            Ok((None, false))
+        match listener {
+            Listener::None => Ok((None, false)),
+            _ => listener_set(cluster, namespace, &object_name(&backend.name), listener).await,
         }
     };
     let (issuer_of_namespace, secret, listeners) = futures::join!(issuer, secret, listeners);
@@ -209,15 +222,15 @@ async fn listener_set(
     cluster: &Cluster,
     namespace: &str,
     name: &str,
+    listener: Listener,
 ) -> Result<(Option<ListenerSet>, bool)> {
     match cluster.get(namespace, name).await {
         Ok(set) => Ok((Some(set), false)),
-        Err(error) if error.kind() == Kind::NotFound => {
+        Err(error) if error.kind() == Kind::NotFound && listener == Listener::Own => {
             let all = cluster.list::<ListenerSet>(namespace, "").await;
             Ok((None, all.is_err()))
         }
-        Err(error) if error.kind() == Kind::Forbidden => Ok((None, true)),
-        Err(error) => Err(error),
+        Err(error) => Ok((None, if_allowed::<()>(Err(error))?.is_none())),
     }
 }
 

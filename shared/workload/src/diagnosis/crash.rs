@@ -224,14 +224,9 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
         ));
         return vec![server, logs];
     }
-    let lines = lines.join("\n").to_lowercase();
-    let said = KNOWN.iter().find(|(marks, _)| {
-        marks.iter().any(|words| {
-            lines
-                .lines()
-                .any(|line| words.iter().all(|word| line.contains(word)))
-        })
-    });
+    let text = lines.join("\n").to_lowercase();
+    let is_said = |words: &&[&str]| words.iter().all(|word| text.contains(word));
+    let said = KNOWN.iter().find(|(marks, _)| marks.iter().any(is_said));
     match said {
         Some((_, advice)) => advice(at, logs),
         None if matches!(end.exit_code, 126 | 127) => {
@@ -245,7 +240,7 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
 /// What to do, and the hint to read all of the log.
 type Advice = fn(&Place<'_>, Hint) -> Vec<Hint>;
 
-/// What programs say before they end, in lower case: any of these, of which all words stand in one line.
+/// What programs say before they end, in lower case: any of these, each with all its words, which may stand in several lines.
 const KNOWN: [(&[&[&str]], Advice); 6] = [
     (&[&["exec format error"]], |_, _| {
         vec!["build the image for this cluster's nodes: `docker buildx build --platform linux/amd64 ...` (or linux/arm64, as they are)".into()]

@@ -29,7 +29,7 @@ pub(in crate::resolve) fn example() -> Draft {
     drafted(
         seen,
         Tls::Wildcard,
-        true,
+        Origin::Taught,
         facts,
         &backend(),
         &Options::default(),
@@ -40,22 +40,30 @@ pub(in crate::resolve) fn example() -> Draft {
 fn drafted(
     seen: Snapshot,
     tls: Tls,
-    is_taught: bool,
+    origin: Origin,
     facts: CertificateFacts,
     backend: &Backend,
     options: &Options,
 ) -> Result<Draft> {
-    let wanted = Wanted { tls, is_taught };
+    let wanted = Wanted { tls, origin };
     draft(seen, at("web.kub.test"), wanted, facts, backend, options)
 }
 
 #[test]
 fn a_secret_of_others_is_used_if_it_is_for_the_host() {
-    for (names, is_taught, tls) in [
-        (Some(vec!["*.kub.test"]), true, Tls::Secret("all".into())),
-        (Some(vec!["grafana.kub.test"]), true, Tls::Wildcard),
-        (None, true, Tls::Wildcard),
-        (None, false, Tls::Secret("all".into())),
+    for (names, origin, tls) in [
+        (
+            Some(vec!["*.kub.test"]),
+            Origin::Taught,
+            Tls::Secret("all".into()),
+        ),
+        (
+            Some(vec!["grafana.kub.test"]),
+            Origin::Taught,
+            Tls::Wildcard,
+        ),
+        (None, Origin::Taught, Tls::Wildcard),
+        (None, Origin::Present, Tls::Secret("all".into())),
     ] {
         let names = names.map(|names| names.into_iter().map(str::to_owned).collect());
         let facts = CertificateFacts {
@@ -66,7 +74,7 @@ fn a_secret_of_others_is_used_if_it_is_for_the_host() {
         let draft = drafted(
             Snapshot::default(),
             secret,
-            is_taught,
+            origin,
             facts,
             &backend(),
             &Options::default(),
@@ -81,7 +89,7 @@ fn a_secret_of_others_is_used_if_it_is_for_the_host() {
     let error = drafted(
         Snapshot::default(),
         secret,
-        false,
+        Origin::Asked,
         facts,
         &backend(),
         &Options::default(),
@@ -94,7 +102,7 @@ fn without_a_service_one_is_made() {
     let draft = drafted(
         Snapshot::default(),
         Tls::Wildcard,
-        true,
+        Origin::Taught,
         CertificateFacts::default(),
         &backend(),
         &Options::default(),
@@ -114,7 +122,7 @@ fn without_a_service_one_is_made() {
     let error = drafted(
         Snapshot::default(),
         Tls::Wildcard,
-        true,
+        Origin::Taught,
         CertificateFacts::default(),
         &unlabelled,
         &Options::default(),
@@ -142,7 +150,7 @@ fn only_the_rights_that_are_needed_are_missed() {
         let draft = drafted(
             seen,
             Tls::Wildcard,
-            true,
+            Origin::Taught,
             CertificateFacts::default(),
             &backend(),
             &Options::default(),
@@ -170,7 +178,7 @@ fn a_host_of_ones_own_is_not_shared() {
         drafted(
             seen.clone(),
             Tls::Wildcard,
-            true,
+            Origin::Taught,
             CertificateFacts::default(),
             &backend(),
             &options,

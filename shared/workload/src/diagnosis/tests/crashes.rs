@@ -146,6 +146,10 @@ fn last_lines_tell_what_to_change() {
             "port below 1024",
         ),
         (
+            "    self.socket.bind(self.server_address)\nPermissionError: [Errno 13] Permission denied",
+            "port below 1024",
+        ),
+        (
             "Error: listen EADDRINUSE: address already in use :::8000",
             "same port",
         ),

@@ -5,6 +5,18 @@ use serde_json::{Value, json};
 
 use crate::platform::{Platform, page};
 
+/// To its administrator an API server without the Gateway API says so with a bare page.
+#[test]
+fn where_the_gateway_api_is_not_served() {
+    let platform = Platform::with_web();
+    platform.server.on("GET", "*/httproutes", || {
+        cli_tests::Response::text(404, "text/plain", "404 page not found\n")
+    });
+    let _ = platform.expose(&["web", "--no-wait"]).success();
+    let _ = platform.expose(&["list"]).success();
+    let _ = platform.expose(&["remove", "web"]).success();
+}
+
 #[test]
 fn from_the_first_to_the_last() {
     let platform = Platform::with_web();
