@@ -166,7 +166,7 @@ fn a_host_that_another_has() {
             .body
             .contains("It works")
     });
-    let clashing = deploys(&bob, &APP.replace(UNIQUE, &host)).says("somebody else");
+    let clashing = deploys(&bob, &APP.replace(UNIQUE, &host)).says("which is already in use");
     is_explained("host_clash_deployed", &stage, clashing);
     // And by his own Ingress he has it already, which is another matter.
     is_explained(

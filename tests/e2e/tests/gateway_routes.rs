@@ -59,7 +59,7 @@ fn the_gateway_of_a_neighbour_is_learned() {
             "--host",
             &format!("web.{GATEWAY_DOMAIN}"),
         ])
-        .fails(2, "which Gateway?")
+        .fails(2, "missing a Gateway")
         .says("--parent NAMESPACE/GATEWAY");
     let neighbour = format!("{}.{GATEWAY_DOMAIN}", stage.own("ide"));
     alice.applies(&format!(
