@@ -62,18 +62,18 @@ pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
     let progress = ui.progress(format!("Looking at {}", by_name.name));
     let resolved = resolve(context, &by_name, inputs).await?;
     drop(progress);
-    let way = by_name.way;
+    let mode = by_name.mode;
     let exposure = resolved.exposure.as_ref();
     let tell = || {
         if let Some(exposure) = exposure {
             exposure.tell(cluster, ui);
         }
     };
-    if way.dry_run == DryRun::Client {
+    if mode.dry_run == DryRun::Client {
         tell();
-        return print_plan(ui, &way, &resolved);
+        return print_plan(ui, &mode, &resolved);
     }
-    let change = Change::new(cluster, cluster.namespace(), way.dry_run);
+    let change = Change::new(cluster, cluster.namespace(), mode.dry_run);
     let shield = interrupt.shield();
     let written = match shield.race(apply(cluster, &change, &resolved)).await {
         Err(failure) if !change.is_dry() => {
@@ -90,9 +90,9 @@ pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
     };
     drop(shield);
     tell();
-    if way.dry_run == DryRun::Server {
-        let address = exposure.map(|exposure| exposure.objects(ui, &way));
-        return print::written(ui, &way, &written, address.transpose()?);
+    if mode.dry_run == DryRun::Server {
+        let address = exposure.map(|exposure| exposure.objects(ui, &mode));
+        return print::written(ui, &mode, &written, address.transpose()?);
     }
     report(cluster, ui, interrupt, &by_name, &resolved, &written).await
 }
@@ -102,7 +102,7 @@ async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<
     let Context { cluster, ui, .. } = context;
     let ByName { name, args, .. } = by_name;
     let namespace = cluster.namespace();
-    let is_dry = by_name.way.dry_run != DryRun::None;
+    let is_dry = by_name.mode.dry_run != DryRun::None;
     let uses = async {
         match &args.uses {
             Some(UseInput::Database(typed)) => {
@@ -240,19 +240,19 @@ async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<
                 &backend(namespace, &plan)?,
                 if is_dry {
                     Probing::Never
-                } else if by_name.way.wait && plan.settings.replicas != 0 {
+                } else if by_name.mode.wait && plan.settings.replicas != 0 {
                     Probing::UntilProven
                 } else {
                     Probing::Once
                 },
-                by_name.way.dry_run,
+                by_name.mode.dry_run,
             )
             .await?,
         ),
         None => None,
     };
     let findings = lint::of_plan(&plan, notes, &image);
-    lint::tell(ui, &findings, by_name.way.strict)?;
+    lint::tell(ui, &findings, by_name.mode.strict)?;
     Ok(Resolved {
         plan,
         documents,
@@ -593,7 +593,7 @@ async fn apply(cluster: &Cluster, change: &Change, resolved: &Resolved) -> Resul
 }
 
 /// The objects as they would be written, without asking the server.
-fn print_plan(ui: &Ui, way: &Mode, resolved: &Resolved) -> Result<()> {
+fn print_plan(ui: &Ui, mode: &Mode, resolved: &Resolved) -> Result<()> {
     let Resolved {
         plan,
         documents,
@@ -609,7 +609,7 @@ fn print_plan(ui: &Ui, way: &Mode, resolved: &Resolved) -> Result<()> {
             Some(_) => Outcome::Configured,
         };
         objects.push(PlannedObject {
-            line: line(&documents::reference(&document), outcome, way.dry_run),
+            line: line(&documents::reference(&document), outcome, mode.dry_run),
             document,
         });
     };
@@ -624,19 +624,19 @@ fn print_plan(ui: &Ui, way: &Mode, resolved: &Resolved) -> Result<()> {
         add(document, before.as_ref());
     }
     if let Some(exposure) = exposure {
-        objects.extend(exposure.objects(ui, way)?);
+        objects.extend(exposure.objects(ui, mode)?);
     }
     if let Some(secret) = plan
         .secret(false)
         .filter(|secret| secret.get("data").is_some())
-        && matches!(way.output.output, Some(Format::Yaml | Format::Json))
+        && matches!(mode.output.output, Some(Format::Yaml | Format::Json))
     {
         ui.warning(format!(
             "the values of secret `{}` are not shown; put them in before you apply it, or remove that document",
             documents::name(&secret)
         ));
     }
-    print::objects(ui, way, &objects)
+    print::objects(ui, mode, &objects)
 }
 
 #[cfg(test)]

@@ -48,8 +48,8 @@ impl Exposure {
     ///
     /// # Errors
     /// When it cannot be written as JSON.
-    pub fn objects(&self, ui: &Ui, way: &Mode) -> Result<Vec<PlannedObject>> {
-        exposure::objects(ui, &self.resolved, way.output.output, way.dry_run)
+    pub fn objects(&self, ui: &Ui, mode: &Mode) -> Result<Vec<PlannedObject>> {
+        exposure::objects(ui, &self.resolved, mode.output.output, mode.dry_run)
     }
 
     /// Makes it.

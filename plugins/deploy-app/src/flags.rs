@@ -152,7 +152,7 @@ pub struct FromFiles {
     pub files: Vec<String>,
     /// `[CONTAINER=]IMAGE`
     pub images: Vec<String>,
-    pub way: Mode,
+    pub mode: Mode,
 }
 
 /// What `NAME` deploys, checked.
@@ -160,7 +160,7 @@ pub struct FromFiles {
 pub struct ByName {
     pub name: String,
     pub args: DeployArgs,
-    pub way: Mode,
+    pub mode: Mode,
 }
 
 impl DeployArgs {
@@ -168,7 +168,7 @@ impl DeployArgs {
         !self.filename.is_empty()
     }
 
-    fn way(&self) -> Mode {
+    fn mode(&self) -> Mode {
         Mode {
             strict: self.strict,
             timeout: self.timeout,
@@ -207,7 +207,7 @@ impl DeployArgs {
                 .hint("write it into the file"));
         }
         Ok(FromFiles {
-            way: self.way(),
+            mode: self.mode(),
             files: self.filename,
             images: self.image,
         })
@@ -252,7 +252,7 @@ impl DeployArgs {
         }
         Ok(ByName {
             name,
-            way: self.way(),
+            mode: self.mode(),
             args: self,
         })
     }

@@ -66,7 +66,7 @@ async fn deploy(context: &Context, args: FromFiles) -> Result<()> {
         interrupt,
         ..
     } = context;
-    let way = args.way;
+    let mode = args.mode;
     let namespace = cluster.namespace();
     let mut objects = {
         let (files, ui) = (args.files.clone(), ui.clone());
@@ -78,7 +78,7 @@ async fn deploy(context: &Context, args: FromFiles) -> Result<()> {
     }
     let progress = ui.progress(format!("Looking at {}", count(objects.len(), "object")));
     let (around, lacking, present) = futures::join!(
-        Around::read(cluster, namespace, &objects, way.dry_run != DryRun::None),
+        Around::read(cluster, namespace, &objects, mode.dry_run != DryRun::None),
         lacking(cluster, &objects),
         try_join_all(
             objects
@@ -88,36 +88,36 @@ async fn deploy(context: &Context, args: FromFiles) -> Result<()> {
     );
     let around = around?;
     drop(progress);
-    if way.dry_run != DryRun::None
+    if mode.dry_run != DryRun::None
         && let Some(unchecked) = unchecked(&objects)
     {
         ui.status(format!("not checked in a dry run: {unchecked}"));
     }
-    let warnings = lint::tell(ui, &lint::of_manifests(&objects, &around), way.strict)?;
+    let warnings = lint::tell(ui, &lint::of_manifests(&objects, &around), mode.strict)?;
     refuse_lacking(namespace, &lacking?, "deploying these files", ROLES)?;
     let present = present?;
-    if way.dry_run == DryRun::Client {
-        return print_plan(ui, &way, &objects, &present);
+    if mode.dry_run == DryRun::Client {
+        return print_plan(ui, &mode, &objects, &present);
     }
-    if way.dry_run == DryRun::None && objects.len() > 1 {
-        try_out(cluster, &objects, &present, &way).await?;
+    if mode.dry_run == DryRun::None && objects.len() > 1 {
+        try_out(cluster, &objects, &present, &mode).await?;
     }
-    let change = Change::new(cluster, namespace, way.dry_run);
+    let change = Change::new(cluster, namespace, mode.dry_run);
     let written = change
         .all_or_nothing(
             &interrupt.shield(),
-            apply(ui, &change, &objects, &present, &way),
+            apply(ui, &change, &objects, &present, &mode),
         )
         .await
         .map_err(|error| explain_immutable(error, &objects, namespace))?;
-    if way.dry_run == DryRun::Server {
-        return print::written(ui, &way, &written, None);
+    if mode.dry_run == DryRun::Server {
+        return print::written(ui, &mode, &written, None);
     }
-    print::written(ui, &way, &written, None)?;
+    print::written(ui, &mode, &written, None)?;
     let is_new = written
         .iter()
         .all(|written| written.outcome == Outcome::Created);
-    report(cluster, ui, interrupt, &way, &objects, &written, warnings)
+    report(cluster, ui, interrupt, &mode, &objects, &written, warnings)
         .await
         .map_err(|error| stays(error, &args.files, namespace, is_new))
 }
@@ -453,7 +453,7 @@ async fn apply(
     change: &Change,
     objects: &[Value],
     present: &[Option<Value>],
-    way: &Mode,
+    mode: &Mode,
 ) -> Result<Vec<Written>> {
     let mut steps: BTreeMap<usize, Vec<(&Value, Option<&Value>)>> = BTreeMap::new();
     for (object, before) in objects.iter().zip(present) {
@@ -485,7 +485,7 @@ async fn apply(
             together.push(Write {
                 document,
                 before,
-                writing: writing(way),
+                writing: writing(mode),
             });
         }
         written.extend(write::write(change, together).await?);
@@ -550,13 +550,13 @@ async fn try_out(
     cluster: &Cluster,
     objects: &[Value],
     present: &[Option<Value>],
-    way: &Mode,
+    mode: &Mode,
 ) -> Result<()> {
     let tried = join_all(objects.iter().zip(present).map(async |(object, before)| {
         let write = Write {
             document: object.clone(),
             before: before.as_ref(),
-            writing: writing(way),
+            writing: writing(mode),
         };
         write::try_out(cluster, cluster.namespace(), &write).await
     }))
@@ -575,9 +575,9 @@ async fn try_out(
 }
 
 /// How manifests are written: what `kubectl apply` or this command's flags have set is the files' from now on.
-fn writing(way: &Mode) -> Writing<'static> {
+fn writing(mode: &Mode) -> Writing<'static> {
     Writing {
-        force: way.force,
+        force: mode.force,
         dry_run: false,
         takes_over: &[CLIENT_SIDE_APPLY, MANAGER],
     }
@@ -606,7 +606,7 @@ fn explain_immutable(error: Error, objects: &[Value], namespace: &str) -> Error 
     ))
 }
 
-fn print_plan(ui: &Ui, way: &Mode, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
+fn print_plan(ui: &Ui, mode: &Mode, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
     let planned: Vec<PlannedObject> = objects
         .iter()
         .zip(present)
@@ -617,12 +617,12 @@ fn print_plan(ui: &Ui, way: &Mode, objects: &[Value], present: &[Option<Value>])
                 Some(_) => Outcome::Configured,
             };
             PlannedObject {
-                line: line(&documents::reference(object), outcome, way.dry_run),
+                line: line(&documents::reference(object), outcome, mode.dry_run),
                 document: shown(object),
             }
         })
         .collect();
-    print::objects(ui, way, &planned)
+    print::objects(ui, mode, &planned)
 }
 
 /// Waits for all that runs, and says so.
@@ -630,7 +630,7 @@ async fn report(
     cluster: &Cluster,
     ui: &Ui,
     interrupt: &Interrupt,
-    way: &Mode,
+    mode: &Mode,
     objects: &[Value],
     written: &[Written],
     warnings: usize,
@@ -661,8 +661,8 @@ async fn report(
             })
         })
         .collect();
-    if way.wait && !rollouts.is_empty() {
-        let ready = wait::until_ready(cluster, ui, interrupt, &rollouts, way.timeout).await?;
+    if mode.wait && !rollouts.is_empty() {
+        let ready = wait::until_ready(cluster, ui, interrupt, &rollouts, mode.timeout).await?;
         for (rollout, ready) in rollouts.iter().zip(ready) {
             ui.status(format!(
                 "{} runs, {}.",
@@ -671,7 +671,7 @@ async fn report(
             ));
         }
     }
-    let urls = if way.wait {
+    let urls = if mode.wait {
         verify::look(cluster, ui, interrupt, written).await?
     } else {
         Vec::new()
@@ -686,7 +686,7 @@ async fn report(
             }
         ));
     }
-    match way.output.output {
+    match mode.output.output {
         None => urls.iter().try_for_each(|url| ui.result(url)),
         Some(_) => Ok(()),
     }

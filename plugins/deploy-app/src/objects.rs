@@ -8,7 +8,7 @@ pub const MANAGER: &str = exposure::DEPLOY_APP;
 pub const MANAGER_OF_FILES: &str = "kubectl-deploy-app-files";
 /// The label with the app's name.
 pub const NAME: &str = "app.kubernetes.io/name";
-/// What stands in a printed Secret; not base64, so that nobody applies it by mistake.
+/// In the place of a value in a printed Secret; not base64, so that it cannot be applied by mistake.
 pub const PLACEHOLDER: &str = "<put the value here, in base64>";
 /// The roles that allow deploying.
 pub const ROLES: &str = "`edit` or `admin`";

@@ -12,7 +12,7 @@ use crate::write::Written;
 /// What was written, or would be, by the server's own words, and the objects of its address.
 pub fn written(
     ui: &Ui,
-    way: &Mode,
+    mode: &Mode,
     written: &[Written],
     address: Option<Vec<PlannedObject>>,
 ) -> Result<()> {
@@ -22,13 +22,13 @@ pub fn written(
             line: line(
                 &documents::reference(&written.object),
                 written.outcome,
-                way.dry_run,
+                mode.dry_run,
             ),
             document: shown(&written.object),
         })
         .collect();
     objects.extend(address.into_iter().flatten());
-    self::objects(ui, way, &objects)
+    self::objects(ui, mode, &objects)
 }
 
 /// An object of the server as it may be printed: without its managers, and a Secret without its values.
@@ -59,13 +59,13 @@ pub fn shown(object: &Value) -> Value {
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// As kubectl would; YAML with the fields in the order in which people write them.
-pub fn objects(ui: &Ui, way: &Mode, objects: &[PlannedObject]) -> Result<()> {
-    if way.output.output == Some(output::Format::Yaml) {
+pub fn objects(ui: &Ui, mode: &Mode, objects: &[PlannedObject]) -> Result<()> {
+    if mode.output.output == Some(output::Format::Yaml) {
         let documents: Vec<Value> = objects
             .iter()
             .map(|object| object.document.clone())
             .collect();
         return ui.result(manifest::write(&documents)?.trim_end());
     }
-    apply::print_objects(ui, way.output.output, objects)
+    apply::print_objects(ui, mode.output.output, objects)
 }

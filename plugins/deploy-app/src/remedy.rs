@@ -132,7 +132,7 @@ pub fn of_address(warning: Error) -> Error {
     warning.phrased(|hint| for_address(hint.remedy()?))
 }
 
-/// The same failure of the address of an Ingress that manifests have made: what is to be changed stands in them.
+/// The same failure of an Ingress that was deployed from manifests: the field to change, instead of a flag.
 pub fn of_files(error: Error, ingress: &str) -> Error {
     use exposure::Remedy;
     let ingress = printable::line(ingress);

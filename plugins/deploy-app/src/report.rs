@@ -25,7 +25,7 @@ pub async fn report(
     resolved: &Resolved,
     written: &[Written],
 ) -> Result<()> {
-    let ByName { name, way, args } = by_name;
+    let ByName { name, mode, args } = by_name;
     let settings = &resolved.plan.settings;
     let unchanged = written
         .iter()
@@ -44,7 +44,7 @@ pub async fn report(
     let namespace = cluster.namespace();
     let mut app = App::of(written, namespace);
     let is_stopped = settings.replicas == 0;
-    let waits = way.wait && !is_stopped;
+    let waits = mode.wait && !is_stopped;
     if waits {
         let rollout = rollout(cluster, name);
         let selector = resolved.plan.selector_text();
@@ -53,7 +53,8 @@ pub async fn report(
             selector: &selector,
             has_host: settings.env.contains_key("HOST"),
         };
-        let ready = wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, way.timeout);
+        let ready =
+            wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, mode.timeout);
         let ready = match &resolved.exposure {
             Some(exposure) => exposure.watched(cluster, ready).await,
             None => ready.await,
@@ -75,9 +76,9 @@ pub async fn report(
         }
         None => None,
     };
-    if let Some(mut app) = app.filter(|_| way.output.output.is_some()) {
+    if let Some(mut app) = app.filter(|_| mode.output.output.is_some()) {
         app.url = url;
-        return output::list(ui, way.output.output, &[app], "");
+        return output::list(ui, mode.output.output, &[app], "");
     }
     let here = cluster.named();
     let image = printable::line(&settings.image);
@@ -91,7 +92,7 @@ pub async fn report(
         ))?;
         return url.map_or(Ok(()), |url| ui.result(url));
     }
-    let state = match (unchanged, way.wait) {
+    let state = match (unchanged, mode.wait) {
         (true, true) => format!("{name} is unchanged: {image} runs"),
         (true, false) => format!("{name} is unchanged: {image}"),
         (false, true) => format!("{name} runs: {image}"),
@@ -119,7 +120,7 @@ pub async fn report(
         .is_some_and(|now| now.image == settings.image);
     if unchanged && kept_image && !args.image.is_empty() {
         ui.hint(format!("if `{image}` was pushed again, give it a new tag; a tag that runs already is not pulled again"));
-    } else if !way.wait {
+    } else if !mode.wait {
         ui.hint(format!(
             "see how it goes: `{}`",
             rollout_status(cluster, name)

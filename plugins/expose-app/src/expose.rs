@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use workload::{App, AppRef, Kind as AppKind, Rollout};
 
-use crate::remedy::{self, Typed};
+use crate::remedy::{self, CommandLine};
 
 #[derive(Debug, clap::Args)]
 #[expect(
@@ -77,7 +77,7 @@ pub struct ExposeArgs {
 
 impl ExposeArgs {
     /// The command as it was typed.
-    fn typed(&self, here: Option<&str>) -> Typed {
+    fn typed(&self, here: Option<&str>) -> CommandLine {
         let with =
             |flag: &'static str, value: Option<String>| value.map(|value| shell(flag).arg(value));
         let given = |flag: &'static str, is_given: bool| is_given.then(|| shell(flag));
@@ -106,7 +106,7 @@ impl ExposeArgs {
             given("--no-wait", self.no_wait),
         ];
         let app = self.app.as_ref().map(ToString::to_string);
-        Typed {
+        CommandLine {
             app: app.unwrap_or_else(|| "APP".to_owned()),
             flags: flags.into_iter().flatten().collect(),
             namespace: here.map(str::to_owned),
@@ -147,7 +147,7 @@ pub async fn run(context: &Context, args: ExposeArgs) -> Result<()> {
         .map_err(|error| remedy::phrased(error, &typed))
 }
 
-async fn expose(context: &Context, args: ExposeArgs, typed: &Typed) -> Result<()> {
+async fn expose(context: &Context, args: ExposeArgs, typed: &CommandLine) -> Result<()> {
     let Context {
         cluster,
         ui,
@@ -532,7 +532,7 @@ async fn wait(
     }
 }
 
-fn warn(ui: &Ui, warnings: &[Error], typed: &Typed) {
+fn warn(ui: &Ui, warnings: &[Error], typed: &CommandLine) {
     for warning in warnings {
         ui.warn(&remedy::phrased(warning.clone(), typed));
     }
@@ -543,7 +543,7 @@ fn print_plan(
     args: &ExposeArgs,
     resolved: &Resolved,
     checked: Option<&Applied>,
-    typed: &Typed,
+    typed: &CommandLine,
 ) -> Result<()> {
     for learned in &resolved.learned {
         ui.status(learned);

@@ -4,7 +4,7 @@ use commons::Result;
 use commons::cli::Context;
 use commons::output::{self, ListFlags};
 
-use crate::remedy::{self, Typed};
+use crate::remedy::{self, CommandLine};
 
 /// List the addresses that were made with this command, and whether they answer
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         |namespace| format!("Nothing is exposed from namespace {namespace} with this command."),
     );
     output::list_of(ui, args.list, &all, &empty)?;
-    let typed = Typed {
+    let typed = CommandLine {
         app: "APP".to_owned(),
         flags: Vec::new(),
         namespace: cluster.named().map(str::to_owned),

@@ -6,7 +6,7 @@ use exposure::{Remedy, Setting, Source};
 
 /// The command that was typed, which is to be typed again with another setting.
 #[derive(Clone, Debug)]
-pub struct Typed {
+pub struct CommandLine {
     /// The app, as it was typed.
     pub app: String,
     /// Flags that were given, each with its value.
@@ -16,7 +16,7 @@ pub struct Typed {
 }
 
 /// The same failure with commands to paste.
-pub fn phrased(error: Error, typed: &Typed) -> Error {
+pub fn phrased(error: Error, typed: &CommandLine) -> Error {
     error.phrased(|hint| {
         let (why, commands): (&str, Vec<Shell>) = match hint.remedy()? {
             Remedy::Set { why, to } => (why, to.iter().map(|to| typed.with(to)).collect()),
@@ -57,7 +57,7 @@ pub fn phrased(error: Error, typed: &Typed) -> Error {
     })
 }
 
-impl Typed {
+impl CommandLine {
     /// The command with another setting.
     fn with(&self, setting: &Setting) -> Shell {
         let flag = match setting {
@@ -101,7 +101,7 @@ mod tests {
     /// What was typed stays, but for what is to be another.
     #[test]
     fn the_command_is_the_one_that_was_typed() {
-        let typed = Typed {
+        let typed = CommandLine {
             app: "svc/web".into(),
             flags: vec![
                 shell("--host").arg("a b"),

@@ -241,7 +241,7 @@ fn refuse_to_extend_others(
     ))
 }
 
-/// Whom a `RoleBinding` names.
+/// The subjects of a `RoleBinding`.
 fn given_to(binding: &RoleBinding) -> Vec<String> {
     let subjects = binding.subjects.iter().flatten();
     subjects

@@ -108,9 +108,9 @@ impl Quantity {
         Self(self.0 / step.0 * step.0)
     }
 
-    /// As CPU is written: `100m`, `2`.
+    /// As CPU is written, rounded up to whole millicores: `100m`, `2`.
     pub fn cpu(self) -> String {
-        let millicores = self.0 / MILLI;
+        let millicores = (self.0 + MILLI - 1) / MILLI;
         if millicores % 1000 == 0 {
             (millicores / 1000).to_string()
         } else {
@@ -198,6 +198,7 @@ mod tests {
         let cpu = Quantity::millicores(1234).round_down(ten).cpu();
         assert_eq!(cpu, "1230m");
         assert_eq!(Quantity::units(2).cpu(), "2");
+        assert_eq!(Quantity(1).cpu(), "1m", "a little is not nothing");
         let sixteen = Quantity::mebibytes(16);
         let memory = Quantity::mebibytes(1000).round_down(sixteen).memory();
         assert_eq!(memory, "992Mi");

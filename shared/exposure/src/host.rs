@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<String, String> {
         && port.chars().all(|c| c.is_ascii_digit())
     {
         return Err(format!(
-            "`{}` has a port; a host is `{}` alone (the port of the app is `--port`)",
+            "`{}` has a port; a host is `{}` alone",
             shown(),
             printable::short(name, 80)
         ));

@@ -146,7 +146,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             None => format!("the controller does not know the host {host}"),
         })
         .caused_by(format!(
-            "it answers {status}, the default answer for a host without a route"
+            "the controller returned its default {status}: it has no route for this host"
         ));
         let RouteStatus {
             class, has_address, ..

@@ -220,7 +220,7 @@ fn probes(object: &Value, container: &Value, path: &str) -> Vec<Finding> {
         .filter_map(|probe| {
             let asked = ["httpGet", "tcpSocket"]
                 .into_iter()
-                .find_map(|way| container[probe][way].get("port"))?;
+                .find_map(|mode| container[probe][mode].get("port"))?;
             let fits = ports.iter().any(|port| match asked {
                 Value::String(name) => port["name"] == name.as_str(),
                 number => &port["containerPort"] == number,

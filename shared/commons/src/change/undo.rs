@@ -150,7 +150,7 @@ pub(super) async fn restore<K: Namespaced>(
     }
     let is_as_left = stored.is_some_and(|stored| merge::refuse_changed(&now, stored).is_ok());
     if !is_as_left || now.meta().deletion_timestamp.is_some() {
-        return Err(Error::of(Kind::Conflict, "somebody else has changed it"));
+        return Err(Error::of(Kind::Conflict, "another client has changed it"));
     }
     before.meta_mut().resource_version = now.resource_version();
     let stored = cluster.replace(namespace, &before, false).await?;

@@ -74,7 +74,7 @@ impl Interrupt {
     }
 }
 
-/// Does what may block for as long as somebody else pleases (reading standard input, a pipe, the keyboard) on a thread of its
+/// Does what may block for any length of time (reading standard input, a pipe, the keyboard) on a thread of its
 /// own, so that a signal ends the command all the same; the thread goes with the process.
 ///
 /// # Errors
