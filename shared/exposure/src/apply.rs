@@ -252,7 +252,7 @@ pub async fn write(
     );
     first.0.and(first.1).and(first.2)?;
     let (ingress, route) = (plan.ingress(owner), plan.route(owner));
-    let mut way = pin!(async {
+    let mut writing = pin!(async {
         applied
             .put(ingress.as_ref(), found.ingress.as_ref())
             .await?;
@@ -264,13 +264,13 @@ pub async fn write(
             applied.claim.set(Some(claim));
             return Ok(());
         }
-        match claim.beside(cluster, resolved, way.as_mut()).await {
+        match claim.beside(cluster, resolved, writing.as_mut()).await {
             Some(written) => written?,
-            None => way.await?,
+            None => writing.await?,
         }
         applied.claim.set(Some(claim));
     } else {
-        way.await?;
+        writing.await?;
     }
     applied.at.set(Some(tokio::time::Instant::now()));
     if resolved.moves() {

@@ -44,7 +44,7 @@ pub(super) struct Look {
 
 /// Looks at a host, one after another; where answers are slow, one beside another.
 struct Looks {
-    visitor: Prober,
+    prober: Prober,
     host: String,
     under_way: FuturesOrdered<LocalBoxFuture<'static, Look>>,
     begun: Option<Instant>,
@@ -64,10 +64,10 @@ impl Looks {
                 Some(look) = self.under_way.next(), if !self.under_way.is_empty() => return look,
                 () = sleep_until(due), if self.under_way.len() < UNDER_WAY => {
                     self.begun = Some(Instant::now());
-                    let (visitor, host) = (self.visitor.clone(), self.host.clone());
+                    let (prober, host) = (self.prober.clone(), self.host.clone());
                     self.under_way.push_back(Box::pin(async move {
                         let begun = Instant::now();
-                        let visit = visitor.visit(&host).await;
+                        let visit = prober.visit(&host).await;
                         let asked = visit.as_ref().map_or(begun, |visit| visit.first.asked);
                         Look { asked, visit }
                     }));
@@ -93,14 +93,14 @@ impl Claim {
     /// the own app answers, where it runs.
     pub(super) async fn open(resolved: &Resolved, app: Option<&App>) -> Self {
         let mut looks = Looks {
-            visitor: resolved.visitor.clone(),
+            prober: resolved.prober.clone(),
             host: resolved.plan.host.clone(),
             under_way: FuturesOrdered::new(),
             begun: None,
         };
         let look = looks.next(PACE).await;
         let answer = look.visit.map(|visit| visit.first);
-        let lost = is_taken(&answer, &resolved.nobody)
+        let lost = is_taken(&answer, &resolved.baseline)
             .then(|| taken(&resolved.plan.host, &phrase(&answer)));
         Self {
             looks,
@@ -231,13 +231,13 @@ pub(super) fn sight(
         Err(trouble) => Err(trouble.clone()),
     };
     if let Ok(answer) = &answer
-        && own.iter().any(|app| app.own.likeness.fits(answer))
+        && own.iter().any(|app| app.own.fingerprint.fits(answer))
     {
         return Some(Sight::Own);
     }
-    if !is_taken(&answer, &resolved.nobody) {
+    if !is_taken(&answer, &resolved.baseline) {
         // Without a way there at all, nothing was seen; unless no host of the domain has one.
-        return (answer.is_ok() || resolved.nobody.is_err()).then_some(Sight::Free);
+        return (answer.is_ok() || resolved.baseline.is_err()).then_some(Sight::Free);
     }
     let is_isolated = !resolved.isolated_by.is_empty() || resolved.plan.policy.is_some();
     match answer {

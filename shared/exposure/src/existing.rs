@@ -42,7 +42,7 @@ pub struct Address {
     /// The Services that it leads to.
     pub services: Vec<String>,
     /// How it is served.
-    pub way: RouteKind,
+    pub route_kind: RouteKind,
     /// How it gets its certificate; nothing for a route, whose Gateway knows.
     pub tls: Option<Tls>,
 }
@@ -81,7 +81,7 @@ impl ExistingRoutes {
     /// The domain that most addresses are under; of Ingresses of `class` only, if one is asked for, or of routes only.
     pub fn domain(&self, wanted: Option<&RouteKind>) -> Option<String> {
         let teachers = self.teachers();
-        let serving = |address: &&Address| match (wanted, &address.way) {
+        let serving = |address: &&Address| match (wanted, &address.route_kind) {
             (None, _) | (Some(RouteKind::Ingress { class: None }), RouteKind::Ingress { .. }) => {
                 true
             }
@@ -112,17 +112,26 @@ impl ExistingRoutes {
     }
 
     /// How addresses of this domain are served here, the most common way first; of any domain, where there is none of it.
-    pub fn way(&self, domain: Option<&str>, gateway: Option<bool>) -> Option<RouteKind> {
+    pub fn route_kind(&self, domain: Option<&str>, gateway: Option<bool>) -> Option<RouteKind> {
         let teachers = self.teachers();
         let kind = |address: &&Address| {
-            gateway.is_none_or(|gateway| gateway == matches!(address.way, RouteKind::Route { .. }))
+            gateway.is_none_or(|gateway| {
+                gateway == matches!(address.route_kind, RouteKind::Route { .. })
+            })
         };
         let of_domain = teachers
             .iter()
             .filter(kind)
             .filter(|address| domain.is_some() && domain_of(&address.host) == domain);
-        most_common(of_domain.map(|address| &address.way))
-            .or_else(|| most_common(teachers.iter().filter(kind).map(|address| &address.way)))
+        most_common(of_domain.map(|address| &address.route_kind))
+            .or_else(|| {
+                most_common(
+                    teachers
+                        .iter()
+                        .filter(kind)
+                        .map(|address| &address.route_kind),
+                )
+            })
             .cloned()
     }
 
@@ -131,7 +140,7 @@ impl ExistingRoutes {
         let teachers = self.teachers();
         let same = |address: &&Address| {
             domain_of(&address.host) == domain_of(host)
-                && matches!(&address.way, RouteKind::Ingress { class: theirs } if class.is_none() || theirs.is_none() || theirs.as_deref() == class)
+                && matches!(&address.route_kind, RouteKind::Ingress { class: theirs } if class.is_none() || theirs.is_none() || theirs.as_deref() == class)
         };
         most_common(
             teachers
@@ -274,7 +283,7 @@ pub(super) fn addresses_of_ingress(ingress: &Ingress) -> Vec<Address> {
                 services: paths
                     .filter_map(|path| Some(path.backend.service.as_ref()?.name.clone()))
                     .collect(),
-                way: RouteKind::Ingress {
+                route_kind: RouteKind::Ingress {
                     class: class.clone(),
                 },
                 tls: Some(tls),
@@ -298,7 +307,7 @@ fn addresses_of_route(route: &HttpRoute) -> Vec<Address> {
         host: host.clone(),
         of: format!("httproute/{}", route.name_any()),
         services: services.clone(),
-        way: RouteKind::Route {
+        route_kind: RouteKind::Route {
             parent: parent.clone(),
         },
         tls: None,
@@ -352,7 +361,7 @@ mod tests {
         ))
     }
 
-    fn neighbours(ingresses: Vec<Ingress>) -> ExistingRoutes {
+    fn routes_of(ingresses: Vec<Ingress>) -> ExistingRoutes {
         ExistingRoutes {
             ingresses,
             ..Default::default()
@@ -384,7 +393,7 @@ mod tests {
     #[test]
     fn the_controller_is_whom_most_let_in_and_nobody_is_guessed() {
         let controller = |apps: &[(&str, bool, &[Option<&str>])]| {
-            let mut all = neighbours(
+            let mut all = routes_of(
                 apps.iter()
                     .map(|(name, ..)| named(name, &format!("{name}.kub.example.test"), "tls: []"))
                     .collect(),
@@ -434,7 +443,7 @@ mod tests {
 
     #[test]
     fn the_domain_is_the_one_most_addresses_are_under() {
-        let some = neighbours(vec![
+        let some = routes_of(vec![
             named("a", "a.kub.example.test", "tls: []"),
             named("b", "b.kub.example.test", "tls: []"),
             named("c", "c.other.example.test", "ingressClassName: other"),
@@ -449,20 +458,23 @@ mod tests {
             some.domain(Some(&other)).as_deref(),
             Some("other.example.test")
         );
-        assert_eq!(some.way(Some("other.example.test"), None), Some(other));
-        assert_eq!(neighbours(vec![]).domain(None), None);
+        assert_eq!(
+            some.route_kind(Some("other.example.test"), None),
+            Some(other)
+        );
+        assert_eq!(routes_of(vec![]).domain(None), None);
     }
 
     #[test]
     fn certificates_are_had_as_the_neighbours_have_them() {
         let host = "new.kub.example.test";
-        let wildcard = neighbours(vec![named(
+        let wildcard = routes_of(vec![named(
             "a",
             "a.kub.example.test",
             "tls: [{hosts: [a.kub.example.test]}]",
         )]);
         assert_eq!(wildcard.tls(None, host), Some(Tls::Wildcard));
-        let secret = neighbours(vec![named(
+        let secret = routes_of(vec![named(
             "a",
             "a.kub.example.test",
             "tls: [{hosts: ['*.kub.example.test'], secretName: wild}]",
@@ -477,13 +489,13 @@ mod tests {
             .annotations_mut()
             .insert(CLUSTER_ISSUER.into(), "letsencrypt".into());
         assert_eq!(
-            neighbours(vec![issued]).tls(None, host),
+            routes_of(vec![issued]).tls(None, host),
             Some(Tls::Issuer {
                 name: "letsencrypt".into(),
                 of_namespace: Some(false)
             })
         );
-        let none = neighbours(vec![named("a", "a.kub.example.test", "tls: []")]);
+        let none = routes_of(vec![named("a", "a.kub.example.test", "tls: []")]);
         assert_eq!(
             none.tls(None, host),
             None,
@@ -502,7 +514,7 @@ mod tests {
         old.annotations_mut()
             .insert(OLD_CLASS.into(), "nginx".into());
         assert_eq!(
-            neighbours(vec![old]).way(Some("kub.example.test"), None),
+            routes_of(vec![old]).route_kind(Some("kub.example.test"), None),
             Some(RouteKind::Ingress {
                 class: Some("nginx".into())
             })
@@ -520,15 +532,15 @@ mod tests {
             routes: Some(vec![route]),
             ..Default::default()
         };
-        let way = some.way(None, Some(true));
+        let route_kind = some.route_kind(None, Some(true));
         assert!(
-            matches!(&way, Some(RouteKind::Route { parent }) if parent.to_string() == "infra/shared")
+            matches!(&route_kind, Some(RouteKind::Route { parent }) if parent.to_string() == "infra/shared")
         );
         assert_eq!(
-            some.domain(way.as_ref()).as_deref(),
+            some.domain(route_kind.as_ref()).as_deref(),
             Some("gw.example.test")
         );
-        assert_eq!(some.way(None, Some(false)), None);
+        assert_eq!(some.route_kind(None, Some(false)), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Facts<'a> {
     /// What the app answers by itself.
     pub own: Option<&'a AppResponse>,
     /// What is answered for a host that nobody has.
-    pub nobody: Option<&'a Fingerprint>,
+    pub baseline: Option<&'a Fingerprint>,
     /// Policies that isolate the pods, unless the controller was let in.
     pub isolated_by: &'a [String],
     /// Whether the controller was let in by us, though the pods are isolated.
@@ -44,7 +44,7 @@ pub struct Facts<'a> {
     /// The Gateway of a route.
     pub gateway: Option<&'a ParentRef>,
     /// What the controller or Gateway has said of it.
-    pub standing: &'a RouteStatus,
+    pub route_status: &'a RouteStatus,
 }
 
 /// What those who are to serve an Ingress or route have said of it, in its status.
@@ -94,7 +94,7 @@ pub enum End {
 /// Judges what came back from the address.
 pub fn judge(facts: &Facts<'_>, visit: &Result<Visit, HttpFailure>) -> Verdict {
     let object = facts.object;
-    if let Some(refused) = &facts.standing.refused {
+    if let Some(refused) = &facts.route_status.refused {
         return Verdict::NotYet(
             Error::new(format!("the Gateway does not accept {object}"))
                 .caused_by(refused.clone())
@@ -119,12 +119,12 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
         ..
     } = facts;
     let answer = &visit.first;
-    let ours = facts.own.is_some_and(|own| own.likeness.fits(answer));
+    let ours = facts.own.is_some_and(|own| own.fingerprint.fits(answer));
     let status = answer.status;
     // Where hosts that nobody has do not even resolve, or have no certificate, a 404 is what controllers say of them.
-    let nobody = facts
-        .nobody
-        .map_or(status == 404, |nobody| nobody.fits(answer));
+    let baseline = facts
+        .baseline
+        .map_or(status == 404, |baseline| baseline.fits(answer));
     if ours {
         return match &visit.end {
             End::Fine => Verdict::Ours,
@@ -140,7 +140,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             ),
         };
     }
-    if nobody {
+    if baseline {
         let error = Error::new(match facts.gateway {
             Some(gateway) => format!("no route for {host} is served by the Gateway `{gateway}`"),
             None => format!("the controller does not know the host {host}"),
@@ -150,7 +150,7 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
         ));
         let RouteStatus {
             class, has_address, ..
-        } = facts.standing;
+        } = facts.route_status;
         if let Some(gateway) = facts.gateway {
             return Verdict::NotYet(
                 error
@@ -385,10 +385,10 @@ pub(crate) mod tests {
 
     struct Case {
         own: Option<AppResponse>,
-        nobody: Option<Fingerprint>,
+        baseline: Option<Fingerprint>,
         tls: Tls,
         isolated_by: Vec<String>,
-        standing: RouteStatus,
+        route_status: RouteStatus,
     }
 
     impl Case {
@@ -396,13 +396,13 @@ pub(crate) mod tests {
             let answer = page(200, "<title>Shop</title><p>Welcome");
             Self {
                 own: Some(AppResponse {
-                    likeness: Fingerprint::of(&answer),
+                    fingerprint: Fingerprint::of(&answer),
                     answer,
                 }),
-                nobody: Some(Fingerprint::of(&page(404, "404 page not found"))),
+                baseline: Some(Fingerprint::of(&page(404, "404 page not found"))),
                 tls: Tls::Wildcard,
                 isolated_by: Vec::new(),
-                standing: RouteStatus::default(),
+                route_status: RouteStatus::default(),
             }
         }
 
@@ -417,11 +417,11 @@ pub(crate) mod tests {
                 service: ("web", 80),
                 target: 8000,
                 own: self.own.as_ref(),
-                nobody: self.nobody.as_ref(),
+                baseline: self.baseline.as_ref(),
                 isolated_by: &self.isolated_by,
                 let_in: false,
                 gateway: None,
-                standing: &self.standing,
+                route_status: &self.route_status,
             };
             judge(&facts, visit)
         }
@@ -462,9 +462,9 @@ pub(crate) mod tests {
             error.message().contains("does not know the host"),
             "{error:?}"
         );
-        case.nobody = None;
+        case.baseline = None;
         not_yet(case.at(page(404, "another page of a controller")));
-        case.standing.class = Some("nginx".into());
+        case.route_status.class = Some("nginx".into());
         let error = not_yet(case.at(page(404, "404 page not found")));
         assert!(error.causes()[1].contains("`nginx`"), "{error:?}");
     }
@@ -486,7 +486,7 @@ pub(crate) mod tests {
         let mut case = Case::new();
         let broken = page(503, "maintenance");
         case.own = Some(AppResponse {
-            likeness: Fingerprint::of(&broken),
+            fingerprint: Fingerprint::of(&broken),
             answer: broken.clone(),
         });
         assert!(matches!(case.at(broken), Verdict::Ours));

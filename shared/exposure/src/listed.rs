@@ -161,14 +161,14 @@ impl Exposure {
 
     /// Asks whether it answers; where it does not, whether there is a pod to answer.
     async fn look(&mut self, cluster: &Cluster) {
-        let visitor = Prober::new(cluster, self.scheme, "/");
-        let (answer, nobody) = futures::join!(
-            visitor.answer(&self.host),
-            visitor.nobody(&self.host, two_randoms())
+        let prober = Prober::new(cluster, self.scheme, "/");
+        let (answer, baseline) = futures::join!(
+            prober.answer(&self.host),
+            prober.baseline(&self.host, two_randoms())
         );
         self.state = Some(match answer {
             Ok(answer) => {
-                let unknown = nobody.is_ok_and(|nobody| nobody.likeness.fits(&answer));
+                let unknown = baseline.is_ok_and(|baseline| baseline.fingerprint.fits(&answer));
                 let broken = matches!(answer.status, 502..=504);
                 State {
                     answers: !unknown && !broken,

@@ -51,7 +51,7 @@ pub struct Plan {
     /// The host.
     pub host: String,
     /// Through what it is served.
-    pub way: RouteKind,
+    pub route_kind: RouteKind,
     /// How it gets its certificate.
     pub tls: Tls,
     /// Whether the certificate's listener is ours, on a Gateway of the platform.
@@ -173,7 +173,7 @@ impl Plan {
 
     /// The Ingress, for an exposure through one.
     pub fn ingress(&self, owner: Option<&OwnerReference>) -> Option<Ingress> {
-        let RouteKind::Ingress { class } = &self.way else {
+        let RouteKind::Ingress { class } = &self.route_kind else {
             return None;
         };
         let backend = IngressBackend {
@@ -214,7 +214,7 @@ impl Plan {
 
     /// The route, for an exposure through a Gateway. What the API server would fill in is written, so that it can be compared.
     pub fn route(&self, owner: Option<&OwnerReference>) -> Option<HttpRoute> {
-        let RouteKind::Route { parent } = &self.way else {
+        let RouteKind::Route { parent } = &self.route_kind else {
             return None;
         };
         let parent = if self.own_listener {
@@ -256,7 +256,7 @@ impl Plan {
     /// listeners, never on routes.
     pub fn listener_set(&self, owner: Option<&OwnerReference>) -> Option<ListenerSet> {
         let (RouteKind::Route { parent }, true, Some(secret)) =
-            (&self.way, self.own_listener, self.secret())
+            (&self.route_kind, self.own_listener, self.secret())
         else {
             return None;
         };
@@ -294,7 +294,7 @@ mod tests {
             name: object_name("web"),
             app: "deployment/web".into(),
             host: "web-alice.kub.example.test".into(),
-            way: RouteKind::Ingress {
+            route_kind: RouteKind::Ingress {
                 class: Some("traefik".into()),
             },
             tls: Tls::Wildcard,
@@ -372,7 +372,7 @@ mod tests {
     fn certificates_for_routes_need_a_listener_of_our_own() {
         let parent: ParentRef = "infra/shared/https".parse().expect("a parent");
         let route = Plan {
-            way: RouteKind::Route {
+            route_kind: RouteKind::Route {
                 parent: parent.clone(),
             },
             ..plan()

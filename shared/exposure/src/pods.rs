@@ -27,7 +27,7 @@ pub struct AppResponse {
     /// Its answer.
     pub answer: Answer,
     /// What it answers every time.
-    pub likeness: Fingerprint,
+    pub fingerprint: Fingerprint,
 }
 
 /// Why an app gave no answer.
@@ -69,12 +69,17 @@ pub async fn ask(
         once(cluster, other, host, path, https)
     );
     let answer = first?;
-    let likeness = Fingerprint::of(&answer);
-    let likeness = match second {
-        Ok(second) if second.status == answer.status => likeness.common(&Fingerprint::of(&second)),
-        _ => likeness,
+    let fingerprint = Fingerprint::of(&answer);
+    let fingerprint = match second {
+        Ok(second) if second.status == answer.status => {
+            fingerprint.common(&Fingerprint::of(&second))
+        }
+        _ => fingerprint,
     };
-    Ok(AppResponse { answer, likeness })
+    Ok(AppResponse {
+        answer,
+        fingerprint,
+    })
 }
 
 async fn once(

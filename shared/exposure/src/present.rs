@@ -41,7 +41,7 @@ const BEGINNING: Duration = Duration::from_secs(4);
 
 /// What there is around the addresses of a namespace, read once.
 pub struct Place {
-    neighbours: ExistingRoutes,
+    existing: ExistingRoutes,
 }
 
 /// An address of an Ingress, and the app behind it.
@@ -76,8 +76,8 @@ impl Place {
     /// # Errors
     /// The API server's refusals.
     pub async fn read(cluster: &Cluster) -> Result<Self> {
-        let neighbours = existing_routes(cluster, cluster.namespace()).await?;
-        Ok(Self { neighbours })
+        let existing = existing_routes(cluster, cluster.namespace()).await?;
+        Ok(Self { existing })
     }
 
     /// One address of an Ingress, with the app that it leads to; nothing where it leads to none of this namespace that has
@@ -123,16 +123,16 @@ impl Place {
             return Ok(None);
         };
         let options = Options::default();
-        let policing = policing(&backend, &options, &self.neighbours, "", port.target);
-        let visitor = Prober::new(cluster, scheme(address), &path);
-        let nobody = visitor.nobody(&address.host, two_randoms()).await;
+        let policing = policing(&backend, &options, &self.existing, "", port.target);
+        let prober = Prober::new(cluster, scheme(address), &path);
+        let baseline = prober.baseline(&address.host, two_randoms()).await;
         Ok(Some(Present {
             resolved: Resolved::of_present(
                 plan(address, ingress, &backend, &port),
                 Found::of_ingress(ingress),
                 policing.isolated_by,
-                visitor,
-                nobody,
+                prober,
+                baseline,
                 port.field,
                 backend,
             ),
@@ -259,7 +259,7 @@ fn plan(address: &Address, ingress: &Ingress, backend: &Backend, port: &port::Po
         name: ingress.name_any(),
         app: backend.reference.clone(),
         host: address.host.clone(),
-        way: address.way.clone(),
+        route_kind: address.route_kind.clone(),
         tls: address.tls.clone().unwrap_or(Tls::Off),
         own_listener: false,
         service: port.service.clone(),

@@ -24,7 +24,7 @@ pub struct Baseline {
     /// One such answer.
     pub answer: Answer,
     /// What all of them have in common.
-    pub likeness: Fingerprint,
+    pub fingerprint: Fingerprint,
 }
 
 /// What answers at hosts of one domain.
@@ -123,19 +123,22 @@ impl Prober {
     /// # Errors
     /// See [`HttpFailure`]; where names are not made by a wildcard, there is none. And where what is answered has nothing in common:
     /// somebody has all hosts of the domain, and every answer would be like theirs.
-    pub async fn nobody(&self, host: &str, random: (u64, u64)) -> Result<Baseline, HttpFailure> {
+    pub async fn baseline(&self, host: &str, random: (u64, u64)) -> Result<Baseline, HttpFailure> {
         let (Some(one), Some(other)) = (sibling(host, random.0), sibling(host, random.1)) else {
             return Err(HttpFailure::Protocol("it has no domain".into()));
         };
         let (one, other) = futures::join!(self.answer(&one), self.answer(&other));
         let (answer, other) = (one?, other?);
-        let likeness = Fingerprint::of(&answer).common(&Fingerprint::of(&other));
-        if likeness.says_nothing() {
+        let fingerprint = Fingerprint::of(&answer).common(&Fingerprint::of(&other));
+        if fingerprint.says_nothing() {
             return Err(HttpFailure::Protocol(
                 "hosts that nobody has are answered differently each time".into(),
             ));
         }
-        Ok(Baseline { answer, likeness })
+        Ok(Baseline {
+            answer,
+            fingerprint,
+        })
     }
 }
 
@@ -169,10 +172,10 @@ fn redirect(from: &str, answer: &Answer) -> Option<String> {
 
 /// What somebody answers at a host, as a phrase; nothing where it is as free as hosts that nobody has.
 pub async fn who_answers(cluster: &Cluster, host: &str, https: bool) -> Option<String> {
-    let visitor = Prober::new(cluster, if https { "https" } else { "http" }, "/");
-    let (answer, nobody) =
-        futures::join!(visitor.answer(host), visitor.nobody(host, two_randoms()));
-    is_taken(&answer, &nobody).then(|| phrase(&answer))
+    let prober = Prober::new(cluster, if https { "https" } else { "http" }, "/");
+    let (answer, baseline) =
+        futures::join!(prober.answer(host), prober.baseline(host, two_randoms()));
+    is_taken(&answer, &baseline).then(|| phrase(&answer))
 }
 
 /// Two numbers for hosts that nobody has.
@@ -192,10 +195,10 @@ pub fn phrase(answer: &Result<Answer, HttpFailure>) -> String {
 /// Whether a host is taken, from what it and hosts that nobody has answer.
 pub fn is_taken(
     host: &Result<Answer, HttpFailure>,
-    nobody: &Result<Baseline, HttpFailure>,
+    baseline: &Result<Baseline, HttpFailure>,
 ) -> bool {
-    match (host, nobody) {
-        (Ok(answer), Ok(nobody)) => !nobody.likeness.fits(answer),
+    match (host, baseline) {
+        (Ok(answer), Ok(baseline)) => !baseline.fingerprint.fits(answer),
         // A certificate for this host and not for its siblings is somebody's; what breaks off, is no HTTP, or lacks the
         // certificate that its siblings have is not the controller's refusal.
         (Ok(_), Err(HttpFailure::Tls { .. }))
@@ -229,7 +232,7 @@ mod tests {
     fn free() -> Baseline {
         let answer = page(404, "404 page not found");
         Baseline {
-            likeness: Fingerprint::of(&answer),
+            fingerprint: Fingerprint::of(&answer),
             answer,
         }
     }

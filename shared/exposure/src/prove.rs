@@ -43,13 +43,13 @@ impl App {
             cluster,
             [&self.endpoint, &self.endpoint],
             &plan.host,
-            resolved.visitor.path(),
+            resolved.prober.path(),
             plan.tls != Tls::Off,
         )
         .await;
         let Ok(again) = again else { return };
-        if again.likeness.status == self.own.likeness.status {
-            self.own.likeness = self.own.likeness.clone().common(&again.likeness);
+        if again.fingerprint.status == self.own.fingerprint.status {
+            self.own.fingerprint = self.own.fingerprint.clone().common(&again.fingerprint);
         } else {
             // It has become another one: an app that was starting, say.
             self.own = again;
@@ -163,7 +163,7 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
         port: plan.target,
     };
     let plan = &resolved.plan;
-    let path = resolved.visitor.path();
+    let path = resolved.prober.path();
     // A page may name the pod: what two pods have in common counts.
     let second = twin.map_or_else(
         || endpoint.clone(),
@@ -237,7 +237,7 @@ pub async fn prove(
             Some(claim) => claim.look().await,
             None => Look {
                 asked: Instant::now(),
-                visit: resolved.visitor.visit(&resolved.plan.host).await,
+                visit: resolved.prober.visit(&resolved.plan.host).await,
             },
         };
         let is_open = claim.as_ref().is_some_and(|claim| !claim.is_won());
@@ -341,7 +341,7 @@ fn facts<'a>(
     resolved: &'a Resolved,
     app: &'a App,
     object: &'a str,
-    standing: &'a RouteStatus,
+    route_status: &'a RouteStatus,
 ) -> Facts<'a> {
     let plan = &resolved.plan;
     Facts {
@@ -354,14 +354,18 @@ fn facts<'a>(
         service: (&plan.service, plan.service_port),
         target: plan.target,
         own: Some(&app.own),
-        nobody: resolved.nobody.as_ref().ok().map(|nobody| &nobody.likeness),
+        baseline: resolved
+            .baseline
+            .as_ref()
+            .ok()
+            .map(|baseline| &baseline.fingerprint),
         isolated_by: &resolved.isolated_by,
         let_in: plan.policy.is_some(),
-        gateway: match &plan.way {
+        gateway: match &plan.route_kind {
             RouteKind::Route { parent } => Some(parent),
             RouteKind::Ingress { .. } => None,
         },
-        standing,
+        route_status,
     }
 }
 
@@ -370,7 +374,7 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
     let mut is_certain = false;
     let own = &app.own;
     let plan = &resolved.plan;
-    if own.likeness.says_nothing() {
+    if own.fingerprint.says_nothing() {
         warnings.push(
             Error::new(
                 "the app answers something else each time: whether it is the app cannot be told",
@@ -381,9 +385,9 @@ fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> 
             )),
         );
     } else if resolved
-        .nobody
+        .baseline
         .as_ref()
-        .is_ok_and(|nobody| own.likeness.fits(&nobody.answer))
+        .is_ok_and(|baseline| own.fingerprint.fits(&baseline.answer))
     {
         warnings.push(
             Error::new(format!(

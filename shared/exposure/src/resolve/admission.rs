@@ -25,7 +25,7 @@ pub(super) struct Probed {
     /// The class that the Ingress would get; `None` for a route, or where it would get none.
     pub(super) class: Result<Option<String>>,
     /// What is answered for hosts that nobody has, or why there is no such answer.
-    pub(super) nobody: Result<Baseline, HttpFailure>,
+    pub(super) baseline: Result<Baseline, HttpFailure>,
     /// What is answered at the host; `None` where it was not asked.
     pub(super) present: Option<Result<Answer, HttpFailure>>,
 }
@@ -41,11 +41,11 @@ pub(super) async fn probe(
 ) -> Probed {
     let host = &draft.plan.host;
     let is_dry = options.probing == Probing::Never;
-    let nobody = async {
+    let baseline = async {
         if is_dry {
             return Err(HttpFailure::Protocol("it was not asked".into()));
         }
-        prober.nobody(host, two_randoms()).await
+        prober.baseline(host, two_randoms()).await
     };
     let present = async {
         if draft.fresh && !is_dry {
@@ -54,13 +54,13 @@ pub(super) async fn probe(
             None
         }
     };
-    let (class, nobody, mut present) = futures::join!(class(cluster, draft), nobody, present);
+    let (class, baseline, mut present) = futures::join!(class(cluster, draft), baseline, present);
     let start = Instant::now();
     while class.is_ok()
         && !options.take
         && present
             .as_ref()
-            .is_some_and(|present| is_taken(present, &nobody))
+            .is_some_and(|present| is_taken(present, &baseline))
         && start.elapsed() < patience
     {
         sleep(PAUSE).await;
@@ -68,7 +68,7 @@ pub(super) async fn probe(
     }
     Probed {
         class,
-        nobody,
+        baseline,
         present,
     }
 }
@@ -98,7 +98,7 @@ async fn class(cluster: &Cluster, draft: &Draft) -> Result<Option<String>> {
 pub(super) fn admit(mut draft: Draft, probed: &Probed, options: &Options) -> Result<Draft> {
     let host = &draft.plan.host;
     let class = probed.class.clone().map_err(|error| refused(error, host))?;
-    if let RouteKind::Ingress { class: planned } = &mut draft.plan.way {
+    if let RouteKind::Ingress { class: planned } = &mut draft.plan.route_kind {
         match class {
             None => {
                 let warning = Error::new("the cluster has no default ingress class");
@@ -132,7 +132,7 @@ pub(super) fn admit(mut draft: Draft, probed: &Probed, options: &Options) -> Res
             .hint(set("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", [Setting::Host(None)])));
     }
     match &probed.present {
-        Some(present) if !options.take && is_taken(present, &probed.nobody) => {
+        Some(present) if !options.take && is_taken(present, &probed.baseline) => {
             Err(is_taken_by(host, &phrase(present)))
         }
         _ => Ok(draft),
@@ -181,8 +181,8 @@ mod tests {
         let answer = page(404, "404 page not found");
         Probed {
             class,
-            nobody: Ok(Baseline {
-                likeness: Fingerprint::of(&answer),
+            baseline: Ok(Baseline {
+                fingerprint: Fingerprint::of(&answer),
                 answer,
             }),
             present,
@@ -248,7 +248,7 @@ mod tests {
         };
         let draft = admitted(Some("nginx".to_owned()), Probing::UntilProven);
         let class = Some("nginx".to_owned());
-        assert_eq!(draft.plan.way, RouteKind::Ingress { class });
+        assert_eq!(draft.plan.route_kind, RouteKind::Ingress { class });
         assert!(
             draft
                 .learned

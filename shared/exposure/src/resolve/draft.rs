@@ -327,7 +327,7 @@ pub(super) fn draft(
         name,
         app: backend.reference.clone(),
         host: location.host,
-        way: location.route,
+        route_kind: location.route,
         tls,
         own_listener,
         service: target.service,
@@ -444,8 +444,8 @@ fn lasts(term: Option<Term>, found: &Found) -> Option<String> {
 /// Whether this plan needs a right.
 fn is_needed(plan: &Plan, right: &Right) -> bool {
     match right.resource {
-        "ingresses" => matches!(plan.way, RouteKind::Ingress { .. }),
-        "httproutes" => matches!(plan.way, RouteKind::Route { .. }),
+        "ingresses" => matches!(plan.route_kind, RouteKind::Ingress { .. }),
+        "httproutes" => matches!(plan.route_kind, RouteKind::Route { .. }),
         "listenersets" => plan.own_listener,
         "services" => plan.new_service.is_some(),
         "networkpolicies" => plan.policy.is_some(),

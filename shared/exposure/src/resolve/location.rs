@@ -83,7 +83,7 @@ fn on_gateway(
     routes: &ExistingRoutes,
     domain: Option<&str>,
 ) -> Result<RouteKind> {
-    let taught = || routes.way(domain, Some(true));
+    let taught = || routes.route_kind(domain, Some(true));
     if !parent.name.is_empty() && routes.routes.is_some() {
         return Ok(RouteKind::Route { parent });
     }
@@ -108,7 +108,7 @@ fn on_gateway(
 /// As the address is served already, or as the other addresses are.
 fn as_before(found: &Found, routes: &ExistingRoutes, domain: Option<&str>) -> RouteKind {
     let as_others = |gateway| {
-        let taught = routes.way(domain, gateway);
+        let taught = routes.route_kind(domain, gateway);
         taught.unwrap_or(RouteKind::Ingress { class: None })
     };
     if let Some(ingress) = &found.ingress {

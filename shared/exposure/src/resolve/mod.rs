@@ -52,9 +52,9 @@ pub struct Resolved {
     pub(crate) isolated_by: Vec<String>,
     /// Whether a policy of ours would let in nobody who is not let in anyway.
     pub(crate) policy_unneeded: bool,
-    pub(crate) visitor: Prober,
+    pub(crate) prober: Prober,
     /// What is answered for hosts that nobody has, or why there is no such answer.
-    pub(crate) nobody: Result<Baseline, HttpFailure>,
+    pub(crate) baseline: Result<Baseline, HttpFailure>,
     /// The port that nothing declares: to be looked for in the pods.
     pub unknown_ports: Vec<u16>,
     /// The Service's field that says where its port arrives.
@@ -94,9 +94,9 @@ async fn resolve_within(
     let facts = certificate_facts(cluster, backend, &wanted.tls, needs_secret, listener).await?;
     let draft = draft(seen, location, wanted, facts, backend, options)?;
     let path = options.path.as_deref().unwrap_or("/");
-    let visitor = Prober::new(cluster, draft.plan.tls.scheme(), path);
-    let probed = probe(cluster, &draft, &visitor, options, patience).await;
-    let draft = admit(draft, &probed, options)?;
+    let prober = Prober::new(cluster, draft.plan.tls.scheme(), path);
+    let answers = probe(cluster, &draft, &prober, options, patience).await;
+    let draft = admit(draft, &answers, options)?;
     Ok(Resolved {
         plan: draft.plan,
         learned: draft.learned,
@@ -104,8 +104,8 @@ async fn resolve_within(
         found: draft.found,
         isolated_by: draft.isolated_by,
         policy_unneeded: draft.policy_unneeded,
-        visitor,
-        nobody: probed.nobody,
+        prober,
+        baseline: answers.baseline,
         unknown_ports: draft.unknown_ports,
         target_field: draft.target_field,
         fresh: draft.fresh,
@@ -138,8 +138,8 @@ impl Resolved {
         plan: Plan,
         found: Found,
         isolated_by: Vec<String>,
-        visitor: Prober,
-        nobody: Result<Baseline, HttpFailure>,
+        prober: Prober,
+        baseline: Result<Baseline, HttpFailure>,
         target_field: String,
         backend: Backend,
     ) -> Self {
@@ -150,8 +150,8 @@ impl Resolved {
             found,
             isolated_by,
             policy_unneeded: false,
-            visitor,
-            nobody,
+            prober,
+            baseline,
             unknown_ports: Vec::new(),
             target_field: Some(target_field),
             fresh: false,
@@ -234,7 +234,7 @@ impl Resolved {
 
     /// The kind and name of what leads to the app: `ingress/expose-web`.
     pub fn object(&self) -> String {
-        match self.plan.way {
+        match self.plan.route_kind {
             RouteKind::Ingress { .. } => format!("ingress/{}", self.plan.name),
             RouteKind::Route { .. } => format!("httproute/{}", self.plan.name),
         }
