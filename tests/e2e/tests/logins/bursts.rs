@@ -25,9 +25,16 @@ fn twenty_commands_refresh_once() {
         let spread = round % 2 == 1;
         let start = if spread { SPREAD * 30 } else { Duration::ZERO };
         // kubectl goes on with what ours has kept.
-        let token = alice.id_token();
+        let mut token = alice.id_token();
         alice.person.kubectl(&["get", "pods"]).ok();
-        assert_eq!(alice.id_token(), token, "kubectl did not need to refresh");
+        let kept = alice.id_token();
+        if kept != token {
+            // On a machine so busy that the commands of the last end took a token's whole life.
+            let left = token::left(&token);
+            assert!(left.is_zero(), "kubectl refreshed {left:?} before the end");
+            expected = expected.start() + 1..=expected.end() + 1;
+            token = kept;
+        }
         token::wait_until_left(&token, start);
         let started = Instant::now();
         let outcomes = at_once(20, spread, || alice.person.share_db(&["list"]));
