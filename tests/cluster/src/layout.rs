@@ -18,6 +18,8 @@ pub(crate) const COMMAND: &str = "cargo run -q -p test-cluster --";
 pub const NODE_NAME: &str = "node1";
 /// The node's address among its pods.
 pub(crate) const POD_GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+/// The number of the node that is a control plane only.
+const CONTROL_PLANE: u8 = 250;
 /// The domain whose every name leads to the ingress controller.
 pub const INGRESS_DOMAIN: &str = "kub.example.test";
 /// The domain whose every name leads to the shared `Gateway`, which is the same controller.
@@ -70,6 +72,11 @@ impl Layout {
 
     fn recorded_number(state: &Path) -> Option<u8> {
         crate::record::Started::read(state).map(|record| record.node)
+    }
+
+    /// The API server with its controllers that the tests of single commands use, where no pod runs.
+    pub fn control_plane() -> Result<Self> {
+        Self::find(Some(CONTROL_PLANE), None)
     }
 
     /// Which of the nodes side by side this is.

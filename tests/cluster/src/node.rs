@@ -47,6 +47,51 @@ pub enum Outcome {
     Extended,
 }
 
+/// How much of a node there is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All that it takes to run pods.
+    Whole,
+    /// The API server and its controllers, with the kinds of the Gateway API and of cert-manager.
+    ControlPlane,
+}
+
+impl Extent {
+    /// What is recorded of a node, also of one that was never finished.
+    fn of(layout: &Layout) -> Self {
+        if Component::Kubelet.is_of(layout) {
+            Self::Whole
+        } else {
+            Self::ControlPlane
+        }
+    }
+
+    fn components(self) -> &'static [Component] {
+        match self {
+            Self::Whole => Component::STOCK,
+            Self::ControlPlane => Component::CONTROL_PLANE,
+        }
+    }
+
+    fn programs(self) -> &'static [Program] {
+        match self {
+            Self::Whole => &[
+                Program::Kubenode,
+                Program::Kubectl,
+                Program::Felix,
+                Program::Coredns,
+                Program::Web,
+            ],
+            Self::ControlPlane => &[
+                Program::Kubenode,
+                Program::Kubectl,
+                Program::Traefik,
+                Program::CertManager,
+            ],
+        }
+    }
+}
+
 /// How a node is.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -61,7 +106,12 @@ pub struct Status {
 }
 
 /// Makes the node, unless it is up and well. Whatever is broken is taken down first.
-pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Outcome> {
+pub fn up(
+    layout: &Layout,
+    extent: Extent,
+    with: &[Addition],
+    progress: &Progress,
+) -> Result<Outcome> {
     machine::check_host()?;
     interrupt::watch()?;
     fs::create_dir_all(layout.state())
@@ -69,6 +119,13 @@ pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Out
     let _lock = lock(layout, progress)?;
     let found = status(layout);
     let with = Addition::complete(with.iter().copied());
+    if found.exists && Extent::of(layout) != extent {
+        return Err(Error::new(format!(
+            "node {} is there, and is of another extent",
+            layout.number()
+        ))
+        .hint("take it down first, or choose another number with `--node`"));
+    }
     if found.exists && found.complaints.is_empty() {
         let missing: Vec<_> = with
             .iter()
@@ -91,12 +148,19 @@ pub fn up(layout: &Layout, with: &[Addition], progress: &Progress) -> Result<Out
     }
     machine::ensure_node_packages(progress)?;
     link::check_free(layout)?;
-    build(&wanted, progress)?;
-    let content = images::store(progress)?;
+    build(extent, &wanted, progress)?;
+    let content = match extent {
+        Extent::Whole => Some(images::store(progress)?),
+        Extent::ControlPlane => None,
+    };
     take_down(layout)?;
     link::check_free(layout)?;
     machine::check_free_space(layout.state(), 1)?;
-    make(layout, &wanted, &content, progress).map_err(|error| {
+    let made = match content {
+        Some(content) => make(layout, &wanted, &content, progress),
+        None => make_control_plane(layout, progress),
+    };
+    made.map_err(|error| {
         interrupt::forget();
         match take_down(layout) {
             Ok(()) => error,
@@ -129,15 +193,9 @@ fn lock(layout: &Layout, progress: &Progress) -> Result<File> {
 }
 
 /// Builds whatever the node needs and the cache does not have.
-fn build(with: &[Addition], progress: &Progress) -> Result<()> {
-    let stock = [
-        Program::Kubenode,
-        Program::Kubectl,
-        Program::Felix,
-        Program::Coredns,
-        Program::Web,
-    ];
-    for &program in stock
+fn build(extent: Extent, with: &[Addition], progress: &Progress) -> Result<()> {
+    for &program in extent
+        .programs()
         .iter()
         .chain(with.iter().flat_map(|addition| addition.programs()))
     {
@@ -159,10 +217,12 @@ fn components_of(with: &[Addition]) -> impl Iterator<Item = Component> {
 fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress) -> Result<()> {
     progress.doing("starting the node");
     let setup = Setup { layout, progress };
-    prepare_state(&setup, content)?;
-    for component in Component::STOCK.iter().copied().chain(components_of(with)) {
-        component.prepare(&setup)?.record(layout, component)?;
-    }
+    prepare_state(&setup)?;
+    prepare_pods(&setup, content)?;
+    record(
+        &setup,
+        Component::STOCK.iter().copied().chain(components_of(with)),
+    )?;
     start_init(layout)?;
     progress.doing("starting the API server");
     for component in [Component::Etcd, Component::Apiserver, Component::Containerd] {
@@ -209,6 +269,42 @@ fn make(layout: &Layout, with: &[Addition], content: &Path, progress: &Progress)
     .write(layout.state())
 }
 
+/// The API server and its controllers: whatever is made there stays as it is made, until a test says what became of it.
+fn make_control_plane(layout: &Layout, progress: &Progress) -> Result<()> {
+    progress.doing("starting the control plane");
+    let setup = Setup { layout, progress };
+    prepare_state(&setup)?;
+    record(&setup, Extent::ControlPlane.components().iter().copied())?;
+    start_init(layout)?;
+    for &component in Extent::ControlPlane.components() {
+        start(layout, component)?;
+    }
+    let api = Api::of(&layout.kubeconfig("admin"))?;
+    until_works(layout, "the API server is ready", || api.text("/readyz"))?;
+    for addition in [Addition::Gateway, Addition::CertManager] {
+        addition.define(&api, progress)?;
+    }
+    let first = users::DEFAULT[0];
+    add_user(layout, &api, first, Some("admin"), &[], Login::default())?;
+    prove_rights(layout, &api)?;
+    for kinds in [
+        "gateway.networking.k8s.io/v1/httproutes",
+        "acme.cert-manager.io/v1/challenges",
+    ] {
+        let path = format!("/apis/{kinds}");
+        until_works(layout, "further kinds are served", || api.text(&path))?;
+    }
+    Ready::default().write(layout.state())
+}
+
+/// Writes how these components are started.
+fn record(setup: &Setup, components: impl Iterator<Item = Component>) -> Result<()> {
+    for component in components {
+        component.prepare(setup)?.record(setup.layout, component)?;
+    }
+    Ok(())
+}
+
 /// Puts more additions on a running node.
 fn extend(
     layout: &Layout,
@@ -216,7 +312,7 @@ fn extend(
     missing: &[Addition],
     progress: &Progress,
 ) -> Result<()> {
-    build(missing, progress)?;
+    build(Extent::Whole, missing, progress)?;
     let setup = Setup { layout, progress };
     for component in components_of(missing) {
         component.prepare(&setup)?.record(layout, component)?;
@@ -257,21 +353,28 @@ fn prove_additions(site: &Site, additions: &[Addition]) -> Result<()> {
 }
 
 /// Everything a new node finds in its state directory.
-fn prepare_state(setup: &Setup, content: &Path) -> Result<()> {
+fn prepare_state(setup: &Setup) -> Result<()> {
     let layout = setup.layout;
     // Kept until now, because they tell why the earlier node ended.
     cache::remove_all(&layout.path("log"))?;
-    for directory in [
-        "pki",
-        "etc",
-        "log",
-        "tmp",
-        "components",
-        components::CNI_PROGRAMS,
-    ] {
-        let path = layout.path(directory);
-        fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+    for directory in ["pki", "etc", "log", "tmp", "components"] {
+        make_directory(layout, directory)?;
     }
+    let kubectl = layout.path("kubectl");
+    std::os::unix::fs::symlink(Program::Kubectl.path(setup.progress)?, &kubectl)
+        .with_context(|| format!("{} cannot be made", kubectl.display()))?;
+    make_certificates(layout)
+}
+
+fn make_directory(layout: &Layout, name: &str) -> Result<()> {
+    let path = layout.path(name);
+    fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))
+}
+
+/// What it takes to run pods: images, the programs that link them, and places for volumes.
+fn prepare_pods(setup: &Setup, content: &Path) -> Result<()> {
+    let layout = setup.layout;
+    make_directory(layout, components::CNI_PROGRAMS)?;
     store::copy(content, &layout.path("containerd"))?;
     // A copy, because the directory the packages use is hidden from the node's processes on some distributions.
     for plugin in ["host-local", "portmap", "loopback"] {
@@ -283,11 +386,7 @@ fn prepare_state(setup: &Setup, content: &Path) -> Result<()> {
     let calico = layout.path(components::CNI_PROGRAMS).join("calico");
     std::os::unix::fs::symlink(setup.program(Program::Felix)?, &calico)
         .with_context(|| format!("{} cannot be made", calico.display()))?;
-    let kubectl = layout.path("kubectl");
-    std::os::unix::fs::symlink(Program::Kubectl.path(setup.progress)?, &kubectl)
-        .with_context(|| format!("{} cannot be made", kubectl.display()))?;
-    storage::make_directories(layout)?;
-    make_certificates(layout)
+    storage::make_directories(layout)
 }
 
 fn make_certificates(layout: &Layout) -> Result<()> {
@@ -497,21 +596,9 @@ pub(crate) fn add_user(
 
 /// Waits until everything that tests rely on works, each by its own sign.
 fn prove(layout: &Layout, api: &Api) -> Result<()> {
-    // The role `admin` is put together from parts a moment after the API server is ready.
-    let alice = Api::of(&layout.kubeconfig(users::DEFAULT[0]))?;
-    let namespace = users::namespace(users::DEFAULT[0]);
-    until_well(layout, "a namespace admin may create deployments", || {
-        Ok(alice
-            .may("create", "apps", "deployments", &namespace)?
-            .then_some(()))
-    })?;
+    prove_rights(layout, api)?;
     until_well(layout, "the node is ready", || {
         Ok(is_node_ready(api)?.then_some(()))
-    })?;
-    until_well(layout, "pods have a service account", || {
-        api.get(&format!(
-            "/api/v1/namespaces/{namespace}/serviceaccounts/default"
-        ))
     })?;
     let proxy = SocketAddr::from((layout.address(), components::PROXY_HEALTH));
     until_well(layout, "service addresses work", || {
@@ -524,6 +611,24 @@ fn prove(layout: &Layout, api: &Api) -> Result<()> {
     until_well(layout, "names are resolved", || {
         Ok(resolves(layout.address(), "kubernetes.default.svc.cluster.local").then_some(()))
     })
+}
+
+/// Waits until users have their rights and pods somebody to be.
+fn prove_rights(layout: &Layout, api: &Api) -> Result<()> {
+    // The role `admin` is put together from parts a moment after the API server is ready.
+    let alice = Api::of(&layout.kubeconfig(users::DEFAULT[0]))?;
+    let namespace = users::namespace(users::DEFAULT[0]);
+    until_well(layout, "a namespace admin may create deployments", || {
+        Ok(alice
+            .may("create", "apps", "deployments", &namespace)?
+            .then_some(()))
+    })?;
+    until_well(layout, "pods have a service account", || {
+        api.get(&format!(
+            "/api/v1/namespaces/{namespace}/serviceaccounts/default"
+        ))
+    })
+    .map(drop)
 }
 
 fn is_node_ready(api: &Api) -> Result<bool> {
@@ -666,7 +771,9 @@ fn complaints(
             Health::Ended(how) => complaints.push(format!("{component} {how}")),
         }
     }
-    for component in Component::STOCK
+    let extent = Extent::of(layout);
+    for component in extent
+        .components()
         .iter()
         .copied()
         .chain(components_of(with))
@@ -683,7 +790,7 @@ fn complaints(
     if complaints.is_empty() {
         let api = Api::of(&layout.kubeconfig("admin"))?;
         api.text("/readyz")?;
-        if !is_node_ready(&api)? {
+        if extent == Extent::Whole && !is_node_ready(&api)? {
             complaints.push("the kubelet does not report".to_owned());
         }
         for addition in with {

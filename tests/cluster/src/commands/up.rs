@@ -9,7 +9,7 @@ use crate::{
     images,
     issuer::Realm,
     layout::{GATEWAY_DOMAIN, INGRESS_DOMAIN, Layout, SECOND_DOMAIN},
-    node::{self, Outcome},
+    node::{self, Extent, Outcome},
     progress::{Progress, readable},
     users,
 };
@@ -20,11 +20,19 @@ pub(super) struct Arguments {
     /// What the node has beyond the stock
     #[arg(long, value_name = "ADDITION", value_delimiter = ',')]
     with: Vec<Addition>,
+    /// The API server and its controllers alone: no pod runs
+    #[arg(long, conflicts_with = "with")]
+    control_plane: bool,
 }
 
 pub(super) fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
     let progress = Progress::new();
-    let outcome = node::up(layout, &arguments.with, &progress);
+    let extent = if arguments.control_plane {
+        Extent::ControlPlane
+    } else {
+        Extent::Whole
+    };
+    let outcome = node::up(layout, extent, &arguments.with, &progress);
     progress.clear();
     let took = readable(progress.elapsed());
     match outcome? {
@@ -32,7 +40,9 @@ pub(super) fn run(layout: &Layout, arguments: &Arguments) -> Result<()> {
         Outcome::Extended => say(&format!("the node has what was missing ({took})")),
         Outcome::Made => say(&format!("the node is up ({took})")),
     }
-    say(&usage(layout));
+    if extent == Extent::Whole {
+        say(&usage(layout));
+    }
     Ok(())
 }
 

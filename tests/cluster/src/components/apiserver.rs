@@ -37,6 +37,13 @@ fn authentication(realms: &[Realm], authority: &str) -> Value {
     })
 }
 
+/// Bearer tokens that never end, as the API server reads them: token, user, UID, groups.
+const TOKENS: &str = "\
+alice-token,oidc-alice,alice
+bob-token,oidc-bob,bob
+root-token,kubernetes-admin,root,system:masters
+";
+
 pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
     let pki = |name: &str| inside(&format!("pki/{name}"));
     Ok(CommandLine::new(
@@ -59,6 +66,8 @@ pub(super) fn prepare(setup: &Setup) -> Result<CommandLine> {
             &pki("ca.crt"),
             "--authentication-config",
             &trust(setup, &[], "")?,
+            "--token-auth-file",
+            &setup.configuration("tokens.csv", TOKENS)?,
             "--authorization-mode",
             "Node,RBAC",
             "--enable-admission-plugins",

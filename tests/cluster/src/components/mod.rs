@@ -71,6 +71,14 @@ impl Component {
         Self::Coredns,
     ];
 
+    /// What answers requests and cares for objects; nothing here runs a pod.
+    pub const CONTROL_PLANE: &[Self] = &[Self::Etcd, Self::Apiserver, Self::ControllerManager];
+
+    /// Whether a node has it, by what is recorded of the node.
+    pub(crate) fn is_of(self, layout: &Layout) -> bool {
+        layout.path(CommandLine::file(self)).exists()
+    }
+
     /// Its name in commands and in the file names of logs.
     pub fn name(self) -> &'static str {
         match self {
