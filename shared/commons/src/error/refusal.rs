@@ -27,6 +27,12 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
     let message = status.message.as_str();
     match status.code {
         401 => explain_unauthorized(connection),
+        // Where anybody may ask, who shows no credentials is told of the rights of nobody.
+        403 if connection.credential.is_empty()
+            && message.contains("User \"system:anonymous\"") =>
+        {
+            explain_unauthorized(connection)
+        }
         // kube makes a Status of its own where the answer holds none.
         400..500 if status.reason.starts_with("Failed to parse") => {
             let error = transport::unintelligible(connection).caused_by(said(message));

@@ -220,11 +220,6 @@ pub enum Remedy {
 fn who(manager: &str) -> &'static str {
     match manager {
         "kubectl" => ", that is `kubectl scale` or another command of kubectl",
-        "kubectl-edit" => ", that is `kubectl edit`",
-        "kubectl-set" => ", that is `kubectl set`",
-        "kubectl-patch" => ", that is `kubectl patch`",
-        "kubectl-create" => ", that is `kubectl create`",
-        "kubectl-rollout" => ", that is `kubectl rollout`",
         "helm" | "Helm" => ": it belongs to a Helm release",
         _ => "",
     }
