@@ -29,7 +29,11 @@ bench: build ## measurements beside kubectl, as ratios
 cluster: ## a real Kubernetes node on this machine, and how to use it
 	@$(CLUSTER) up
 
-cluster-down: ## take the node down
+cluster-down: ## take the node and the control plane down
 	@$(CLUSTER) down
+	@$(CLUSTER) --node 250 down
 
-.PHONY: help build dist test soak demo bench cluster cluster-down
+control-plane: ## API server and controllers alone, for `cargo test -p cli-tests`
+	@$(CLUSTER) --node 250 up --control-plane
+
+.PHONY: help build dist test soak demo bench cluster cluster-down control-plane

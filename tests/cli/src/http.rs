@@ -17,6 +17,8 @@ pub struct Request {
     pub method: String,
     /// The path as it was sent, without the query.
     pub path: String,
+    /// The path with the query, as they were sent.
+    pub target: String,
     /// The query's pairs, decoded.
     pub query: Vec<(String, String)>,
     /// Headers, names in lower case.
@@ -167,15 +169,6 @@ impl Response {
         response
     }
 
-    /// The message of a refusal.
-    pub(crate) fn message(&self) -> String {
-        let Body::Whole(body) = &self.body else {
-            return String::new();
-        };
-        let status: Value = serde_json::from_slice(body).unwrap_or_default();
-        status["message"].as_str().unwrap_or_default().to_owned()
-    }
-
     /// With a header more.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -309,6 +302,7 @@ fn read_request(
             let mut request = Request {
                 method: parsed.method.unwrap_or_default().to_owned(),
                 path: path.to_owned(),
+                target: target.to_owned(),
                 query: query
                     .split('&')
                     .filter(|pair| !pair.is_empty())

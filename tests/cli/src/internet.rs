@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::api::{ApiServer, Shared};
 use crate::authority::{self, Authority};
-use crate::controllers::{Answers, Destination, Issuing};
 use crate::http::{Handler, Request, Response, Server};
+use crate::plane::{Answers, ApiServer, Destination, Shared};
 
 /// Under this domain every name leads to the ingress controller.
 pub const ZONE: &str = "kub.example.test";
@@ -90,7 +90,7 @@ impl Internet {
         let servers = [listen(80, None), listen(443, Some(tls))];
         let stop = Arc::new(AtomicBool::new(false));
         serve_names(address, rules.clone(), stop.clone());
-        shared.inner().state.world.entrance = Some(IpAddr::V4(address));
+        shared.inner().world.entrance = Some(IpAddr::V4(address));
         Self {
             address,
             authority,
@@ -128,11 +128,6 @@ impl Internet {
         self.certificate(host, authority::certified(&certificate, &key).unwrap());
         self.name(host, self.address);
         self.host(host, answers);
-    }
-
-    /// A registry of images, from which anybody may read; each with its tag (`shop/web:1`).
-    pub fn registry(&self, host: &str, images: Vec<RegistryImage>) {
-        self.site(host, move |request| answer_of_registry(&images, request));
     }
 
     /// A name that does not exist.
@@ -190,16 +185,20 @@ impl Internet {
         self.rules().no_plain_http = true;
     }
 
-    /// cert-manager is there; its certificates are this authority's.
-    pub fn cert_manager(&self, issuing: Issuing) {
-        let state = &mut self.shared.inner().state;
-        state.addons.insert(crate::Addon::CertManager);
-        state.world.issuing = Some((issuing, self.authority.clone()));
+    /// A Secret of Alice's with a good certificate for a host, as cert-manager makes them.
+    pub fn certificate_in_secret(&self, name: &str, host: &str) -> Value {
+        let (certificate, key) = self.authority.issue(&[host.to_owned()]);
+        let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"namespace": "user-alice", "name": name},
+            "data": {"tls.crt": encode(&certificate), "tls.key": encode(&key)},
+        })
     }
 
     /// The ingress controller serves this class alone.
     pub fn class(&self, class: &str) {
-        self.shared.inner().state.world.class = Some(class.to_owned());
+        self.shared.inner().world.class = Some(class.to_owned());
     }
 
     /// All requests that came from outside.
@@ -256,7 +255,7 @@ fn answer(rules: &Mutex<Rules>, shared: &Shared, secure: bool, request: &Request
     if no_plain_http && !secure {
         return plain(404, "404 page not found\n");
     }
-    let destination = shared.inner().state.destination(&host, &request.path);
+    let destination = shared.destination(&host, &request.path);
     if redirects && !secure {
         return plain(301, "Moved Permanently")
             .header("location", format!("https://{host}{}", request.path));
@@ -268,84 +267,10 @@ fn answer(rules: &Mutex<Rules>, shared: &Shared, secure: bool, request: &Request
         ),
         Destination::Nobody => plain(503, "no available server\n"),
         Destination::Pod(pod, port) => {
-            let program = shared.inner().state.world.program(&pod, port);
+            let program = shared.inner().world.program(&pod, port);
             program.map_or_else(|| plain(502, "Bad Gateway"), |answers| answers(request))
         }
     }
-}
-
-/// An image as a registry has it.
-#[derive(Clone, Debug)]
-pub struct RegistryImage {
-    /// `shop/web:1`
-    pub name: &'static str,
-    /// What it was built for.
-    pub architecture: &'static str,
-    /// `8000/tcp`, if it says so.
-    pub port: Option<&'static str>,
-    /// As whom it runs: a number, a name, or nobody in particular, which is root.
-    pub user: &'static str,
-}
-
-/// The distribution protocol, as far as images are looked up.
-fn answer_of_registry(images: &[RegistryImage], request: &Request) -> Response {
-    let json = |value: &Value| Response::json(200, value);
-    let missing = |code: &str| {
-        Response::json(
-            404,
-            &json!({"errors": [{"code": code, "message": "unknown"}]}),
-        )
-    };
-    let Some((repository, what)) = request.path.strip_prefix("/v2/").and_then(|path| {
-        ["/manifests/", "/blobs/", "/tags/"]
-            .iter()
-            .find_map(|part| path.split_once(part))
-    }) else {
-        return json(&json!({}));
-    };
-    let all: Vec<&RegistryImage> = images
-        .iter()
-        .filter(|image| {
-            image
-                .name
-                .split_once(':')
-                .is_some_and(|(name, _)| name == repository)
-        })
-        .collect();
-    let tag = |image: &RegistryImage| image.name.split_once(':').map_or("", |(_, tag)| tag);
-    // Some digest, the same for the same name.
-    let digest = |image: &RegistryImage| {
-        let hash = image.name.bytes().fold(7_u128, |hash, byte| {
-            hash.wrapping_mul(1_099_511_628_211)
-                .wrapping_add(byte.into())
-        });
-        format!("sha256:{hash:064x}")
-    };
-    if all.is_empty() {
-        return missing("NAME_UNKNOWN");
-    }
-    if request.path.ends_with("/tags/list") {
-        let tags: Vec<&str> = all.iter().map(|image| tag(image)).collect();
-        return json(&json!({"name": repository, "tags": tags}));
-    }
-    if let Some(image) = all.iter().find(|image| digest(image) == what) {
-        let mut config = json!({"User": image.user, "Entrypoint": ["/app"]});
-        if let Some(port) = image.port {
-            config["ExposedPorts"] = json!({port: {}});
-        }
-        return json(
-            &json!({"architecture": image.architecture, "os": "linux", "config": config, "rootfs": {"type": "layers", "diff_ids": []}}),
-        );
-    }
-    let Some(image) = all.iter().find(|image| tag(image) == what) else {
-        return missing("MANIFEST_UNKNOWN");
-    };
-    let media = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": media, "layers": [],
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest(image), "size": 100},
-    });
-    Response::text(200, media, manifest.to_string())
 }
 
 /// The certificates of the ingress controller.
@@ -363,7 +288,7 @@ impl std::fmt::Debug for Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let host = hello.server_name().unwrap_or_default().to_lowercase();
-        let of_cluster = self.shared.inner().state.certificate(&host);
+        let of_cluster = self.shared.certificate(&host);
         let rules = lock(&self.rules);
         let scripted = rules
             .certificates

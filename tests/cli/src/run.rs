@@ -232,8 +232,37 @@ impl Session {
     /// Text as it stands in a snapshot.
     fn shown(&self, text: &str) -> String {
         let replaced = self.replaced.iter();
-        replaced.fold(text.to_owned(), |text, (what, by)| text.replace(what, by))
+        let text = replaced.fold(text.to_owned(), |text, (what, by)| text.replace(what, by));
+        of_deployments(&text)
     }
+}
+
+/// Text without what the cluster chose at random in the names of a Deployment's pods: `web-7bc4c7998d-2dsht` is `web-xxxxx`.
+fn of_deployments(text: &str) -> String {
+    let is_random = |part: &str| {
+        part.chars()
+            .all(|c| "bcdfghjklmnpqrstvwxz2456789".contains(c))
+    };
+    let in_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let mut shown = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| !in_name(c)) {
+        let name = word.trim_end_matches(|c: char| !in_name(c));
+        let mut parts = name.rsplitn(3, '-');
+        let pod = match (parts.next(), parts.next(), parts.next()) {
+            (Some(pod), Some(hash), Some(app))
+                if pod.len() == 5
+                    && (8..=10).contains(&hash.len())
+                    && is_random(pod)
+                    && is_random(hash) =>
+            {
+                Some(format!("{app}-xxxxx"))
+            }
+            _ => None,
+        };
+        shown += pod.as_deref().unwrap_or(name);
+        shown += &word[name.len()..];
+    }
+    shown
 }
 
 /// Lets the present thread, and it alone, see these files in the place of the machine's.

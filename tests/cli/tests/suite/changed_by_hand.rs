@@ -1,6 +1,7 @@
 //! What is said and done where somebody has changed a share by hand, or gave rights beside it.
 
-use cli_tests::{ApiServer, Request, Response, Run, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Request, Response, Run, Session};
 use serde_json::{Value, json};
 
 const NAME: &str = "share-pg-bob-a8c8309b";
@@ -287,7 +288,6 @@ fn a_colleague_called_otherwise() {
 #[test]
 fn finalizers_by_a_policy() {
     let server = ApiServer::start();
-    server.keep_garbage();
     let held = json!({"metadata": {"finalizers": ["example.org/held"]}});
     server.rewrites("roles", held.clone());
     server.rewrites("rolebindings", held);

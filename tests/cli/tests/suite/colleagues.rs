@@ -1,6 +1,7 @@
 //! Whom a share is with: the colleague who was meant, and what is said of who that is.
 
-use cli_tests::{ApiServer, Response, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Response, Session};
 use serde_json::json;
 
 /// What the course writes and people type: all of it means Bob.

@@ -36,16 +36,7 @@ fn apply(server: &ApiServer, manifests: &str) {
 fn with(manifests: &str) -> (ApiServer, Session) {
     let server = ApiServer::start();
     apply(&server, manifests);
-    let mut session = Session::alice(&server);
-    // Pods of Deployments are called as the cluster likes.
-    for name in server.names("pods") {
-        let pod = server.object("pods", "user-alice", &name);
-        let metadata = &pod["metadata"];
-        if metadata["ownerReferences"][0]["kind"] == "ReplicaSet" {
-            let app = metadata["labels"]["app"].as_str().unwrap();
-            session.hide(&name, &format!("{app}-[pod]"));
-        }
-    }
+    let session = Session::alice(&server);
     (server, session)
 }
 
@@ -238,7 +229,18 @@ fn deployments() {
 
 #[test]
 fn addresses_by_hand() {
-    let (server, mut session) = with(manifests!("addresses"));
+    // Operators write down which address the cluster gave to another Service.
+    let given = "clusterIP: 10.43.0.77, ";
+    let (before, endpoints) = manifests!("addresses")
+        .split_once("apiVersion: v1\nkind: Endpoints\n")
+        .expect("Endpoints");
+    let (endpoints, after) = endpoints.split_once("---\n").expect("more");
+    let (server, mut session) = with(&format!("{}{after}", before.replace(given, "")));
+    let address = server.object("services", "user-alice", "hippo-ha")["spec"]["clusterIP"].take();
+    let endpoints = format!("apiVersion: v1\nkind: Endpoints\n{endpoints}");
+    let address = address.as_str().expect("an address");
+    apply(&server, &endpoints.replace("10.43.0.77", address));
+    session.hide(address, "10.43.0.77");
     let ports = json!([{"name": "postgres", "port": 5432}]);
     let endpoints = |name: &str, address: Value| {
         server.put(json!({
@@ -383,7 +385,8 @@ fn names_that_others_have() {
         ])
     );
     let template = json!({"metadata": {"labels": {"app": "other"}}, "spec": {"containers": [{"name": "other", "image": "busybox:1"}]}});
-    server.submit(json!({
+    // One of its names is taken: it never gets there.
+    server.put(json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"namespace": "user-alice", "name": "stock"},
         "spec": {"replicas": 2, "serviceName": "other", "selector": {"matchLabels": {"app": "other"}}, "template": template},
     }));

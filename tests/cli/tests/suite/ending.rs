@@ -1,6 +1,7 @@
 //! Nothing outlives its end unseen: what gives a right counts, not what keeps time.
 
-use cli_tests::{ApiServer, Run, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Run, Session};
 use serde_json::{Value, json};
 
 const NAME: &str = "share-pg-bob-a8c8309b";
@@ -53,9 +54,6 @@ fn a_job_that_ends_nothing() {
         json!({"spec": {"parallelism": 1}}),
         json!({"spec": {"ttlSecondsAfterFinished": null}}),
         json!({"spec": {"ttlSecondsAfterFinished": 86400}}),
-        json!({"spec": {"managedBy": "example.org/nobody"}}),
-        json!({"status": {"startTime": null}}),
-        json!({"metadata": {"uid": "another"}}),
     ];
     let runs = changes.iter().flat_map(|change| {
         let server = ApiServer::start();
@@ -65,23 +63,51 @@ fn a_job_that_ends_nothing() {
         server.put(job);
         seen_mended_and_ended(&server, &session)
     });
-    snapshot_all!(runs.collect::<Vec<_>>());
+    // What no API server lets happen to a Job that runs.
+    let odd = [
+        json!({"spec": {"managedBy": "example.org/nobody"}}),
+        json!({"status": {"startTime": null}}),
+    ];
+    let odd = odd.into_iter().flat_map(|change| {
+        let server = ApiServer::start();
+        let session = share(&server);
+        server.pretend("jobs", NAME, change);
+        seen_mended_and_ended(&server, &session)
+    });
+    snapshot_all!(runs.chain(odd).collect::<Vec<_>>());
+}
+
+/// Another Job of the name, made when the timer was deleted.
+#[test]
+fn a_job_that_is_another() {
+    let server = ApiServer::start();
+    let session = share(&server);
+    let job = server.object("jobs", NAMESPACE, NAME);
+    server.remove("jobs", NAMESPACE, NAME);
+    server.put(job);
+    snapshot_all!(seen_mended_and_ended(&server, &session));
 }
 
 /// A RoleBinding that its timer does not own, or not alone.
 #[test]
 fn a_binding_that_stays() {
-    let with_owners = |owners: Value| {
+    let with_owners = |owner: Option<Value>| {
         let server = ApiServer::start();
         let session = share(&server);
+        let owners = owner.map(|owner| {
+            server.put(owner);
+            let uid = server.object("configmaps", NAMESPACE, "x")["metadata"]["uid"].take();
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": uid}])
+        });
+        let owners = owners.unwrap_or_default();
         let mut binding = server.object("rolebindings", NAMESPACE, NAME);
         binding["metadata"]["ownerReferences"] = owners;
         server.put(binding);
         seen_mended_and_ended(&server, &session)
     };
-    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"});
+    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": NAMESPACE, "name": "x"}});
     snapshot_all!(
-        [with_owners(json!(null)), with_owners(json!([other]))]
+        [with_owners(None), with_owners(Some(other))]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
@@ -93,10 +119,8 @@ fn a_binding_that_stays() {
 fn a_share_that_is_over_and_stays() {
     let server = ApiServer::start();
     let session = share(&server);
-    let mut job = server.object("jobs", NAMESPACE, NAME);
-    job["status"]["conditions"] =
-        json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]);
-    server.put(job);
+    let over = json!([{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]);
+    server.pretend("jobs", NAME, json!({"status": {"conditions": over}}));
     let seen = session.share_db(["list"]).success();
     let again = session.share_db(["pg", "--with", "bob"]);
     let extended = session.share_db(["extend", "pg"]);
@@ -218,6 +242,7 @@ fn names_that_would_meet() {
     for object in fixtures::postgres(NAMESPACE, "pg-dev") {
         server.put(object);
     }
+    server.settle();
     let session = Session::alice(&server);
     let _ = session
         .share_db(["pg", "--with", "dev-bob", "--forever"])

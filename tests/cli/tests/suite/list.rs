@@ -1,6 +1,7 @@
 //! `share-db list` in every form, and what it makes of what others write into the cluster.
 
-use cli_tests::{ApiServer, Run, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Run, Session};
 use serde_json::{Value, json};
 
 fn shared() -> (ApiServer, Session) {
@@ -90,8 +91,7 @@ fn forged(name: &str, annotations: &Value) -> Value {
             "namespace": "user-alice", "name": name, "annotations": annotations,
             "labels": {"app.kubernetes.io/managed-by": "kubectl-share-db"},
         },
-        "spec": {"activeDeadlineSeconds": 28800},
-        "status": {"startTime": "2026-01-05T10:00:00Z"},
+        "spec": fixtures::job_spec(),
     })
 }
 

@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::commands::{told, words};
 use cli_tests::Session;
-use cli_tests::commands::{told, words};
 
 /// Where nothing listens.
 const NOWHERE: &str = "127.0.0.1:1";

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cli_tests::internet::RegistryImage;
-use cli_tests::{ApiServer, Internet, Response, Run, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Internet, Response, Run, Session};
+use serde_json::Value;
+
+use crate::registry::{self, RegistryImage};
 
 /// Alice's namespace, on a platform whose other addresses are below `kub.example.test`.
 pub struct Platform {
@@ -37,7 +40,8 @@ impl Platform {
             port,
             architecture: "amd64",
         };
-        internet.registry(
+        registry::serve(
+            &internet,
             "registry.example.test",
             vec![
                 image("shop/web:1", "1000", Some("8000/tcp")),
@@ -74,6 +78,17 @@ impl Platform {
         for object in fixtures::app(name, port) {
             self.server.submit(object);
         }
+    }
+
+    /// The admission webhook of ingress-nginx is there: this host is already somebody else's.
+    pub fn host_is_bobs(&self, host: &'static str) {
+        self.server.script(move |request| {
+            let writes = ["POST", "PUT", "PATCH"].contains(&request.method.as_str());
+            let is_it = request.json()["spec"]["rules"][0]["host"] == host;
+            let message = format!("admission webhook \"validate.nginx.ingress.kubernetes.io\" denied the request: host {host:?} and path \"/\" is already defined in ingress user-bob/shop");
+            let refusal = || Response::status(400, "BadRequest", message, &Value::Null);
+            (writes && is_it && request.path.contains("/ingresses")).then(refusal)
+        });
     }
 
     /// As somebody else on the same platform.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use cli_tests::{ApiServer, Response, Run, Session};
+use cli_tests::{ApiServer, Fate, Response, Run, Session};
 use serde_json::{Value, json};
 
 /// A port that was free a moment ago, and not one that the system gives to whoever asks for any.
@@ -180,9 +180,8 @@ fn refused_tunnel() {
 #[test]
 fn without_a_ready_pod() {
     let server = ApiServer::start();
-    let mut endpoints = server.object("endpoints", "user-alice", "pg");
-    endpoints["subsets"][0]["notReadyAddresses"] = endpoints["subsets"][0]["addresses"].take();
-    server.put(endpoints);
+    server.fate("pg", Fate::Unready("Readiness probe failed".to_owned()));
+    server.settle();
     let mut session = Session::alice(&server);
     let port = shown_port(&mut session);
     snapshot!(session.run("proxy-db", ["pg", "--port", &port]));

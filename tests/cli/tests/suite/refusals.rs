@@ -201,7 +201,7 @@ fn namespace_not_found() {
 #[test]
 fn database_not_found() {
     let server = ApiServer::start();
-    for object in cli_tests::fixtures::postgres("user-alice", "warehouse") {
+    for object in crate::fixtures::postgres("user-alice", "warehouse") {
         server.put(object);
     }
     let session = Session::alice(&server);

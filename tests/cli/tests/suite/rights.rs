@@ -1,6 +1,7 @@
 //! What is missing is known before anything is written.
 
-use cli_tests::{ApiServer, Response, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Response, Session};
 use serde_json::Value;
 
 const SHARE: [&str; 3] = ["pg", "--with", "bob"];

@@ -1,6 +1,8 @@
 //! `share-db`: a share made, made again, extended and revoked; and all that comes in between.
 
-use cli_tests::{ApiServer, Response, Session, fixtures};
+use crate::fixtures;
+use crate::fixtures::foreign;
+use cli_tests::{ApiServer, Fate, Response, Session};
 use serde_json::{Value, json};
 
 const SHARE: [&str; 3] = ["pg", "--with", "bob"];
@@ -172,9 +174,8 @@ fn under_other_names() {
 #[test]
 fn without_a_ready_pod() {
     let server = ApiServer::start();
-    let mut endpoints = server.object("endpoints", "user-alice", "pg");
-    endpoints["subsets"][0]["notReadyAddresses"] = endpoints["subsets"][0]["addresses"].take();
-    server.put(endpoints);
+    server.fate("pg", Fate::Unready("Readiness probe failed".to_owned()));
+    server.settle();
     snapshot!(Session::alice(&server).share_db(SHARE));
 }
 
@@ -182,7 +183,8 @@ fn without_a_ready_pod() {
 fn without_any_pod() {
     let server = ApiServer::start();
     server.remove("statefulsets", "user-alice", "pg");
-    server.remove("endpoints", "user-alice", "pg");
+    server.remove("pods", "user-alice", "pg-0");
+    server.settle();
     snapshot!(Session::alice(&server).share_db(SHARE));
 }
 
@@ -278,10 +280,7 @@ fn quietly() {
     snapshot!(share, revoke, failure);
 }
 
-/// Labels, as an object of somebody else has them.
-fn foreign(kind: &str, api_version: &str, labels: &Value) -> Value {
-    json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "user-alice", "name": "share-pg-bob-a8c8309b", "labels": labels}})
-}
+const NAME: &str = "share-pg-bob-a8c8309b";
 
 #[test]
 fn objects_of_others_stay_as_they_are() {
@@ -294,16 +293,12 @@ fn objects_of_others_stay_as_they_are() {
     };
     let helm = json!({"app.kubernetes.io/managed-by": "Helm"});
     snapshot!(
-        run(foreign("ConfigMap", "v1", &json!({}))),
-        run(foreign("Role", "rbac.authorization.k8s.io/v1", &helm)),
-        run(foreign(
-            "RoleBinding",
-            "rbac.authorization.k8s.io/v1",
-            &helm
-        )),
+        run(foreign("ConfigMap", NAME, &json!({}))),
+        run(foreign("Role", NAME, &helm)),
+        run(foreign("RoleBinding", NAME, &helm)),
         run(foreign(
             "Job",
-            "batch/v1",
+            NAME,
             &json!({"app.kubernetes.io/managed-by": "kubectl-proxy-db"})
         )),
     );
@@ -342,7 +337,7 @@ fn refused_half_way() {
 fn what_was_made_meanwhile_stays() {
     let server = ApiServer::start();
     let helm = json!({"app.kubernetes.io/managed-by": "Helm"});
-    server.put(foreign("Job", "batch/v1", &helm));
+    server.put(foreign("Job", NAME, &helm));
     server.on("GET", "*/jobs/share-pg-bob-a8c8309b", || {
         let message = "jobs.batch \"share-pg-bob-a8c8309b\" not found";
         let details = json!({"name": "share-pg-bob-a8c8309b", "group": "batch", "kind": "jobs"});

@@ -1,6 +1,7 @@
 //! What is shown on a terminal: progress, warnings and questions, each on lines of their own; and a clean terminal afterwards.
 
-use cli_tests::{ApiServer, Fate, Response, Session, Terminal, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Fate, Response, Session, Terminal};
 
 use crate::platform::Platform;
 
@@ -54,6 +55,7 @@ fn a_question_has_a_line_of_its_own() {
     for object in fixtures::postgres("user-alice", "shop") {
         server.put(object);
     }
+    server.settle();
     let session = Session::alice(&server);
     let start = || session.terminal("share-db", &["--with", "bob"]);
     let asked = |terminal: &Terminal| terminal.screen().contains("shop");

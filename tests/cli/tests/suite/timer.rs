@@ -117,17 +117,14 @@ fn tampered_with() {
     let server = ApiServer::start();
     let session = Session::alice(&server);
     let _ = session.share_db(SHARE).success();
-    let mut job = server.object("jobs", "user-alice", "share-pg-bob-a8c8309b");
-    job["spec"]["suspend"] = json!(true);
-    job["status"] = json!({});
-    server.put(job.clone());
+    let change = |change| server.pretend("jobs", "share-pg-bob-a8c8309b", change);
+    change(json!({"spec": {"suspend": true}, "status": null}));
     let list = session.share_db(["list"]);
     let extend = session.share_db(["extend", "pg"]);
-    job["spec"]["activeDeadlineSeconds"] = json!(i64::MAX);
-    job["status"] = json!({"startTime": "2026-01-05T10:00:00Z"});
-    server.put(job.clone());
+    change(
+        json!({"spec": {"activeDeadlineSeconds": i64::MAX}, "status": {"startTime": "2026-01-05T10:00:00Z"}}),
+    );
     let endless = session.share_db(["list"]);
-    job["spec"]["activeDeadlineSeconds"] = json!(-5);
-    server.put(job);
+    change(json!({"spec": {"activeDeadlineSeconds": -5}}));
     snapshot!(list, extend, endless, session.share_db(["list"]));
 }

@@ -94,6 +94,10 @@ fn failing() {
     let elsewhere = || {
         let platform = Platform::new();
         platform.server.program("web", 3000, |_| page("Shop"));
+        let refused = "Startup probe failed: dial tcp 10.42.1.1:8000: connect: connection refused";
+        platform
+            .server
+            .fate("web", Fate::Unready(refused.to_owned()));
         platform.deploy(&web(&["--expose", "--timeout", "3s"]))
     };
     let broken = || {

@@ -150,6 +150,7 @@ fn places() {
             "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": "user-alice", "name": "late-quota"},
             "spec": {"hard": hard},
         }));
+        platform.server.settle();
         // It is not seen by who asks, but is there when the pods are made.
         platform.server.on("GET", "*/resourcequotas", || {
             cli_tests::Response::json(200, &json!({"apiVersion": "v1", "kind": "ResourceQuotaList", "metadata": {"resourceVersion": "1"}, "items": []}))
@@ -157,7 +158,7 @@ fn places() {
         soon(&platform, &WEB)
     };
     let pods = || quota(json!({"pods": "0"}));
-    let unspecified = || quota(json!({"limits.nvidia": "1", "limits.cpu": "1"}));
+    let unspecified = || quota(json!({"limits.cpu": "1"}));
     let security = || {
         let platform = Platform::new();
         platform
@@ -246,7 +247,7 @@ fn watches_end() {
     let watched = |request: &cli_tests::Request| request.query("watch").is_some();
     platform.server.wait_for("a watch", watched);
     platform.server.forget_requests();
-    platform.server.compact();
+    platform.server.end_watches();
     platform.server.fate("web", Fate::Ready);
     let run = running.finish().success();
     assert!(
@@ -270,7 +271,9 @@ pub fn to_the_end() {
     };
     let down = || {
         let platform = Platform::new();
-        platform.server.controllers_down();
+        platform
+            .server
+            .pretend("deployments", "*", json!({"status": null}));
         platform.deploy(&web(&["--timeout", "3s"]))
     };
     let no_node = |fate: Fate| {

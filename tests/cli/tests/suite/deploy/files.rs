@@ -1,6 +1,6 @@
 //! `deploy-app -f`: the manifests of a course, right and with its usual mistakes.
 
-use cli_tests::{Fate, Issuing, Run};
+use cli_tests::{Addon, Fate, Run};
 use serde_json::{Value, json};
 
 use crate::platform::Platform;
@@ -184,11 +184,14 @@ fn mistakes() {
 #[test]
 fn mistakes_that_are_met() {
     let config = || {
-        course(
-            "            name: web-config",
-            "            name: web-conf",
-            &[],
-        )
+        let platform = Platform::new();
+        let missing = "configmap \"web-conf\" not found".to_owned();
+        let waits = Fate::Waiting("CreateContainerConfigError".into(), missing);
+        platform.server.fate("web", waits);
+        let manifests =
+            COURSE.replace("            name: web-config", "            name: web-conf");
+        platform.alice.write("app.yaml", manifests);
+        platform.deploy(&["-f", "app.yaml"])
     };
     let indent = || course("    app: web\n  ports:", "   app: web\n  ports:", &[]);
     let quota = || course("cpu: 300m", "cpu: 300x", &[]);
@@ -348,7 +351,7 @@ fn others() {
     let mut deployment = platform.server.object("deployments", "user-alice", "web");
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] =
         json!("registry.example.test/shop/web:2");
-    platform.server.submit(deployment);
+    platform.server.put(deployment);
     let conflict = platform.deploy(&["-f", "app.yaml"]);
     let forced = platform
         .deploy(&["-f", "app.yaml", "--force-conflicts", "--no-wait"])
@@ -377,7 +380,16 @@ fn others() {
 fn certificates_by_another_name() {
     let platform = Platform::for_web();
     platform.internet.no_wildcard();
-    platform.internet.cert_manager(Issuing::Issues);
+    let host = "shop.kub.example.test";
+    let secret = platform.internet.certificate_in_secret("shop-cert", host);
+    platform.server.put(secret);
+    platform.server.serve(Addon::CertManager);
+    platform.server.put(json!({
+        "apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+        "metadata": {"namespace": "user-alice", "name": "shop-cert"},
+        "spec": {"secretName": "shop-cert", "dnsNames": [host], "issuerRef": {"name": "letsencrypt", "kind": "ClusterIssuer"}},
+        "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "Certificate is up to date and has not expired"}]},
+    }));
     let issued = COURSE
         .replace(
             "  name: web\nspec:\n  tls:\n  - hosts:\n    - shop.kub.example.test\n",
@@ -416,12 +428,16 @@ fn not_looked_at() {
 fn several() {
     let platform = Platform::for_web();
     let object = |kind: &str, name: &str| -> Value {
-        json!({
+        let mut object = json!({
             "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
-            "spec": {"serviceName": name, "selector": {"matchLabels": {"app": name}}, "template": {
+            "spec": {"selector": {"matchLabels": {"app": name}}, "template": {
                 "metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": name, "image": super::IMAGE}]},
             }},
-        })
+        });
+        if kind == "StatefulSet" {
+            object["spec"]["serviceName"] = json!(name);
+        }
+        object
     };
     platform
         .alice
@@ -448,10 +464,7 @@ fn several() {
 #[test]
 fn taken_back() {
     let platform = Platform::new();
-    platform.server.nginx_webhook();
-    let mut theirs = cli_tests::fixtures::ingress("shop", "shop.kub.example.test", "shop");
-    theirs["metadata"]["namespace"] = json!("user-bob");
-    platform.server.put(theirs);
+    platform.host_is_bobs("shop.kub.example.test");
     platform.alice.write("app.yaml", COURSE);
     let before = platform.server.names("services");
     let run = platform.deploy(&["-f", "app.yaml"]);

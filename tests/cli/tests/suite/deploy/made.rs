@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use cli_tests::{Fate, Run, fixtures};
+use crate::fixtures;
+use cli_tests::{Fate, Run};
 use serde_json::{Value, json};
 
 use super::{WEB, web};
@@ -228,32 +229,48 @@ fn without_rights_on_the_node() {
     snapshot!(restricted, root, allowed, user);
 }
 
-fn quota(hard: &Value, used: &Value) -> Value {
+fn quota(hard: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"namespace": "user-alice", "name": "onyxia-quota"},
-        "spec": {"hard": hard}, "status": {"hard": hard, "used": used},
+        "spec": {"hard": hard},
+    })
+}
+
+/// A pod that takes this much.
+fn filler(memory: &str) -> Value {
+    let amounts = json!({"cpu": "1", "memory": memory});
+    let container = json!({
+        "name": "filler", "image": "registry.example.test/filler:1",
+        "resources": {"requests": amounts, "limits": amounts},
+    });
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "user-alice", "name": "filler"},
+        "spec": {"containers": [container]},
     })
 }
 
 /// What the namespace has left decides what is asked for.
 #[test]
 fn within_a_quota() {
-    let with = |hard: Value, used: Value, args: &[&str]| -> (Run, Value) {
+    let with = |hard: Value, used: &str, args: &[&str]| -> (Run, Value) {
         let platform = Platform::new();
-        platform.server.put(quota(&hard, &used));
+        platform.server.put(quota(&hard));
+        platform.server.settle();
+        // Counted as soon as it is there.
+        platform.server.put(filler(used));
+        platform.server.settle();
         let run = platform.deploy(&web(args));
         (run, container(&platform)["resources"].clone())
     };
     let hard = || json!({"requests.cpu": "4", "requests.memory": "8Gi", "limits.cpu": "8", "limits.memory": "8Gi"});
-    let used = |memory: &str| json!({"requests.cpu": "1", "requests.memory": memory, "limits.cpu": "1", "limits.memory": memory});
-    let roomy = || with(hard(), used("1Gi"), &[]);
-    let tight = || with(hard(), used("8000Mi"), &[]);
-    let full = || with(hard(), used("8Gi"), &[]);
-    let asked = || with(hard(), used("7Gi"), &["--memory", "2Gi"]);
+    let roomy = || with(hard(), "1Gi", &[]);
+    let tight = || with(hard(), "8000Mi", &[]);
+    let full = || with(hard(), "8Gi", &[]);
+    let asked = || with(hard(), "7Gi", &["--memory", "2Gi"]);
     let three = || {
         with(
             hard(),
-            used("1Gi"),
+            "1Gi",
             &["--replicas", "3", "--memory", "3Gi", "--timeout", "2s"],
         )
     };
@@ -270,10 +287,11 @@ fn within_a_quota() {
 #[test]
 fn updating_within_a_quota() {
     let platform = Platform::new();
+    // One of the pods is the database's.
     platform.server.put(quota(
-        &json!({"requests.memory": "1Gi", "limits.memory": "1Gi", "count/pods": "2"}),
-        &json!({}),
+        &json!({"requests.memory": "1Gi", "limits.memory": "1Gi", "count/pods": "3"}),
     ));
+    platform.server.settle();
     let first = platform.deploy(&web(&["--memory", "700Mi"]));
     let update = platform.deploy(&["web", "--image", "registry.example.test/shop/web:2"]);
     snapshot!(first, update);
@@ -399,13 +417,17 @@ fn hostile_objects() {
     let platform = Platform::new();
     let _ = platform.deploy(&WEB).success();
     platform.server.advance(5400);
-    let mut deployment = platform.server.object("deployments", "user-alice", "web");
-    let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+    let deployment = platform.server.object("deployments", "user-alice", "web");
+    let mut template = deployment["spec"]["template"].clone();
+    let container = &mut template["spec"]["containers"][0];
     container["image"] = json!("evil\u{1b}]0;owned\u{7}:1\nNAME   forged");
     container["ports"][0]["containerPort"] = json!(-5);
-    deployment["metadata"]["annotations"] = json!({"kube-commons/app": "\u{202e}bew"});
-    deployment["status"] = json!({"readyReplicas": -3, "replicas": 1_000_000});
-    platform.server.put(deployment);
+    let change = json!({
+        "metadata": {"annotations": {"kube-commons/app": "\u{202e}bew"}},
+        "spec": {"template": template},
+        "status": {"readyReplicas": -3, "replicas": 1_000_000},
+    });
+    platform.server.pretend("deployments", "web", change);
     let run = |args: &[&str]| platform.deploy(args);
     let [json, yaml] = ["json", "yaml"].map(|format| run(&["list", "-o", format]));
     for run in [json, yaml] {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cli_tests::{ApiServer, Request, Response, Run, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Request, Response, Run, Session};
 use serde_json::{Value, json};
 
 use super::{WEB, web};
@@ -86,15 +87,23 @@ fn rights() {
 fn objects_of_others() {
     let with = |object: Value| {
         let platform = Platform::new();
+        let labels = object["metadata"]["labels"].clone();
         platform.server.put(object);
+        if labels.is_object() {
+            // No API server takes it, but who knows what stands before one.
+            let hostile =
+                json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm\u{1b}[2J"}}});
+            platform.server.pretend("deployments", "*", hostile.clone());
+            platform.server.pretend("services", "*", hostile);
+        }
         platform.server.forget_requests();
         platform.not_deployed(&web(&["--env", "A=1"]))
     };
-    let helm = json!({"app.kubernetes.io/managed-by": "Helm\u{1b}[2J"});
+    let helm = json!({"app.kubernetes.io/managed-by": "Helm"});
     let [mut deployment, mut service] = fixtures::app("web", 80);
     deployment["metadata"]["labels"] = helm.clone();
     service["metadata"]["labels"] = helm.clone();
-    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "user-alice", "name": "web"}});
+    let config = crate::fixtures::foreign("ConfigMap", "web", &Value::Null);
     snapshot!(with(deployment), with(service), with(config));
 }
 

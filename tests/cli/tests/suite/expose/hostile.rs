@@ -115,19 +115,27 @@ fn hosts() {
 #[test]
 fn neighbours() {
     let platform = Platform::with_web();
-    let mut ingress =
-        cli_tests::fixtures::ingress("evil", "evil\u{1b}[2J.kub.example.test", "evil");
+    let server = &platform.server;
+    let mut ingress = crate::fixtures::ingress("evil", "evil.kub.example.test", "evil");
     ingress["metadata"]["annotations"] = json!({"cert-manager.io/issuer": "\u{1b}[31mred"});
-    platform.server.put(ingress);
+    let rules = |ingress: &serde_json::Value, host: &str| {
+        let mut rules = ingress["spec"]["rules"].clone();
+        rules[0]["host"] = json!(host);
+        rules
+    };
+    let evil = rules(&ingress, "evil\u{1b}[2J.kub.example.test");
+    server.put(ingress);
+    server.pretend("ingresses", "evil", json!({"spec": {"rules": evil}}));
     let expose = platform.expose(&["web", "--no-wait"]);
-    let mut ours = platform
-        .server
-        .object("ingresses", "user-alice", "expose-web");
-    ours["spec"]["rules"][0]["host"] = json!("x\u{1b}]0;owned\u{7}.kub.example.test");
-    ours["spec"]["ingressClassName"] = json!("\u{1b}[31mclass");
-    ours["metadata"]["annotations"] =
+    let ours = server.object("ingresses", "user-alice", "expose-web");
+    let rules = rules(&ours, "x\u{1b}]0;owned\u{7}.kub.example.test");
+    let annotations =
         json!({"kube-commons/app": "deployment/\u{202e}bew", "kube-commons/tls": "\u{7}"});
-    platform.server.put(ours);
+    let change = json!({
+        "metadata": {"annotations": annotations},
+        "spec": {"rules": rules, "ingressClassName": "\u{1b}[31mclass"},
+    });
+    server.pretend("ingresses", "expose-web", change);
     let list = platform.expose(&["list", "-o", "wide"]);
     let json = platform.expose(&["list", "-o", "json"]);
     let yaml = platform.expose(&["list", "-o", "yaml"]);

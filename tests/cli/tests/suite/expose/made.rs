@@ -1,6 +1,7 @@
 //! Addresses that are made: once, again, for a time, dry, and closed.
 
-use cli_tests::{Addon, JobController, Run, fixtures};
+use crate::fixtures;
+use cli_tests::{Addon, JobController, Run};
 use serde_json::{Value, json};
 
 use crate::platform::{Platform, page};
@@ -52,7 +53,7 @@ fn again() {
 fn without_a_service() {
     let platform = Platform::with_web();
     platform.server.remove("services", "user-alice", "web");
-    platform.server.remove("endpoints", "user-alice", "web");
+    platform.server.settle();
     let expose = platform.expose(&["deploy/web", "--host", "shop"]).success();
     assert_eq!(
         platform.server.ours(),
@@ -129,7 +130,6 @@ fn timers_that_were_changed() {
     let _ = platform
         .expose(&["web", "--for", "2h", "--no-wait"])
         .success();
-    let made = server.object("jobs", "user-alice", "expose-web");
     let changes = [
         json!({"suspend": true}),
         json!({"managedBy": "kueue.x-k8s.io/multikueue"}),
@@ -139,12 +139,9 @@ fn timers_that_were_changed() {
     ];
     let mut runs = Vec::new();
     for change in changes {
-        let mut job = made.clone();
-        for (field, value) in change.as_object().unwrap() {
-            job["spec"][field] = value.clone();
-        }
-        server.put(job);
+        server.pretend("jobs", "expose-web", json!({"spec": change}));
         runs.push(platform.expose(&["list"]).success());
+        server.be_honest();
     }
     snapshot_all!(runs);
 }
@@ -339,7 +336,7 @@ fn through_a_gateway() {
     }));
     let unknown = platform.refused(&["web", "--gateway"]);
     let named = platform
-        .expose(&["web", "--parent", "infra/shared"])
+        .expose(&["web", "--parent", "infra/shared", "--no-wait"])
         .success();
     assert_eq!(platform.server.ours(), ["httproutes/expose-web"]);
     let list = platform.expose(&["list", "-o", "wide"]).success();

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
-use cli_tests::{Fate, Issuing, Request, Response, Run, TRUSTED, fixtures};
+use crate::fixtures;
+use cli_tests::{Fate, Request, Response, Run, TRUSTED};
 use serde_json::json;
 
 use crate::platform::{Platform, page};
@@ -99,7 +100,7 @@ fn answers() {
 fn dangers() {
     let image = |image: &str, args: &[&str]| {
         let platform = Platform::new();
-        let [mut deployment, service] = cli_tests::fixtures::app("web", 8000);
+        let [mut deployment, service] = crate::fixtures::app("web", 8000);
         let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
         container["image"] = json!(image);
         container["args"] = json!(args);
@@ -164,37 +165,6 @@ fn broken_for_good() {
         &distrusted,
         &nameless
     ]));
-}
-
-/// cert-manager issues a certificate, or does not.
-#[test]
-fn issued() {
-    let with = |issuing: Issuing| {
-        let platform = Platform::with_web();
-        platform.internet.no_wildcard();
-        platform.internet.cert_manager(issuing);
-        let run = platform.expose(&["web", "--tls", "issuer=letsencrypt"]);
-        let remove = platform.expose(&["remove", "web"]).success();
-        assert_eq!(platform.server.ours(), [""; 0]);
-        assert!(
-            !platform
-                .server
-                .names("secrets")
-                .contains(&"expose-web-tls".to_owned())
-        );
-        (run, remove)
-    };
-    let issues = || with(Issuing::Issues);
-    let no_issuer = || with(Issuing::NoIssuer);
-    let limited = || {
-        with(Issuing::Order("Failed to create Order: 429 urn:ietf:params:acme:error:rateLimited: too many certificates (50) already issued for \"example.test\" in the last 168h0m0s".into()))
-    };
-    let runs = together(&[&issues, &no_issuer, &limited]);
-    snapshot_all!(
-        runs.into_iter()
-            .flat_map(|(run, remove)| [run, remove])
-            .collect::<Vec<Run>>()
-    );
 }
 
 /// Somebody writes the same host at the same moment, and is there first.

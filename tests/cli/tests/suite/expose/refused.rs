@@ -1,6 +1,7 @@
 //! What is refused before anything is written.
 
-use cli_tests::{Addon, ApiServer, Fate, Response, Run, Session, fixtures};
+use crate::fixtures;
+use cli_tests::{ApiServer, Fate, Response, Run, Session};
 use serde_json::{Value, json};
 
 use crate::platform::{Platform, page};
@@ -143,10 +144,7 @@ fn hosts_that_are_taken() {
     };
     let webhook = || {
         let platform = Platform::with_web();
-        platform.server.nginx_webhook();
-        let mut theirs = fixtures::ingress("shop", "shop.kub.example.test", "shop");
-        theirs["metadata"]["namespace"] = json!("user-bob");
-        platform.server.put(theirs);
+        platform.host_is_bobs("shop.kub.example.test");
         platform.server.forget_requests();
         platform.refused(&["web", "--host", "shop"])
     };
@@ -205,14 +203,6 @@ fn gateways_that_are_not_there() {
     platform.server.forget_requests();
     let not_served = platform.refused(&["web", "--gateway"]);
     let named = platform.refused(&["web", "--parent", "infra/shared"]);
-    let route = |gateway: Value| {
-        let platform = Platform::with_web();
-        platform.server.serve(Addon::GatewayApi);
-        platform.server.put(gateway);
-        platform.server.forget_requests();
-        platform
-    };
-    let _ = route;
     snapshot!(not_served, named);
 }
 
@@ -252,21 +242,25 @@ fn rights() {
 /// Objects of others that are called like ours.
 #[test]
 fn objects_of_others() {
-    let with = |object: Value| {
+    let with = |object: Value, plural: &'static str| {
         let platform = Platform::with_web();
         platform.server.put(object);
+        // No API server takes it, but who knows what stands before one.
+        let hostile =
+            json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "Helm\u{1b}[2J"}}});
+        platform.server.pretend(plural, "expose-web", hostile);
         platform.server.forget_requests();
         platform.refused(&["web", "--for", "1h"])
     };
-    let foreign = |api_version: &str, kind: &str| {
-        let labels = json!({"app.kubernetes.io/managed-by": "Helm\u{1b}[2J"});
-        json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": "user-alice", "name": "expose-web", "labels": labels}})
+    let foreign = |kind: &str| {
+        let labels = json!({"app.kubernetes.io/managed-by": "Helm"});
+        fixtures::foreign(kind, "expose-web", &labels)
     };
     snapshot_all!(together(&[
-        &|| with(foreign("networking.k8s.io/v1", "Ingress")),
-        &|| with(foreign("v1", "Service")),
-        &|| with(foreign("networking.k8s.io/v1", "NetworkPolicy")),
-        &|| with(foreign("batch/v1", "Job")),
+        &|| with(foreign("Ingress"), "ingresses"),
+        &|| with(foreign("Service"), "services"),
+        &|| with(foreign("NetworkPolicy"), "networkpolicies"),
+        &|| with(foreign("Job"), "jobs"),
     ]));
 }
 
