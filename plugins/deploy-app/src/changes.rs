@@ -10,13 +10,6 @@ use crate::uses;
 /// What has changed, in a few words each.
 pub fn changes(now: &Settings, then: &Settings) -> Vec<String> {
     let mut changes = Vec::new();
-    let arrow = |what: &str, now: &str, then: &str| {
-        format!(
-            "{what}: {} -> {}",
-            printable::line(now),
-            printable::line(then)
-        )
-    };
     if now.image != then.image {
         changes.push(arrow("image", &now.image, &then.image));
     }
@@ -43,37 +36,11 @@ pub fn changes(now: &Settings, then: &Settings) -> Vec<String> {
             &shown(then.uses.as_ref()),
         ));
     }
-    for (what, now, then) in [
-        (
-            "requests",
-            &now.resources.requests,
-            &then.resources.requests,
-        ),
-        ("limits", &now.resources.limits, &then.resources.limits),
-    ] {
-        for (resource, then) in then
-            .iter()
-            .filter(|(resource, then)| now.get(*resource) != Some(then))
-        {
-            let now = now.get(resource).map_or("none", String::as_str);
-            changes.push(arrow(&format!("{resource} {what}"), now, then));
-        }
-    }
+    let (has, gets) = (&now.resources, &then.resources);
+    changes.extend(amounts("requests", &has.requests, &gets.requests));
+    changes.extend(amounts("limits", &has.limits, &gets.limits));
     if now.command != then.command || now.args != then.args {
-        let shown = |settings: &Settings| {
-            let words: Vec<&str> = settings
-                .command
-                .iter()
-                .chain(&settings.args)
-                .map(String::as_str)
-                .collect();
-            if words.is_empty() {
-                "the image's".to_owned()
-            } else {
-                printable::short(&words.join(" "), 60)
-            }
-        };
-        changes.push(arrow("command", &shown(now), &shown(then)));
+        changes.push(arrow("command", &command(now), &command(then)));
     }
     if now.run_as != then.run_as {
         let shown = |run_as: RunAs| match (run_as.user, run_as.image_decides) {
@@ -91,6 +58,40 @@ pub fn changes(now: &Settings, then: &Settings) -> Vec<String> {
         });
     }
     changes
+}
+
+/// `image: web:1 -> web:2`
+fn arrow(what: &str, now: &str, then: &str) -> String {
+    let (now, then) = (printable::line(now), printable::line(then));
+    format!("{what}: {now} -> {then}")
+}
+
+/// `memory limits: 1Gi -> 2Gi`, for each that is another.
+fn amounts(
+    what: &str,
+    now: &BTreeMap<String, String>,
+    then: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let others = then
+        .iter()
+        .filter(|(resource, then)| now.get(*resource) != Some(then));
+    others
+        .map(|(resource, then)| {
+            let now = now.get(resource).map_or("none", String::as_str);
+            arrow(&format!("{resource} {what}"), now, then)
+        })
+        .collect()
+}
+
+/// The program and its arguments.
+fn command(settings: &Settings) -> String {
+    let words = settings.command.iter().chain(&settings.args);
+    let words: Vec<&str> = words.map(String::as_str).collect();
+    if words.is_empty() {
+        "the image's".to_owned()
+    } else {
+        printable::short(&words.join(" "), 60)
+    }
 }
 
 /// `variables: A, B changed, C removed`

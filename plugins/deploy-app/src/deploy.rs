@@ -15,27 +15,38 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::expose::{self, Exposure};
-use crate::flags::{ByName, Mode};
+use crate::flags::{ByName, DeployArgs, Mode};
 use crate::inputs::Inputs;
 use crate::lint::context::look_up;
-use crate::lint::{self, ImageFacts};
+use crate::lint::{self, Finding, ImageFacts};
 use crate::objects::{MANAGER_OF_FILES, ROLES, is_from_files};
 use crate::plan::{Keep, Plan, files_name};
 use crate::print;
 use crate::report::report;
-use crate::resources::{self, Asked, Proposal, Resources, TooMuch};
+use crate::resources::{self, Asked, Proposal, Resources, Rules, TooMuch};
 use crate::settings::{Edit, Present, Settings, Wanted};
-use crate::uses::{self, UseInput};
+use crate::uses::{self, Use, UseInput};
 use crate::write::{self, Write, Written};
 use commons::shell::shell;
 
-/// What was read before anything is written.
+/// What was read and decided before anything is written.
 pub struct Resolved {
     pub plan: Plan,
     /// What was there.
     documents: Documents,
     pub now: Option<Settings>,
     pub exposure: Option<Exposure>,
+    /// What should be known of it, for standard error.
+    notes: Vec<String>,
+    findings: Vec<Finding>,
+}
+
+/// What was read, the image's registry included.
+struct Read {
+    documents: Documents,
+    rules: Rules,
+    uses: Option<uses::Found>,
+    image: ImageFacts,
 }
 
 /// The objects of an app as they are, by name of their place in it.
@@ -62,6 +73,8 @@ pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
     let progress = ui.progress(format!("Looking at {}", by_name.name));
     let resolved = resolve(context, &by_name, inputs).await?;
     drop(progress);
+    resolved.notes.iter().for_each(|note| ui.status(note));
+    lint::tell(ui, &resolved.findings, by_name.mode.strict)?;
     let mode = by_name.mode;
     let exposure = resolved.exposure.as_ref();
     let tell = || {
@@ -94,83 +107,33 @@ pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
         let address = exposure.map(|exposure| exposure.objects(ui, &mode));
         return print::written(ui, &mode, &written, address.transpose()?);
     }
-    report(cluster, ui, interrupt, &by_name, &resolved, &written).await
+    report(context, &by_name, &resolved, &written).await
 }
 
-/// Reads what is needed, all that is independent at once.
-async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<Resolved> {
-    let Context { cluster, ui, .. } = context;
-    let ByName { name, args, .. } = by_name;
-    let namespace = cluster.namespace();
-    let is_dry = by_name.mode.dry_run != DryRun::None;
-    let uses = async {
-        match &args.uses {
-            Some(UseInput::Database(typed)) => {
-                let is_given =
-                    |name: &str| inputs.env.contains_key(name) || inputs.secrets.contains_key(name);
-                uses::find(cluster, name, typed, is_given).await.map(Some)
-            }
-            _ => Ok(None),
-        }
-    };
-    let image = async {
-        match args.image.first() {
-            Some(image) if !is_dry => look_up(cluster, image).await,
-            _ => ImageFacts::default(),
-        }
-    };
-    let (documents, rules, uses, image) = futures::join!(
-        documents_of(cluster, name),
-        resources::rules(cluster, namespace),
+/// Reads what is needed, decides what is to be, and refuses what cannot be.
+async fn resolve(context: &Context, by_name: &ByName, mut inputs: Inputs) -> Result<Resolved> {
+    let cluster = &context.cluster;
+    let ByName { name, args, mode } = by_name;
+    let Read {
+        documents,
+        rules,
         uses,
-        image
-    );
-    let documents = match documents {
-        Ok(documents) => documents,
-        // Whoever may look and not write (`view`) may not even see Secrets; that is the lesser matter.
-        Err(error) if error.kind() == Kind::Forbidden => {
-            let deployments = [Right::of("create", "apps", "deployments")];
-            cluster
-                .require(namespace, &deployments, "deploying", ROLES)
-                .await?;
-            return Err(error);
-        }
-        Err(error) => return Err(error),
-    };
-    let uses = uses?;
+        image,
+    } = read(cluster, by_name, &inputs).await?;
     let present = present(&documents)?;
-    for refusal in [
-        refuse_foreign_app(cluster, name, &present),
-        apply::refuse_foreign(present.service.as_ref(), cluster.manager()),
-        apply::refuse_foreign(present.config.as_ref(), cluster.manager()),
-        apply::refuse_foreign(present.files.as_ref(), cluster.manager()),
-        apply::refuse_foreign(present.secret.as_ref(), cluster.manager()),
-    ] {
-        refusal?;
-    }
+    refuse_foreign(cluster, name, &present)?;
     let now = Settings::of(&present);
-    if args.command && args.words.is_empty() && now.is_none() {
-        return Err(Error::usage("what is it to run? nothing stands after `--`")
-            .hint("for example: `--command -- python app.py`"));
+    let mut notes = Vec::new();
+    if mode.dry_run != DryRun::None {
+        notes.extend(unchecked(args, now.as_ref())?);
     }
-    if is_dry && let Some(image) = args.image.first() {
-        if now.is_none() && args.port.is_none() {
-            return Err(port_unknown());
-        }
-        ui.status(format!(
-            "not checked in a dry run: what the registry says of {}",
-            printable::line(image)
-        ));
-    }
-    let (mut inputs, mut notes) = (inputs, Vec::new());
+    let mut warnings = Vec::new();
     let uses = match (uses, &args.uses) {
         (Some(found), _) => {
-            notes.extend(found.notes);
+            warnings.extend(found.notes);
             if let Some(password) = found.copied {
-                inputs
-                    .secrets
-                    .entry("PGPASSWORD".into())
-                    .or_insert(password);
+                let own = inputs.secrets.entry("PGPASSWORD".into());
+                own.or_insert(password);
             }
             Edit::Set(found.uses)
         }
@@ -180,26 +143,7 @@ async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<
         }
         (None, _) => Edit::Keep,
     };
-    let wanted = Wanted {
-        image: args.image.first().cloned(),
-        port: args
-            .port
-            .clone()
-            .unwrap_or_else(|| told_port(&image, now.as_ref())),
-        replicas: args.replicas,
-        command: (args.command || !args.words.is_empty()).then(|| {
-            if args.command {
-                (args.words.clone(), Vec::new())
-            } else {
-                let now = now.as_ref().map(|now| now.command.clone());
-                (now.unwrap_or_default(), args.words.clone())
-            }
-        }),
-        inputs,
-        uses,
-        allow_root: args.allow_root,
-        run_as: args.run_as,
-    };
+    let wanted = wanted(args, now.as_ref(), inputs, uses, &image)?;
     let mut settings =
         Settings::wanted(name, now.clone(), wanted).map_err(|error| {
             match context.command_meant(name) {
@@ -213,9 +157,15 @@ async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<
         cpu: args.cpu,
         memory: args.memory,
     };
-    let fitted = fit(&mut settings, now.as_ref(), asked, &rules?, namespace)?;
-    fitted.notes.iter().for_each(|note| ui.status(note));
-    notes.extend(fitted.too_few);
+    let fitted = fit(
+        &mut settings,
+        now.as_ref(),
+        asked,
+        &rules,
+        cluster.namespace(),
+    )?;
+    notes.extend(fitted.notes);
+    warnings.extend(fitted.too_few);
     let plan = Plan {
         name: name.clone(),
         settings,
@@ -226,39 +176,131 @@ async fn resolve(context: &Context, by_name: &ByName, inputs: Inputs) -> Result<
         },
     };
     refuse_without_rights(cluster, &plan).await?;
-    if let Some(before) = now.as_ref().and_then(|now| now.port)
-        && plan.settings.port != Some(before)
+    let before = now.as_ref().and_then(|now| now.port);
+    if let Some(before) = before.filter(|before| plan.settings.port != Some(*before))
         && (args.expose.is_none() || plan.settings.port.is_none())
     {
         refuse_to_cut_off(cluster, &plan, before).await?;
     }
-    let exposure = match &args.expose {
-        Some(host) => Some(
-            expose::resolve(
-                cluster,
-                Some(host.as_str()).filter(|host| !host.is_empty()),
-                &backend(namespace, &plan)?,
-                if is_dry {
-                    Probing::Never
-                } else if by_name.mode.wait && plan.settings.replicas != 0 {
-                    Probing::UntilProven
-                } else {
-                    Probing::Once
-                },
-                by_name.mode.dry_run,
-            )
-            .await?,
-        ),
-        None => None,
-    };
-    let findings = lint::of_plan(&plan, notes, &image);
-    lint::tell(ui, &findings, by_name.mode.strict)?;
     Ok(Resolved {
+        exposure: address(cluster, by_name, &plan).await?,
+        findings: lint::of_plan(&plan, warnings, &image),
         plan,
         documents,
         now,
-        exposure,
+        notes,
     })
+}
+
+/// Reads all that is independent at once.
+async fn read(cluster: &Cluster, by_name: &ByName, inputs: &Inputs) -> Result<Read> {
+    let ByName { name, args, mode } = by_name;
+    let namespace = cluster.namespace();
+    let uses = async {
+        match &args.uses {
+            Some(UseInput::Database(typed)) => {
+                let is_given =
+                    |name: &str| inputs.env.contains_key(name) || inputs.secrets.contains_key(name);
+                uses::find(cluster, name, typed, is_given).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    };
+    let image = async {
+        match args.image.first() {
+            Some(image) if mode.dry_run == DryRun::None => look_up(cluster, image).await,
+            _ => ImageFacts::default(),
+        }
+    };
+    let (documents, rules, uses, image) = futures::join!(
+        documents_of(cluster, name),
+        resources::rules(cluster, namespace),
+        uses,
+        image
+    );
+    // Whoever may look and not write (`view`) may not even see Secrets; that is the lesser matter.
+    if documents
+        .as_ref()
+        .is_err_and(|error| error.kind() == Kind::Forbidden)
+    {
+        let deployments = [Right::of("create", "apps", "deployments")];
+        cluster
+            .require(namespace, &deployments, "deploying", ROLES)
+            .await?;
+    }
+    Ok(Read {
+        documents: documents?,
+        uses: uses?,
+        rules: rules?,
+        image,
+    })
+}
+
+/// What a dry run does not find out of the image, which is asked of its registry.
+fn unchecked(args: &DeployArgs, now: Option<&Settings>) -> Result<Option<String>> {
+    let Some(image) = args.image.first() else {
+        return Ok(None);
+    };
+    if now.is_none() && args.port.is_none() {
+        return Err(port_unknown());
+    }
+    Ok(Some(format!(
+        "not checked in a dry run: what the registry says of {}",
+        printable::line(image)
+    )))
+}
+
+/// What is asked for, with what its image tells of it.
+fn wanted(
+    args: &DeployArgs,
+    now: Option<&Settings>,
+    inputs: Inputs,
+    uses: Edit<Use>,
+    image: &ImageFacts,
+) -> Result<Wanted> {
+    if args.command && args.words.is_empty() && now.is_none() {
+        return Err(Error::usage("what is it to run? nothing stands after `--`")
+            .hint("for example: `--command -- python app.py`"));
+    }
+    let command = (args.command || !args.words.is_empty()).then(|| {
+        if args.command {
+            (args.words.clone(), Vec::new())
+        } else {
+            let now = now.map(|now| now.command.clone());
+            (now.unwrap_or_default(), args.words.clone())
+        }
+    });
+    let port = args.port.clone();
+    Ok(Wanted {
+        image: args.image.first().cloned(),
+        port: port.unwrap_or_else(|| told_port(image, now)),
+        replicas: args.replicas,
+        command,
+        inputs,
+        uses,
+        allow_root: args.allow_root,
+        run_as: args.run_as,
+    })
+}
+
+/// The address that the app is to have, if it is to have one.
+async fn address(cluster: &Cluster, by_name: &ByName, plan: &Plan) -> Result<Option<Exposure>> {
+    let ByName { args, mode, .. } = by_name;
+    let Some(host) = &args.expose else {
+        return Ok(None);
+    };
+    let probing = if mode.dry_run != DryRun::None {
+        Probing::Never
+    } else if mode.wait && plan.settings.replicas != 0 {
+        Probing::UntilProven
+    } else {
+        Probing::Once
+    };
+    let host = Some(host.as_str()).filter(|host| !host.is_empty());
+    let backend = backend(cluster.namespace(), plan)?;
+    expose::resolve(cluster, host, &backend, probing, mode.dry_run)
+        .await
+        .map(Some)
 }
 
 /// A new app without a port, whose image is not asked for one.
@@ -309,7 +351,7 @@ fn fit(
     settings: &mut Settings,
     now: Option<&Settings>,
     asked: Asked,
-    rules: &resources::Rules,
+    rules: &Rules,
     namespace: &str,
 ) -> Result<Proposal> {
     let has: Option<(&Resources, i32)> = now.map(|now| (&now.resources, now.replicas));
@@ -366,6 +408,16 @@ fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
             Error::new("the API server answers with an object that cannot be read")
                 .caused_by(printable::short(&error.to_string(), 200))
         })
+}
+
+/// What others have made under the names of the app's objects is left alone.
+fn refuse_foreign(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
+    refuse_foreign_app(cluster, name, present)?;
+    let manager = cluster.manager();
+    apply::refuse_foreign(present.service.as_ref(), manager)?;
+    apply::refuse_foreign(present.config.as_ref(), manager)?;
+    apply::refuse_foreign(present.files.as_ref(), manager)?;
+    apply::refuse_foreign(present.secret.as_ref(), manager)
 }
 
 /// A Deployment that somebody has made in another way is left alone, with the way to go on.
@@ -599,6 +651,7 @@ fn print_plan(ui: &Ui, mode: &Mode, resolved: &Resolved) -> Result<()> {
         documents,
         now,
         exposure,
+        ..
     } = resolved;
     let same = now.as_ref() == Some(&plan.settings);
     let mut objects: Vec<PlannedObject> = Vec::new();

@@ -1,7 +1,7 @@
 //! The end of a deployment: waited for, proven, and said in a few lines.
 
 use commons::apply::Outcome;
-use commons::cli::Interrupt;
+use commons::cli::Context;
 use commons::shell::{Shell, shell};
 use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
 use workload::Rollout;
@@ -18,57 +18,27 @@ use crate::write::Written;
 
 /// Waits, proves, and says in a few lines what runs and how to reach it.
 pub async fn report(
-    cluster: &Cluster,
-    ui: &Ui,
-    interrupt: &Interrupt,
+    context: &Context,
     by_name: &ByName,
     resolved: &Resolved,
     written: &[Written],
 ) -> Result<()> {
-    let ByName { name, mode, args } = by_name;
-    let settings = &resolved.plan.settings;
+    let Context { cluster, ui, .. } = context;
+    let output = by_name.mode.output.output;
     let unchanged = written
         .iter()
         .all(|written| written.outcome == Outcome::Unchanged);
-    let mut what = resolved
-        .now
-        .as_ref()
-        .map(|now| changes(now, settings))
-        .unwrap_or_default();
-    if resolved.now.is_some() && !unchanged && what.is_empty() {
-        what.push("manual changes were reverted".into());
-    }
-    for change in &what {
-        ui.status(change);
-    }
-    let namespace = cluster.namespace();
-    let mut app = App::of(written, namespace);
-    let is_stopped = settings.replicas == 0;
-    let waits = mode.wait && !is_stopped;
+    tell_changes(ui, resolved, unchanged);
+    let mut app = App::of(written, cluster.namespace());
+    let waits = by_name.mode.wait && resolved.plan.settings.replicas != 0;
     if waits {
-        let rollout = rollout(cluster, name);
-        let selector = resolved.plan.selector_text();
-        let listening = Listening {
-            port: settings.port.filter(|_| settings.probes == Probes::Port),
-            selector: &selector,
-            has_host: settings.env.contains_key("HOST"),
-        };
-        let ready =
-            wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, mode.timeout);
-        let ready = match &resolved.exposure {
-            Some(exposure) => exposure.watched(cluster, ready).await,
-            None => ready.await,
-        };
-        let ready = match ready {
-            Ok(ready) => ready,
-            Err(error) => return Err(stays(error, cluster, resolved).await),
-        };
+        let ready = until_ready(context, by_name, resolved).await?;
         if let Some(app) = &mut app {
-            app.ready = ready.replicas;
+            app.ready = ready;
         }
     }
     let url = match &resolved.exposure {
-        Some(exposure) if waits => Some(exposure.prove(cluster, ui, interrupt).await?),
+        Some(exposure) if waits => Some(exposure.prove(cluster, ui, &context.interrupt).await?),
         Some(exposure) => {
             exposure.warn_of_danger(cluster, ui, None);
             exposure.finish(ui).await?;
@@ -76,57 +46,130 @@ pub async fn report(
         }
         None => None,
     };
-    if let Some(mut app) = app.filter(|_| mode.output.output.is_some()) {
+    if let Some(mut app) = app.filter(|_| output.is_some()) {
         app.url = url;
-        return output::list(ui, mode.output.output, &[app], "");
+        return output::list(ui, output, &[app], "");
     }
-    let here = cluster.named();
-    let image = printable::line(&settings.image);
-    if is_stopped {
-        ui.result(format!(
-            "{name} is stopped: it has no pods. To start it: {}",
-            shell("kubectl deploy-app")
-                .arg(name)
-                .then("--replicas 1")
-                .option("-n", here)
-        ))?;
+    let state = state(cluster, by_name, resolved, unchanged);
+    if resolved.plan.settings.replicas == 0 {
+        ui.result(state)?;
         return url.map_or(Ok(()), |url| ui.result(url));
     }
-    let state = match (unchanged, mode.wait) {
-        (true, true) => format!("{name} is unchanged: {image} runs"),
-        (true, false) => format!("{name} is unchanged: {image}"),
-        (false, true) => format!("{name} runs: {image}"),
-        (false, false) => format!("{name} is deployed, not waited for: {image}"),
-    };
-    let state = if settings.replicas == 1 {
-        format!("{state}.")
-    } else {
-        format!("{state}, {} pods.", settings.replicas)
-    };
     if let Some(url) = url {
         ui.status(state);
         return ui.result(url);
     }
     ui.result(state)?;
-    if settings.port.is_some() {
-        ui.result(format!("Inside the cluster:  http://{name}.{namespace}"))?;
-        if let Some(url) = address(cluster, resolved).await {
-            ui.result(format!("From outside:        {url}"))?;
-        }
+    addresses(cluster, ui, resolved).await?;
+    if let Some(hint) = next(cluster, by_name, resolved, unchanged) {
+        ui.hint(hint);
     }
-    let kept_image = resolved
-        .now
-        .as_ref()
-        .is_some_and(|now| now.image == settings.image);
-    if unchanged && kept_image && !args.image.is_empty() {
-        ui.hint(format!("if `{image}` was pushed again, give it a new tag; a tag that runs already is not pulled again"));
-    } else if !mode.wait {
-        ui.hint(format!(
-            "see how it goes: `{}`",
-            rollout_status(cluster, name)
+    Ok(())
+}
+
+fn tell_changes(ui: &Ui, resolved: &Resolved, unchanged: bool) {
+    let Some(now) = &resolved.now else {
+        return;
+    };
+    let mut what = changes(now, &resolved.plan.settings);
+    if !unchanged && what.is_empty() {
+        what.push("manual changes were reverted".into());
+    }
+    for change in &what {
+        ui.status(change);
+    }
+}
+
+/// Waits for the app; how many pods are ready then.
+async fn until_ready(context: &Context, by_name: &ByName, resolved: &Resolved) -> Result<i32> {
+    let Context {
+        cluster,
+        ui,
+        interrupt,
+        ..
+    } = context;
+    let settings = &resolved.plan.settings;
+    let selector = resolved.plan.selector_text();
+    let listening = Listening {
+        port: settings.port.filter(|_| settings.probes == Probes::Port),
+        selector: &selector,
+        has_host: settings.env.contains_key("HOST"),
+    };
+    let rollout = rollout(cluster, &by_name.name);
+    let timeout = by_name.mode.timeout;
+    let ready = wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, timeout);
+    let ready = match &resolved.exposure {
+        Some(exposure) => exposure.watched(cluster, ready).await,
+        None => ready.await,
+    };
+    match ready {
+        Ok(ready) => Ok(ready.replicas),
+        Err(error) => Err(stays(error, cluster, resolved).await),
+    }
+}
+
+/// `web runs: web:1.`
+fn state(cluster: &Cluster, by_name: &ByName, resolved: &Resolved, unchanged: bool) -> String {
+    let name = &by_name.name;
+    let settings = &resolved.plan.settings;
+    let image = printable::line(&settings.image);
+    let state = match (unchanged, by_name.mode.wait) {
+        _ if settings.replicas == 0 => {
+            return format!(
+                "{name} is stopped: it has no pods. To start it: {}",
+                shell("kubectl deploy-app")
+                    .arg(name)
+                    .then("--replicas 1")
+                    .option("-n", cluster.named())
+            );
+        }
+        (true, true) => format!("{name} is unchanged: {image} runs"),
+        (true, false) => format!("{name} is unchanged: {image}"),
+        (false, true) => format!("{name} runs: {image}"),
+        (false, false) => format!("{name} is deployed, not waited for: {image}"),
+    };
+    match settings.replicas {
+        1 => format!("{state}."),
+        replicas => format!("{state}, {replicas} pods."),
+    }
+}
+
+/// Where an app with a port is reached that this run has given no address.
+async fn addresses(cluster: &Cluster, ui: &Ui, resolved: &Resolved) -> Result<()> {
+    if resolved.plan.settings.port.is_none() {
+        return Ok(());
+    }
+    let (name, namespace) = (&resolved.plan.name, cluster.namespace());
+    ui.result(format!("Inside the cluster:  http://{name}.{namespace}"))?;
+    match address(cluster, resolved).await {
+        Some(url) => ui.result(format!("From outside:        {url}")),
+        None => Ok(()),
+    }
+}
+
+/// What to do next, if anything.
+fn next(
+    cluster: &Cluster,
+    by_name: &ByName,
+    resolved: &Resolved,
+    unchanged: bool,
+) -> Option<String> {
+    let (name, here) = (&by_name.name, cluster.named());
+    let settings = &resolved.plan.settings;
+    let before = resolved.now.as_ref();
+    let kept_image = before.is_some_and(|now| now.image == settings.image);
+    if unchanged && kept_image && !by_name.args.image.is_empty() {
+        let image = printable::line(&settings.image);
+        return Some(format!(
+            "if `{image}` was pushed again, give it a new tag; a tag that runs already is not pulled again"
         ));
-    } else if settings.port.is_some() && resolved.now.is_none() {
-        ui.hint(format!(
+    }
+    if !by_name.mode.wait {
+        let status = rollout_status(cluster, name);
+        return Some(format!("see how it goes: `{status}`"));
+    }
+    (settings.port.is_some() && before.is_none()).then(|| {
+        format!(
             "for an HTTPS address: `{}`; on your own machine: `{}`",
             shell("kubectl deploy-app")
                 .arg(name)
@@ -136,9 +179,8 @@ pub async fn report(
                 .arg(format!("svc/{name}"))
                 .then("8000:80")
                 .option("-n", here)
-        ));
-    }
-    Ok(())
+        )
+    })
 }
 
 /// The command that shows how a roll-out goes on.

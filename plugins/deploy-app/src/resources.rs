@@ -42,6 +42,56 @@ pub struct Resources {
     pub limits: BTreeMap<String, String>,
 }
 
+impl Resources {
+    fn side(&self, side: Side) -> &BTreeMap<String, String> {
+        match side {
+            Side::Requests => &self.requests,
+            Side::Limits => &self.limits,
+        }
+    }
+
+    /// An amount that is said, unless it cannot be read.
+    fn said(&self, side: Side, resource: &str) -> Option<Quantity> {
+        self.side(side).get(resource)?.parse().ok()
+    }
+
+    fn set(&mut self, side: Side, resource: &str, amount: Quantity) {
+        let amounts = match side {
+            Side::Requests => &mut self.requests,
+            Side::Limits => &mut self.limits,
+        };
+        amounts.insert(resource.into(), shown(resource, amount));
+    }
+
+    /// Puts in what is asked for with flags.
+    fn ask(&mut self, rules: &Rules, asked: Asked) {
+        if let Some(cpu) = asked.cpu {
+            self.set(Side::Requests, "cpu", cpu);
+            // A limit below the request is refused, whoever has set it.
+            let limit = rules.effective(self, Side::Limits, "cpu");
+            if rules.want_cpu_limits() || limit.is_some_and(|limit| limit < cpu) {
+                self.set(Side::Limits, "cpu", cpu);
+            }
+        }
+        if let Some(memory) = asked.memory {
+            self.set(Side::Requests, "memory", memory);
+            self.set(Side::Limits, "memory", memory);
+        }
+    }
+
+    /// A limit is never less than its request.
+    fn raise_limits(&mut self) {
+        for resource in ["cpu", "memory"] {
+            let limit = self.said(Side::Limits, resource);
+            if let Some(request) = self.said(Side::Requests, resource)
+                && limit.is_some_and(|limit| limit < request)
+            {
+                self.set(Side::Limits, resource, request);
+            }
+        }
+    }
+}
+
 /// What rules the namespace has about resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -148,6 +198,11 @@ impl Rules {
         self.left.contains_key(name)
     }
 
+    /// Whether every container must have a limit on CPU, and none is given.
+    fn want_cpu_limits(&self) -> bool {
+        self.counts("limits.cpu") && !self.default_limits.contains_key("cpu")
+    }
+
     /// What every container must say itself: side, resource, and the quota that wants it.
     pub fn demanded(&self) -> Vec<(&'static str, &'static str, String)> {
         SIDES
@@ -166,17 +221,11 @@ impl Rules {
 
     /// What a container really asks for: what it says, or what a `LimitRange` puts there.
     fn effective(&self, resources: &Resources, side: Side, resource: &str) -> Option<Quantity> {
-        let said = match side {
-            Side::Requests => &resources.requests,
-            Side::Limits => &resources.limits,
-        };
-        let parsed =
-            |map: &BTreeMap<String, String>| map.get(resource).and_then(|text| text.parse().ok());
-        parsed(said).or_else(|| match side {
+        resources.said(side, resource).or_else(|| match side {
             // A limit without a request is the request too.
-            Side::Requests => {
-                parsed(&resources.limits).or_else(|| self.default_requests.get(resource).copied())
-            }
+            Side::Requests => resources
+                .said(Side::Limits, resource)
+                .or_else(|| self.default_requests.get(resource).copied()),
             Side::Limits => self.default_limits.get(resource).copied(),
         })
     }
@@ -358,44 +407,13 @@ pub fn propose(
     let mut resources = now
         .map(|(resources, _)| resources.clone())
         .unwrap_or_default();
-    let is_new = now.is_none();
-    let set = |map: &mut BTreeMap<String, String>, resource: &str, amount: Quantity| {
-        map.insert(resource.into(), shown(resource, amount));
+    resources.ask(rules, asked);
+    let usual = match now {
+        None => usual(rules, asked),
+        Some(_) => Vec::new(),
     };
-    let cpu_limit_wanted = rules.counts("limits.cpu") && !rules.default_limits.contains_key("cpu");
-    if let Some(cpu) = asked.cpu {
-        set(&mut resources.requests, "cpu", cpu);
-        // A limit below the request is refused, whoever has set it.
-        let limit = rules.effective(&resources, Side::Limits, "cpu");
-        if cpu_limit_wanted || limit.is_some_and(|limit| limit < cpu) {
-            set(&mut resources.limits, "cpu", cpu);
-        }
-    }
-    if let Some(memory) = asked.memory {
-        set(&mut resources.requests, "memory", memory);
-        set(&mut resources.limits, "memory", memory);
-    }
-    let mut ours: Vec<(Side, &str, Quantity)> = Vec::new();
-    if is_new {
-        if asked.cpu.is_none() {
-            if !rules.default_requests.contains_key("cpu") {
-                ours.push((Side::Requests, "cpu", CPU));
-            }
-            if cpu_limit_wanted {
-                ours.push((Side::Limits, "cpu", CPU_LIMIT));
-            }
-        }
-        if asked.memory.is_none() {
-            if !rules.default_requests.contains_key("memory") {
-                ours.push((Side::Requests, "memory", MEMORY));
-            }
-            if !rules.default_limits.contains_key("memory") {
-                ours.push((Side::Limits, "memory", MEMORY_LIMIT));
-            }
-        }
-    }
     let mut notes = Vec::new();
-    for (side, resource, usual) in ours {
+    for (side, resource, usual) in usual {
         let amount = fitting(rules, side, resource, usual, replicas);
         if amount < usual && side == Side::Requests {
             notes.push(format!(
@@ -404,25 +422,9 @@ pub fn propose(
                 shown(resource, usual)
             ));
         }
-        let map = match side {
-            Side::Requests => &mut resources.requests,
-            Side::Limits => &mut resources.limits,
-        };
-        set(map, resource, amount);
+        resources.set(side, resource, amount);
     }
-    // A limit is never less than its request.
-    for resource in ["cpu", "memory"] {
-        let parsed = |map: &BTreeMap<String, String>| {
-            map.get(resource)
-                .and_then(|text| text.parse::<Quantity>().ok())
-        };
-        if let (Some(request), Some(limit)) =
-            (parsed(&resources.requests), parsed(&resources.limits))
-            && limit < request
-        {
-            set(&mut resources.limits, resource, request);
-        }
-    }
+    resources.raise_limits();
     let given_back = |name: &str| {
         let Some((has, count)) = now else {
             return Quantity::default();
@@ -468,6 +470,28 @@ pub fn propose(
     let left = rules.bounds(&proposal.resources, &|_| Quantity::default());
     proposal.surge = left.iter().all(|bound| bound.pods >= wanted);
     proposal
+}
+
+/// What a new app asks for of which nothing is said: not by flags, and not by the namespace.
+fn usual(rules: &Rules, asked: Asked) -> Vec<(Side, &'static str, Quantity)> {
+    let mut usual = Vec::new();
+    if asked.cpu.is_none() {
+        if !rules.default_requests.contains_key("cpu") {
+            usual.push((Side::Requests, "cpu", CPU));
+        }
+        if rules.want_cpu_limits() {
+            usual.push((Side::Limits, "cpu", CPU_LIMIT));
+        }
+    }
+    if asked.memory.is_none() {
+        if !rules.default_requests.contains_key("memory") {
+            usual.push((Side::Requests, "memory", MEMORY));
+        }
+        if !rules.default_limits.contains_key("memory") {
+            usual.push((Side::Limits, "memory", MEMORY_LIMIT));
+        }
+    }
+    usual
 }
 
 /// The usual amount, or as much as fits: with one pod more than asked for, which an update needs, else without.

@@ -4,6 +4,7 @@ mod app_ref;
 mod diagnosis;
 mod explain;
 mod find;
+mod references;
 mod remedy;
 mod rollout;
 mod seen;
@@ -17,6 +18,7 @@ use commons::error::Error;
 
 pub use app_ref::{AppRef, Kind};
 pub use find::find;
+pub use references::{Reference, references};
 pub use remedy::{Amount, Remedy};
 pub use rollout::{diagnose, serving, wait};
 

@@ -8,7 +8,7 @@ use commons::{Cluster, Kind, Result};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
-use super::references::{Wanted, wanted};
+use super::references::wanted;
 use super::{is, name};
 use crate::image::registry::{self, Seen};
 use crate::image::{Reference, User};
@@ -73,7 +73,7 @@ impl Around {
         let named: BTreeSet<(String, String)> = objects
             .iter()
             .flat_map(wanted)
-            .map(|Wanted { kind, name, .. }| (kind.to_owned(), name))
+            .map(|wanted| (wanted.kind.to_owned(), wanted.name))
             .filter(|(kind, wanted)| {
                 !objects
                     .iter()

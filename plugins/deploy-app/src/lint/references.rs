@@ -2,160 +2,33 @@
 
 use commons::error::name_hint;
 use serde_json::Value;
+use workload::Reference;
 
 use super::context::Known;
-use super::{Around, Finding, called, containers, is, items, name, shown, template};
-
-/// An object that another one names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    pub kind: &'static str,
-    pub name: String,
-    /// A key of it, where one is named.
-    pub key: Option<String>,
-    /// The field that names it.
-    pub field: String,
-}
+use super::{Around, Finding, called, is, name, shown, template};
 
 /// All that an object refers to and cannot do without.
-pub fn wanted(object: &Value) -> Vec<Wanted> {
+pub fn wanted(object: &Value) -> Vec<Reference> {
     let mut all = Vec::new();
     if is(object, "Ingress") {
-        for (service, field) in super::links::backends(object) {
-            let name = service["name"].as_str().unwrap_or_default();
-            push(&mut all, "Service", name, None, format!("{field}.name"));
-        }
+        let backends = super::links::backends(object).into_iter();
+        all.extend(backends.filter_map(|(service, field)| {
+            let name = service["name"].as_str().filter(|name| !name.is_empty())?;
+            Some(Reference {
+                kind: "Service",
+                name: name.to_owned(),
+                key: None,
+                field: format!("{field}.name"),
+            })
+        }));
     }
-    let Some((template, path)) = template(object) else {
-        return all;
-    };
-    for (container, path) in containers(object) {
-        for (position, source) in items(container, "envFrom").enumerate() {
-            for (field, kind) in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")] {
-                reference(
-                    &mut all,
-                    kind,
-                    &source[field],
-                    &["name"],
-                    &format!("{path}.envFrom[{position}].{field}"),
-                );
-            }
-        }
-        for (position, variable) in items(container, "env").enumerate() {
-            for (field, kind) in [("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")] {
-                let source = &variable["valueFrom"][field];
-                reference(
-                    &mut all,
-                    kind,
-                    source,
-                    &["name"],
-                    &format!("{path}.env[{position}].valueFrom.{field}"),
-                );
-            }
-        }
-    }
-    let spec = &template["spec"];
-    for (position, volume) in items(spec, "volumes").enumerate() {
-        let field = format!("{path}spec.volumes[{position}]");
-        reference(
-            &mut all,
-            "ConfigMap",
-            &volume["configMap"],
-            &["name"],
-            &format!("{field}.configMap"),
-        );
-        reference(
-            &mut all,
-            "Secret",
-            &volume["secret"],
-            &["secretName"],
-            &format!("{field}.secret"),
-        );
-        for (position, source) in items(&volume["projected"], "sources").enumerate() {
-            for (inner, kind) in [("configMap", "ConfigMap"), ("secret", "Secret")] {
-                reference(
-                    &mut all,
-                    kind,
-                    &source[inner],
-                    &["name"],
-                    &format!("{field}.projected.sources[{position}].{inner}"),
-                );
-            }
-        }
-        let claim = &volume["persistentVolumeClaim"];
-        reference(
-            &mut all,
-            "PersistentVolumeClaim",
-            claim,
-            &["claimName"],
-            &format!("{field}.persistentVolumeClaim"),
-        );
-    }
-    for (position, secret) in items(spec, "imagePullSecrets").enumerate() {
-        reference(
-            &mut all,
-            "Secret",
-            secret,
-            &["name"],
-            &format!("{path}spec.imagePullSecrets[{position}]"),
-        );
-    }
-    if let Some(account) = spec["serviceAccountName"]
-        .as_str()
-        .filter(|account| *account != "default")
-    {
-        push(
-            &mut all,
-            "ServiceAccount",
-            account,
-            None,
-            format!("{path}spec.serviceAccountName"),
-        );
+    if let Some((template, path)) = template(object) {
+        all.extend(workload::references(
+            &template["spec"],
+            &format!("{path}spec"),
+        ));
     }
     all
-}
-
-fn push(all: &mut Vec<Wanted>, kind: &'static str, name: &str, key: Option<&str>, field: String) {
-    if !name.is_empty() {
-        all.push(Wanted {
-            kind,
-            name: name.to_owned(),
-            key: key.map(str::to_owned),
-            field,
-        });
-    }
-}
-
-/// One reference, with its keys; nothing where it is optional.
-fn reference(
-    all: &mut Vec<Wanted>,
-    kind: &'static str,
-    source: &Value,
-    name_field: &[&str],
-    field: &str,
-) {
-    if source["optional"] == true {
-        return;
-    }
-    for name_field in name_field {
-        let name = source[*name_field].as_str().unwrap_or_default();
-        push(
-            all,
-            kind,
-            name,
-            source["key"].as_str(),
-            format!("{field}.{name_field}"),
-        );
-        for item in items(source, "items") {
-            push(
-                all,
-                kind,
-                name,
-                item["key"].as_str(),
-                format!("{field}.{name_field}"),
-            );
-        }
-    }
 }
 
 /// What is named and not there.
@@ -179,7 +52,7 @@ pub fn findings(objects: &[Value], around: &Around) -> Vec<Finding> {
     findings
 }
 
-fn absent(objects: &[Value], object: &Value, wanted: &Wanted) -> Finding {
+fn absent(objects: &[Value], object: &Value, wanted: &Reference) -> Finding {
     let kind = wanted.kind.to_lowercase();
     let name_wanted = shown(&wanted.name);
     let others = objects
@@ -198,7 +71,7 @@ fn absent(objects: &[Value], object: &Value, wanted: &Wanted) -> Finding {
     )
 }
 
-fn without_key(object: &Value, wanted: &Wanted, there: &Value, key: &str) -> Finding {
+fn without_key(object: &Value, wanted: &Reference, there: &Value, key: &str) -> Finding {
     let hint = name_hint(key, keys(there));
     Finding::new(
         format!(
@@ -230,42 +103,6 @@ mod tests {
 
     fn pod(spec: &Value) -> Value {
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})
-    }
-
-    #[test]
-    fn everything_that_a_pod_can_name() {
-        let object = pod(&json!({
-            "serviceAccountName": "robot",
-            "imagePullSecrets": [{"name": "registry"}],
-            "containers": [{
-                "name": "c",
-                "envFrom": [{"configMapRef": {"name": "a"}}, {"secretRef": {"name": "b", "optional": true}}],
-                "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
-            }],
-            "volumes": [
-                {"name": "v", "configMap": {"name": "files", "items": [{"key": "app.toml", "path": "x"}]}},
-                {"name": "w", "projected": {"sources": [{"secret": {"name": "proj"}}]}},
-                {"name": "d", "persistentVolumeClaim": {"claimName": "data"}},
-            ],
-        }));
-        let names: Vec<(&str, String, Option<String>)> = wanted(&object)
-            .into_iter()
-            .map(|wanted| (wanted.kind, wanted.name, wanted.key))
-            .collect();
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            names,
-            [
-                ("ConfigMap", "a".into(), None),
-                ("Secret", "s".into(), some("k")),
-                ("ConfigMap", "files".into(), None),
-                ("ConfigMap", "files".into(), some("app.toml")),
-                ("Secret", "proj".into(), None),
-                ("PersistentVolumeClaim", "data".into(), None),
-                ("Secret", "registry".into(), None),
-                ("ServiceAccount", "robot".into(), None),
-            ]
-        );
     }
 
     #[test]
