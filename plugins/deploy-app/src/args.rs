@@ -5,7 +5,7 @@ use commons::Result;
 use commons::cli::{Context, Globals, Plugin};
 
 use crate::objects::{MANAGER, MANAGER_OF_FILES};
-use crate::{delete, deploy, flags, list, manifests};
+use crate::{delete, files, flags, list, named};
 
 const USAGE: &str = "\
 kubectl deploy-app NAME --image IMAGE [--port PORT] [...] [-- ARGUMENTS]
@@ -91,8 +91,8 @@ impl Plugin for Args {
 
     async fn run(command: Command, context: Context) -> Result<()> {
         match command {
-            Command::Named(named) => deploy::run(&context, *named).await,
-            Command::Files(files) => manifests::run(&context, files).await,
+            Command::Named(named) => named::run(&context, *named).await,
+            Command::Files(files) => files::run(&context, files).await,
             Command::List(list) => list::run(&context, &list).await,
             Command::Delete(delete) => delete::run(&context, &delete).await,
         }

@@ -6,7 +6,7 @@ use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
-use exposure::{Applied, Backend, MANAGER, Options, Outcome, Probing, Resolved, Tries};
+use exposure::{Applied, Attempt, Backend, MANAGER, Options, Probing, Resolved, Unproven};
 
 use crate::flags::Mode;
 use crate::remedy;
@@ -140,100 +140,70 @@ impl Exposure {
         exposure::watched(cluster, &self.resolved, &self.applied, work).await
     }
 
-    /// The URL, proven to answer with the app, whose pods are ready. Who has to give way to somebody else tries again.
+    /// The URL, proven to answer with the app, whose pods are ready.
     ///
     /// # Errors
     /// Which step of the way does not work; [`Kind::Signal`], after which all stays.
-    pub async fn prove(&self, cluster: &Cluster, ui: &Ui, interrupt: &Interrupt) -> Result<String> {
-        let shield = interrupt.shield();
-        let mut tries = Tries::default();
-        let mut again: Option<Self> = None;
-        loop {
-            let exposure = again.as_ref().unwrap_or(self);
-            let app = exposure.app().to_owned();
-            let mut resolved = exposure.resolved.clone();
-            let pods = exposure::pods_of(cluster, &resolved).await?;
-            let answering = match exposure::ask_app(cluster, &mut resolved, &pods).await {
-                Ok(answering) => answering,
-                Err(error) => return Err(exposure.failed(cluster, error).await),
-            };
-            if again.is_none() {
-                exposure.warn_of_danger(cluster, ui, Some(answering.answer()));
+    pub async fn prove(
+        mut self,
+        cluster: &Cluster,
+        ui: &Ui,
+        interrupt: &Interrupt,
+    ) -> Result<String> {
+        let (app, close) = (self.app().to_owned(), self.close(cluster));
+        let told = |unproven| told(unproven, &app, &close, cluster.named());
+        let pods = exposure::pods_of(cluster, &self.resolved).await?;
+        let answering = match exposure::ask_app(cluster, &mut self.resolved, &pods).await {
+            Ok(answering) => answering,
+            Err(error) => {
+                return Err(told(
+                    Unproven::failed(&self.resolved, &self.applied, error).await,
+                ));
             }
-            let outcome = shield
-                .race(async {
-                    Ok(
-                        exposure::prove(cluster, ui, &resolved, &exposure.applied, &answering)
-                            .await,
-                    )
-                })
-                .await;
-            let lost = match outcome {
-                Err(error) if matches!(error.kind(), Kind::Signal(_)) => {
-                    return Err(Error::of(
-                        error.kind(),
-                        format!("interrupted: {app} runs, its address is there, but not proven"),
-                    ));
-                }
-                Err(error) => return Err(error),
-                Ok(Outcome::Proven(proof)) => {
-                    exposure.warn(cluster, ui, &proof.warnings);
-                    exposure.finish(ui).await?;
-                    return Ok(exposure.url());
-                }
-                Ok(Outcome::Failed(error)) => return Err(exposure.failed(cluster, error).await),
-                Ok(Outcome::Lost(error)) => error,
-            };
-            let without = format!("{app} runs, but its address was taken back");
-            let left = exposure.take_back().await;
-            if !left.is_empty() {
-                return Err(lost.context(without).hints_from(left));
-            }
-            let progress = ui.progress(format!(
-                "Somebody else wants {} too: trying again",
-                resolved.plan.host
-            ));
-            let next = shield
-                .race(async {
-                    let resolved = exposure::again(cluster, &resolved, &mut tries, lost).await?;
-                    let namespace = &resolved.plan.namespace;
-                    let applied = Applied::new(cluster, namespace, DryRun::None);
-                    Ok(Self { resolved, applied })
-                })
-                .await;
-            drop(progress);
-            let next = next.map_err(|error| match error.kind() {
-                Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: {without}")),
-                _ => error.context(without).without_hints().hint(format!(
-                    "take another host: `{}`",
-                    shell("kubectl deploy-app")
-                        .arg(&app)
-                        .then("--expose NAME")
-                        .option("-n", cluster.named())
-                )),
-            })?;
-            let written = shield
-                .race(exposure::write(
-                    cluster,
-                    &next.resolved,
-                    &next.applied,
-                    Some(&answering),
-                ))
-                .await;
-            if let Err(error) = written {
-                return Err(error.hints_from(next.take_back().await));
-            }
-            again = Some(next);
-        }
+        };
+        self.warn_of_danger(cluster, ui, Some(answering.answer()));
+        let attempt = Attempt {
+            resolved: self.resolved,
+            applied: self.applied,
+            answering,
+        };
+        let proven = attempt.prove(cluster, ui, &interrupt.shield()).await;
+        let (attempt, proof) = proven.map_err(told)?;
+        let proven = Self {
+            resolved: attempt.resolved,
+            applied: attempt.applied,
+        };
+        proven.warn(cluster, ui, &proof.warnings);
+        proven.finish(ui).await?;
+        Ok(proven.url())
     }
+}
 
-    /// A failed proof, in the words of this command.
-    async fn failed(&self, cluster: &Cluster, error: Error) -> Error {
-        let app = self.app();
-        let error = remedy::of_app(error, app, cluster.named());
-        self.back_to_before(error).await.unwrap_or_else(|error| {
-            error.hint(format!("{app} runs, and its Ingress was kept and will work once this is fixed; to remove it: `{}`", self.close(cluster)))
-        })
+/// What became of the address of an app that runs, if it is not proven; `close` removes it.
+fn told(unproven: Unproven, app: &str, close: &Shell, here: Option<&str>) -> Error {
+    let without = format!("{app} runs, but its address was taken back");
+    match unproven {
+        Unproven::Interrupted { signal, is_there } => Error::of(
+            signal,
+            if is_there {
+                format!("interrupted: {app} runs, its address is there, but not proven")
+            } else {
+                format!("interrupted: {without}")
+            },
+        ),
+        Unproven::Failed { error, is_kept } => remedy::of_app(error, app, here).hints_from(is_kept.then(|| {
+            format!("{app} runs, and its Ingress was kept and will work once this is fixed; to remove it: `{close}`")
+        })),
+        Unproven::Lost { error, left } if !left.is_empty() => {
+            error.context(without).hints_from(left)
+        }
+        Unproven::Lost { error, .. } => error.context(without).without_hints().hint(format!(
+            "take another host: `{}`",
+            shell("kubectl deploy-app")
+                .arg(app)
+                .then("--expose NAME")
+                .option("-n", here)
+        )),
     }
 }
 

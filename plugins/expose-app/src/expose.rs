@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags};
-use commons::cli::{Context, Interrupt, Shield};
+use commons::cli::{Context, Interrupt};
 use commons::error::close_names;
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
+use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
 use exposure::{
-    self, Applied, Backend, Exposure, Options, ParentRef, PortRef, Probing, Proof, Resolved, Tls,
-    Tries,
+    self, Applied, Attempt, Backend, Exposure, Options, ParentRef, PortRef, Probing, Proof,
+    Resolved, Tls, Unproven,
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -207,22 +208,8 @@ async fn expose(context: &Context, args: ExposeArgs, typed: &CommandLine) -> Res
         ui.status(line);
     }
     warn(ui, &resolved.warnings, typed);
-    if let Some(reason) = exposure::reason_against(
-        &backend.containers,
-        answering.as_ref().map(exposure::App::answer),
-    ) {
-        ui.warning(format!(
-            "everybody can open this address, without an account of the cluster: {reason}"
-        ));
-        ui.hint(format!(
-            "for yourself alone: `{}`; to close it: `{}`",
-            shell("kubectl port-forward")
-                .arg(&backend.reference)
-                .arg(resolved.plan.target)
-                .option("-n", here),
-            remove(&backend.name, here)
-        ));
-    }
+    let answer = answering.as_ref().map(exposure::AnsweringApp::answer);
+    warn_of_danger(ui, &backend, &resolved, answer, here);
     let Some(answering) = answering else {
         finish(ui, &resolved, &applied).await?;
         return report(cluster, ui, &args, &resolved, None).await;
@@ -232,101 +219,60 @@ async fn expose(context: &Context, args: ExposeArgs, typed: &CommandLine) -> Res
         applied,
         answering,
     };
-    attempt.prove(cluster, ui, &shield, &args, &app).await
+    let (proven, proof) = attempt
+        .prove(cluster, ui, &shield)
+        .await
+        .map_err(|unproven| told(unproven, &args, &remove(&app.name, here)))?;
+    finish(ui, &proven.resolved, &proven.applied).await?;
+    report(cluster, ui, &args, &proven.resolved, Some(&proof)).await
 }
 
-/// An address that was written, and is to be proven.
-struct Attempt {
-    resolved: Resolved,
-    applied: Applied,
-    answering: exposure::App,
+/// Warns of an app that gives strangers too much, as far as its definition or its answer tells.
+fn warn_of_danger(
+    ui: &Ui,
+    backend: &Backend,
+    resolved: &Resolved,
+    answer: Option<&Answer>,
+    here: Option<&str>,
+) {
+    let Some(reason) = exposure::reason_against(&backend.containers, answer) else {
+        return;
+    };
+    ui.warning(format!(
+        "everybody can open this address, without an account of the cluster: {reason}"
+    ));
+    ui.hint(format!(
+        "for yourself alone: `{}`; to close it: `{}`",
+        shell("kubectl port-forward")
+            .arg(&backend.reference)
+            .arg(resolved.plan.target)
+            .option("-n", here),
+        remove(&backend.name, here)
+    ));
 }
 
-impl Attempt {
-    /// Proves it, and says so; who has to give way to somebody else tries again.
-    async fn prove(
-        mut self,
-        cluster: &Cluster,
-        ui: &Ui,
-        shield: &Shield,
-        args: &ExposeArgs,
-        app: &App,
-    ) -> Result<()> {
-        let close = remove(&app.name, cluster.named());
-        let mut tries = Tries::default();
-        loop {
-            let Self {
-                resolved,
-                applied,
-                answering,
-            } = &self;
-            let proven = shield
-                .race(async {
-                    Ok(exposure::prove(cluster, ui, resolved, applied, answering).await)
-                })
-                .await;
-            let lost = match proven {
-                Err(error) => return Err(match error.kind() {
-                    Kind::Signal(_) => Error::of(error.kind(), format!("interrupted: the address is there, but not proven; close it: `{close}`")),
-                    _ => error,
-                }),
-                Ok(exposure::Outcome::Proven(proof)) => {
-                    finish(ui, resolved, applied).await?;
-                    return report(cluster, ui, args, resolved, Some(&proof)).await;
-                }
-                Ok(exposure::Outcome::Failed(error)) => return Err(exposure::back_to_before(resolved, applied, error)
-                    .await
-                    .unwrap_or_else(|error| error.hint(format!(
-                        "the Ingress was kept and will work once this is fixed; to remove it: `{close}`"
-                    )))),
-                Ok(exposure::Outcome::Lost(error)) => error,
-            };
-            let left = applied.take_back().await;
-            if !left.is_empty() {
-                return Err(lost.hints_from(left));
-            }
-            if args.take {
-                return Err(lost
-                    .caused_by("the ingress controller obeys them, and `--take` cannot change that")
-                    .caused_by("what this command made is removed again")
-                    .hint(exposure::another_host("NAME")));
-            }
-            let progress = ui.progress(format!(
-                "Somebody else wants {} too: trying again",
-                resolved.plan.host
-            ));
-            self = self.again(cluster, shield, app, &mut tries, lost).await?;
-            drop(progress);
-        }
-    }
-
-    /// Writes it once more.
-    async fn again(
-        self,
-        cluster: &Cluster,
-        shield: &Shield,
-        app: &App,
-        tries: &mut Tries,
-        lost: Error,
-    ) -> Result<Self> {
-        let answering = shield
-            .race(async {
-                let mut resolved = exposure::again(cluster, &self.resolved, tries, lost).await?;
-                let answering = exposure::ask_app(cluster, &mut resolved, &app.pods).await?;
-                Ok((resolved, answering))
-            })
-            .await;
-        let (resolved, answering) = answering.map_err(|error| match error.kind() {
-            Kind::Signal(_) => Error::of(error.kind(), "interrupted: nothing new is exposed"),
-            _ => error.caused_by("what this command made is removed again"),
-        })?;
-        let applied =
-            exposure::apply(cluster, &resolved, Some(&answering), shield, DryRun::None).await?;
-        Ok(Self {
-            resolved,
-            applied,
-            answering,
-        })
+/// What became of an address that is not proven; `close` removes it.
+fn told(unproven: Unproven, args: &ExposeArgs, close: &Shell) -> Error {
+    match unproven {
+        Unproven::Interrupted { signal, is_there } => Error::of(
+            signal,
+            if is_there {
+                format!("interrupted: the address is there, but not proven; close it: `{close}`")
+            } else {
+                "interrupted: nothing new is exposed".to_owned()
+            },
+        ),
+        Unproven::Failed { error, is_kept } => error.hints_from(is_kept.then(|| {
+            format!(
+                "the Ingress was kept and will work once this is fixed; to remove it: `{close}`"
+            )
+        })),
+        Unproven::Lost { error, left } if !left.is_empty() => error.hints_from(left),
+        Unproven::Lost { error, .. } if args.take => error
+            .caused_by("the ingress controller obeys them, and `--take` cannot change that")
+            .caused_by("what this command made is removed again")
+            .hint(exposure::another_host("NAME")),
+        Unproven::Lost { error, .. } => error.caused_by("what this command made is removed again"),
     }
 }
 

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use super::claim::Claim;
-use super::prove::App;
+use super::prove::AnsweringApp;
 use super::resolve::Resolved;
 use super::tls::{CLUSTER_ISSUER, ISSUER};
 use commons::apply::{DryRun, Outcome, PlannedObject};
@@ -209,7 +209,7 @@ fn all_objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject
 pub async fn apply(
     cluster: &Cluster,
     resolved: &Resolved,
-    app: Option<&App>,
+    app: Option<&AnsweringApp>,
     shield: &Shield,
     dry_run: DryRun,
 ) -> Result<Applied> {
@@ -234,7 +234,7 @@ pub async fn write(
     cluster: &Cluster,
     resolved: &Resolved,
     applied: &Applied,
-    app: Option<&App>,
+    app: Option<&AnsweringApp>,
 ) -> Result<()> {
     let cluster = &cluster.under(super::MANAGER);
     let Resolved { plan, found, .. } = resolved;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::contest::{Contest, Sight, Standing, Tries};
 use super::judge::{Visit, taken};
 use super::probe::{Prober, is_taken, phrase, two_randoms};
-use super::prove::{App, DOUBTS, ask_app, ready_pods};
+use super::prove::{AnsweringApp, DOUBTS, ask_app, ready_pods};
 use super::remedy::{Setting, set};
 use super::resolve::{Resolved, another_host};
 use commons::cluster::Cluster;
@@ -83,7 +83,7 @@ pub(super) struct Claim {
     contest: Contest,
     pace: Duration,
     /// What the own app answers, as far as that is known: each of its pods that was asked, older versions too.
-    own: Vec<App>,
+    own: Vec<AnsweringApp>,
     /// Why to give way.
     lost: Option<Error>,
 }
@@ -91,7 +91,7 @@ pub(super) struct Claim {
 impl Claim {
     /// Looks whether the host is free still, just before it is written. If it is not, the claim is lost already. `app` is what
     /// the own app answers, where it runs.
-    pub(super) async fn open(resolved: &Resolved, app: Option<&App>) -> Self {
+    pub(super) async fn open(resolved: &Resolved, app: Option<&AnsweringApp>) -> Self {
         let mut looks = Looks {
             prober: resolved.prober.clone(),
             host: resolved.plan.host.clone(),
@@ -224,7 +224,7 @@ impl Claim {
 pub(super) fn sight(
     resolved: &Resolved,
     visit: &Result<Visit, HttpFailure>,
-    own: &[App],
+    own: &[AnsweringApp],
 ) -> Option<Sight> {
     let answer = match visit {
         Ok(visit) => Ok(visit.first.clone()),

@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::pods::{self, Sends, Silence};
 use super::port::{self, Choice, PortRef};
 use super::probe::{Prober, two_randoms};
-use super::prove::{App, ask_app, ready_pods};
+use super::prove::{AnsweringApp, ask_app, ready_pods};
 use super::resolve::{Found, Resolved, existing_routes, policing};
 use super::tls::Tls;
 use super::{Backend, Options};
@@ -207,7 +207,7 @@ impl Present {
     ///
     /// # Errors
     /// As [`ask_app`]'s.
-    pub async fn ask(&mut self, cluster: &Cluster) -> Result<App> {
+    pub async fn ask(&mut self, cluster: &Cluster) -> Result<AnsweringApp> {
         let started = Instant::now();
         loop {
             let asked = ask_app(cluster, &mut self.resolved, &self.pods).await;

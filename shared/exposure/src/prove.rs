@@ -29,13 +29,13 @@ pub(super) const DOUBTS: usize = 3;
 
 /// What the app answers by itself, and which pod said so.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct AnsweringApp {
     pub(super) own: AppResponse,
     /// Where it was asked.
     pub endpoint: Endpoint,
 }
 
-impl App {
+impl AnsweringApp {
     /// Keeps of its likeness only what its answer has now too.
     pub(super) async fn ask_again(&mut self, cluster: &Cluster, resolved: &Resolved) {
         let plan = &resolved.plan;
@@ -139,7 +139,11 @@ pub async fn find_port(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod])
 ///
 /// # Errors
 /// No pod that is ready; nothing listens there, with the port that does; it does not speak HTTP.
-pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -> Result<App> {
+pub async fn ask_app(
+    cluster: &Cluster,
+    resolved: &mut Resolved,
+    pods: &[Pod],
+) -> Result<AnsweringApp> {
     let plan = &resolved.plan;
     let mut ready = ready_pods(pods);
     let Some(pod) = ready.next() else {
@@ -181,7 +185,7 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
     )
     .await
     {
-        Ok(own) => Ok(App { own, endpoint }),
+        Ok(own) => Ok(AnsweringApp { own, endpoint }),
         Err(silence) => {
             let others = if matches!(silence, pods::Silence::NothingListens) {
                 pods::elsewhere(cluster, &endpoint, resolved.containers()).await
@@ -202,7 +206,7 @@ pub async fn ask_app(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod]) -
 
 /// What came of proving.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum ProofOutcome {
     /// The address leads to the app.
     Proven(Proof),
     /// It does not, for this reason.
@@ -218,11 +222,11 @@ pub async fn prove(
     ui: &Ui,
     resolved: &Resolved,
     applied: &Applied,
-    app: &App,
-) -> Outcome {
+    app: &AnsweringApp,
+) -> ProofOutcome {
     let mut claim = applied.take_claim();
     if let Some(lost) = claim.as_ref().and_then(Claim::lost) {
-        return Outcome::Lost(lost.clone());
+        return ProofOutcome::Lost(lost.clone());
     }
     let new_certificate = match certificate(cluster, ui, resolved, claim.as_mut()).await {
         Ok(certificate) => certificate,
@@ -248,7 +252,7 @@ pub async fn prove(
             claim.see(resolved, &look, sight);
             if claim.lost().is_some() {
                 return match verdict {
-                    Verdict::SomebodyElse(error) => Outcome::Lost(error),
+                    Verdict::SomebodyElse(error) => ProofOutcome::Lost(error),
                     _ => lost(claim),
                 };
             }
@@ -268,9 +272,9 @@ pub async fn prove(
                 }
                 sleep(pause).await;
             }
-            Next::Proven => return Outcome::Proven(proof(resolved, &app, look.visit.ok())),
-            Next::Failed(error) => return Outcome::Failed(error),
-            Next::Lost(error) => return Outcome::Lost(error),
+            Next::Proven => return ProofOutcome::Proven(proof(resolved, &app, look.visit.ok())),
+            Next::Failed(error) => return ProofOutcome::Failed(error),
+            Next::Lost(error) => return ProofOutcome::Lost(error),
         }
     }
 }
@@ -284,7 +288,7 @@ async fn certificate(
     ui: &Ui,
     resolved: &Resolved,
     claim: Option<&mut Claim>,
-) -> Result<Option<Vec<u8>>, Outcome> {
+) -> Result<Option<Vec<u8>>, ProofOutcome> {
     let Tls::Issuer { .. } = resolved.plan.tls else {
         return Ok(None);
     };
@@ -300,7 +304,7 @@ async fn certificate(
         },
         None => issued.await,
     };
-    issued.map_err(Outcome::Failed)
+    issued.map_err(ProofOutcome::Failed)
 }
 
 /// The certificate that was shown.
@@ -314,7 +318,7 @@ fn shown(look: &Look) -> Option<&Vec<u8>> {
 async fn judged(
     cluster: &Cluster,
     resolved: &Resolved,
-    app: &mut App,
+    app: &mut AnsweringApp,
     status: &RouteStatus,
     look: &Look,
     doubts: usize,
@@ -330,16 +334,16 @@ async fn judged(
     verdict
 }
 
-fn lost(claim: &Claim) -> Outcome {
+fn lost(claim: &Claim) -> ProofOutcome {
     match claim.lost() {
-        Some(error) => Outcome::Lost(error.clone()),
-        None => Outcome::Lost(Error::new("the host is not yours")),
+        Some(error) => ProofOutcome::Lost(error.clone()),
+        None => ProofOutcome::Lost(Error::new("the host is not yours")),
     }
 }
 
 fn facts<'a>(
     resolved: &'a Resolved,
-    app: &'a App,
+    app: &'a AnsweringApp,
     object: &'a str,
     route_status: &'a RouteStatus,
 ) -> Facts<'a> {
@@ -369,7 +373,7 @@ fn facts<'a>(
     }
 }
 
-fn proof(resolved: &Resolved, app: &App, visit: Option<super::judge::Visit>) -> Proof {
+fn proof(resolved: &Resolved, app: &AnsweringApp, visit: Option<super::judge::Visit>) -> Proof {
     let mut warnings = Vec::new();
     let mut is_certain = false;
     let own = &app.own;

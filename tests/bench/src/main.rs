@@ -82,6 +82,7 @@ fn help(stage: &Stage, alice: &Person) -> bool {
 }
 
 /// A share, beside the kubectl commands that make the same objects and ask the same questions.
+#[expect(clippy::too_many_lines, reason = "one step after the other")]
 fn share(stage: &Stage, alice: &Person, bob: &Person) -> bool {
     let admin = stage.admin();
     let name = alice.share_name("pg", &bob.name);

@@ -230,6 +230,7 @@ impl Program {
         Ok(self.ensure(progress)?.join(self.name()))
     }
 
+    #[expect(clippy::too_many_lines, reason = "one step after the other")]
     fn build(self, go: &Path, scratch: &Path, progress: &Progress) -> Result<()> {
         machine::check_free_space(&directory()?, BUILD_SPACE_GIB)?;
         let recipe = self.recipe();

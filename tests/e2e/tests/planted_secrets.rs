@@ -160,6 +160,7 @@ fn stored(admin: &Person, namespace: &str) -> Vec<(String, String)> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn are_found_where_they_belong_and_nowhere_else() {
     let mut stage = Stage::new();
     let admin = stage.admin();

@@ -202,6 +202,7 @@ mod tests {
     type Case<'a> = (Undone, Error, &'a str, &'a [&'a str], &'a [&'a str]);
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_failure_says_what_became_of_the_rest() {
         const ROLLED_BACK: &str = "nothing was changed: all writes were rolled back";
         let undone = |any, left: &[&str], changed: &[&str], kept: &[&str]| {

@@ -72,6 +72,7 @@ mod tests {
     type Change = fn(&mut JobSpec);
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn only_a_living_timer_of_its_own_ends_something() {
         let at = |text: &str| text.parse::<Timestamp>().expect("a time");
         let (now, end) = (at("2026-01-01T10:30:00Z"), at("2026-01-01T11:00:00Z"));

@@ -236,6 +236,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn host_and_route_by_what_is_asked_and_what_there_is() {
         let grafana = ingress("grafana", "grafana.kub.test", Some("traefik"));
         let docs = route("docs", "docs.gw.test", "shared");

@@ -221,6 +221,11 @@ impl Resolved {
             .map(|_| self.backend.name.as_str())
     }
 
+    /// Whether the host is had even where something else answers: `--take`.
+    pub fn takes(&self) -> bool {
+        self.options.take
+    }
+
     /// Whether the host was free and others may want it at the same moment, so that it has to be won; see
     /// [`super::contest`].
     pub(crate) fn is_contested(&self) -> bool {

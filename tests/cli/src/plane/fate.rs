@@ -48,6 +48,7 @@ impl Fate {
 }
 
 /// What the kubelet says of a pod.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn status(pod: &Value, fate: &Fate) -> Value {
     let created = &pod["metadata"]["creationTimestamp"];
     let is_ready = *fate == Fate::Ready;

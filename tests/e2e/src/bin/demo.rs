@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{Outcome, Person, Stage, eventually};
 
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn main() {
     let mut stage = Stage::named();
     let (alice, bob, eve) = (

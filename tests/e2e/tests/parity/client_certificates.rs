@@ -142,6 +142,7 @@ fn data() -> Vec<Variant> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn files() -> Vec<Variant> {
     vec![
         works(FILES, "beside the kubeconfig", |a| {

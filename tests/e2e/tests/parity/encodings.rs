@@ -82,6 +82,7 @@ fn encodings() -> Vec<Variant> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn yaml() -> Vec<Variant> {
     vec![
         works(YAML, "--- before it, ... after it", |a| {

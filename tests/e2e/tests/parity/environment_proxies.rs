@@ -16,6 +16,7 @@ pub(super) fn variants() -> Vec<Variant> {
     all
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn proxies() -> Vec<Variant> {
     vec![
         works(PROXY, "HTTPS_PROXY", |a| {

@@ -6,6 +6,7 @@ use crate::parity::variant::{Variant, refused, stricter, works};
 
 const CASE: &str = "key formats";
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn variants() -> Vec<Variant> {
     vec![
         works(CASE, "RSA, PKCS#8", |a| {

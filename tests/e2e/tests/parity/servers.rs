@@ -15,6 +15,7 @@ pub(super) fn variants() -> Vec<Variant> {
     all
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn addresses() -> Vec<Variant> {
     vec![
         works(ADDRESS, "slash at the end", |a| {

@@ -253,6 +253,7 @@ async fn a_redirect_in_the_same_place_is_followed_but_not_for_ever() {
 
 /// Which refusal means what; each is what a registry in use says.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn refusals_are_told_apart() {
     let registry = Server::start(|address, path, head| {
         let with_token = head.contains("authorization: Bearer");

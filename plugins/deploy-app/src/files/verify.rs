@@ -5,7 +5,7 @@ use commons::apply::Outcome;
 use commons::cli::Interrupt;
 use commons::cluster::Right;
 use commons::{Cluster, Error, Kind, Result, Ui, printable};
-use exposure::{Applied, Outcome as Proven, Place};
+use exposure::{Applied, Place, ProofOutcome};
 use k8s_openapi::api::networking::v1::Ingress;
 
 use crate::remedy;
@@ -118,15 +118,15 @@ async fn all(
         let app = present.ask(cluster).await.map_err(in_files)?;
         let applied = Applied::by_others(cluster, cluster.namespace(), has_changed);
         match exposure::prove(cluster, ui, &present.resolved, &applied, &app).await {
-            Proven::Proven(proof) => {
+            ProofOutcome::Proven(proof) => {
                 for warning in proof.warnings {
                     ui.warn(&in_files(warning));
                 }
                 urls.push(url);
             }
-            Proven::Failed(error) => return Err(in_files(error)),
+            ProofOutcome::Failed(error) => return Err(in_files(error)),
             // What a page looks like may depend on more than is known here.
-            Proven::Lost(error) => ui.warn(&in_files(error)),
+            ProofOutcome::Lost(error) => ui.warn(&in_files(error)),
         }
     }
     for service in services {

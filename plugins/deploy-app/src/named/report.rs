@@ -6,12 +6,12 @@ use commons::shell::{Shell, shell};
 use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
 use workload::Rollout;
 
-use crate::changes::changes;
-use crate::deploy::Resolved;
+use super::changes::changes;
+use super::resolve::Resolved;
+use super::rollback;
 use crate::expose;
 use crate::flags::ByName;
 use crate::list::App;
-use crate::rollback;
 use crate::settings::Probes;
 use crate::wait::{self, Listening};
 use crate::write::Written;
@@ -20,7 +20,7 @@ use crate::write::Written;
 pub async fn report(
     context: &Context,
     by_name: &ByName,
-    resolved: &Resolved,
+    mut resolved: Resolved,
     written: &[Written],
 ) -> Result<()> {
     let Context { cluster, ui, .. } = context;
@@ -28,16 +28,16 @@ pub async fn report(
     let unchanged = written
         .iter()
         .all(|written| written.outcome == Outcome::Unchanged);
-    tell_changes(ui, resolved, unchanged);
+    tell_changes(ui, &resolved, unchanged);
     let mut app = App::of(written, cluster.namespace());
     let waits = by_name.mode.wait && resolved.plan.settings.replicas != 0;
     if waits {
-        let ready = until_ready(context, by_name, resolved).await?;
+        let ready = until_ready(context, by_name, &resolved).await?;
         if let Some(app) = &mut app {
             app.ready = ready;
         }
     }
-    let url = match &resolved.exposure {
+    let url = match resolved.exposure.take() {
         Some(exposure) if waits => Some(exposure.prove(cluster, ui, &context.interrupt).await?),
         Some(exposure) => {
             exposure.warn_of_danger(cluster, ui, None);
@@ -50,7 +50,7 @@ pub async fn report(
         app.url = url;
         return output::list(ui, output, &[app], "");
     }
-    let state = state(cluster, by_name, resolved, unchanged);
+    let state = state(cluster, by_name, &resolved, unchanged);
     if resolved.plan.settings.replicas == 0 {
         ui.result(state)?;
         return url.map_or(Ok(()), |url| ui.result(url));
@@ -60,8 +60,8 @@ pub async fn report(
         return ui.result(url);
     }
     ui.result(state)?;
-    addresses(cluster, ui, resolved).await?;
-    if let Some(hint) = next(cluster, by_name, resolved, unchanged) {
+    addresses(cluster, ui, &resolved).await?;
+    if let Some(hint) = next(cluster, by_name, &resolved, unchanged) {
         ui.hint(hint);
     }
     Ok(())

@@ -1,0 +1,163 @@
+//! What is refused before anything of an app is written.
+
+use commons::cluster::Right;
+use commons::shell::shell;
+use commons::{Cluster, Error, Kind, Result, apply, printable};
+
+use crate::expose;
+use crate::objects::{ROLES, is_from_files};
+use crate::plan::Plan;
+use crate::settings::{Present, Settings};
+
+/// What others have made under the names of the app's objects is left alone.
+pub fn refuse_foreign(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
+    refuse_foreign_app(cluster, name, present)?;
+    let manager = cluster.manager();
+    apply::refuse_foreign(present.service.as_ref(), manager)?;
+    apply::refuse_foreign(present.config.as_ref(), manager)?;
+    apply::refuse_foreign(present.files.as_ref(), manager)?;
+    apply::refuse_foreign(present.secret.as_ref(), manager)
+}
+
+/// A Deployment that somebody has made in another way is left alone, with the way to go on.
+fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
+    let deployment = present.deployment.as_ref();
+    apply::refuse_foreign(deployment, cluster.manager()).map_err(|error| {
+        let from_files =
+            shell("kubectl deploy-app -f FILE --image IMAGE").option("-n", cluster.named());
+        if deployment.is_some_and(is_from_files) {
+            return Error::of(error.kind(), format!("{name} was deployed from files"))
+                .hint(format!("deploy them again: `{from_files}`"));
+        }
+        error
+            .without_hints()
+            .hint(format!(
+                "to change its image: `{}`",
+                shell("kubectl set image")
+                    .arg(format!("deployment/{name}"))
+                    .then("'*=IMAGE'")
+                    .in_namespace(cluster.namespace())
+            ))
+            .hint(format!("if you have its manifests: `{from_files}`"))
+            .hint(format!(
+                "to make another app: `{}`",
+                shell("kubectl deploy-app")
+                    .arg(format!("{name}-2"))
+                    .then("--image IMAGE")
+                    .option("-n", cluster.named())
+            ))
+    })
+}
+
+/// Refuses to take away a database that the app does not use.
+pub fn refuse_not_used(name: &str, now: Option<&Settings>, typed: &str) -> Result<()> {
+    let used = now.and_then(|now| now.uses.as_ref());
+    let bare = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    match used {
+        Some(used) if bare(&used.database) == bare(typed) => Ok(()),
+        Some(used) => Err(Error::usage(format!(
+            "{name} does not use `{}`",
+            printable::short(typed, 80)
+        ))
+        .hint(format!(
+            "it uses `{}`: `{}`",
+            printable::line(&used.database),
+            shell("--use").arg(format!("{}-", used.database))
+        ))),
+        None => Err(Error::usage(format!("{name} uses no database"))),
+    }
+}
+
+pub async fn refuse_without_rights(cluster: &Cluster, plan: &Plan) -> Result<()> {
+    let namespace = cluster.namespace();
+    let mut needed = Vec::new();
+    let mut need = |group, resource| {
+        needed.extend([
+            Right::of("create", group, resource),
+            Right::of("patch", group, resource),
+        ]);
+    };
+    need("apps", "deployments");
+    if plan.service().is_some() {
+        need("", "services");
+    }
+    if plan.config().is_some() || plan.files().is_some() {
+        need("", "configmaps");
+    }
+    if plan.secret(false).is_some() {
+        need("", "secrets");
+    }
+    cluster
+        .require(namespace, &needed, "deploying", ROLES)
+        .await
+}
+
+/// An address leads to a port; without it, or at another, it would answer no more.
+pub async fn refuse_to_cut_off(cluster: &Cluster, plan: &Plan, before: u16) -> Result<()> {
+    let urls = expose::urls(cluster, Some(cluster.namespace())).await;
+    let urls = match urls {
+        // Whoever may not see addresses has none of their own.
+        Err(error) if error.kind() == Kind::Forbidden => return Ok(()),
+        urls => urls?,
+    };
+    match urls.get(&(cluster.namespace().to_owned(), plan.name.clone())) {
+        Some(url) => Err(cut_off(
+            url,
+            &plan.name,
+            before,
+            plan.settings.port,
+            cluster.named(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn cut_off(url: &str, name: &str, before: u16, port: Option<u16>, here: Option<&str>) -> Error {
+    let error = Error::new(format!(
+        "{} leads to port {before} of {name}, and would answer no more",
+        printable::short(url, 200)
+    ));
+    let close = shell("kubectl expose-app remove")
+        .arg(name)
+        .option("-n", here);
+    match port {
+        Some(port) => error
+            .hint(format!(
+                "to move the address along: `{}`",
+                shell("kubectl deploy-app")
+                    .arg(name)
+                    .then("--port")
+                    .arg(port)
+                    .then("--expose")
+                    .option("-n", here)
+            ))
+            .hint(format!("to close it: `{close}`")),
+        None => error.hint(format!("close the address first: `{close}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_not_cut_off() {
+        let error = cut_off("https://web.kub.test", "web", 8000, Some(9000), Some("a"));
+        assert_eq!(
+            error.message(),
+            "https://web.kub.test leads to port 8000 of web, and would answer no more"
+        );
+        assert_eq!(
+            error.hints(),
+            [
+                "to move the address along: `kubectl deploy-app web --port 9000 --expose -n a`",
+                "to close it: `kubectl expose-app remove web -n a`"
+            ]
+        );
+        let error = cut_off("https://web.kub.test", "web", 8000, None, None);
+        assert_eq!(
+            error.hints(),
+            ["close the address first: `kubectl expose-app remove web`"]
+        );
+    }
+}

@@ -1,0 +1,384 @@
+//! What an app is to be: all that is needed is read, what is asked for is decided, and what cannot be is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use commons::apply::DryRun;
+use commons::cli::Context;
+use commons::cluster::Right;
+use commons::shell::shell;
+use commons::{Cluster, Error, Kind, Result, printable};
+use exposure::{Backend, Probing};
+use k8s_openapi::api::apps::v1::Deployment;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::refusals::{refuse_foreign, refuse_not_used, refuse_to_cut_off, refuse_without_rights};
+use crate::expose::{self, Exposure};
+use crate::flags::{ByName, DeployArgs};
+use crate::inputs::Inputs;
+use crate::lint::context::look_up;
+use crate::lint::{self, Finding, ImageFacts};
+use crate::objects::ROLES;
+use crate::plan::{Keep, Plan, files_name};
+use crate::resources::{self, Asked, Proposal, Resources, Rules, TooMuch};
+use crate::settings::{Edit, Present, Settings, Wanted};
+use crate::uses::{self, Use, UseInput};
+
+/// What was read and decided before anything is written.
+pub struct Resolved {
+    pub plan: Plan,
+    /// What was there.
+    pub documents: Documents,
+    pub now: Option<Settings>,
+    pub exposure: Option<Exposure>,
+    /// What should be known of it, for standard error.
+    pub notes: Vec<String>,
+    pub findings: Vec<Finding>,
+}
+
+/// What was read, the image's registry included.
+struct Read {
+    documents: Documents,
+    rules: Rules,
+    uses: Option<uses::Found>,
+    image: ImageFacts,
+}
+
+/// The objects of an app as they are, by name of their place in it.
+#[derive(Default)]
+pub struct Documents {
+    pub deployment: Option<Value>,
+    pub service: Option<Value>,
+    pub config: Option<Value>,
+    pub files: Option<Value>,
+    pub secret: Option<Value>,
+}
+
+/// Reads what is needed, decides what is to be, and refuses what cannot be.
+pub async fn resolve(context: &Context, by_name: &ByName, mut inputs: Inputs) -> Result<Resolved> {
+    let cluster = &context.cluster;
+    let ByName { name, args, mode } = by_name;
+    let Read {
+        documents,
+        rules,
+        uses,
+        image,
+    } = read(cluster, by_name, &inputs).await?;
+    let present = present(&documents)?;
+    refuse_foreign(cluster, name, &present)?;
+    let now = Settings::of(&present);
+    let mut notes = Vec::new();
+    if mode.dry_run != DryRun::None {
+        notes.extend(unchecked(args, now.as_ref())?);
+    }
+    let mut warnings = Vec::new();
+    let uses = match (uses, &args.uses) {
+        (Some(found), _) => {
+            warnings.extend(found.notes);
+            if let Some(password) = found.copied {
+                let own = inputs.secrets.entry("PGPASSWORD".into());
+                own.or_insert(password);
+            }
+            Edit::Set(found.uses)
+        }
+        (None, Some(UseInput::NoMore(database))) => {
+            refuse_not_used(name, now.as_ref(), database)?;
+            Edit::Remove
+        }
+        (None, _) => Edit::Keep,
+    };
+    let wanted = wanted(args, now.as_ref(), inputs, uses, &image)?;
+    let mut settings =
+        Settings::wanted(name, now.clone(), wanted).map_err(|error| {
+            match context.command_meant(name) {
+                Some(command) if now.is_none() && args.image.is_empty() => error
+                    .without_hints()
+                    .hint(format!("did you mean `{command}`?")),
+                _ => error,
+            }
+        })?;
+    let asked = Asked {
+        cpu: args.cpu,
+        memory: args.memory,
+    };
+    let fitted = fit(
+        &mut settings,
+        now.as_ref(),
+        asked,
+        &rules,
+        cluster.namespace(),
+    )?;
+    notes.extend(fitted.notes);
+    warnings.extend(fitted.too_few);
+    let plan = Plan {
+        name: name.clone(),
+        settings,
+        keep: Keep {
+            config: documents.config.is_some(),
+            files: documents.files.is_some(),
+            secret: documents.secret.is_some(),
+        },
+    };
+    refuse_without_rights(cluster, &plan).await?;
+    let before = now.as_ref().and_then(|now| now.port);
+    if let Some(before) = before.filter(|before| plan.settings.port != Some(*before))
+        && (args.expose.is_none() || plan.settings.port.is_none())
+    {
+        refuse_to_cut_off(cluster, &plan, before).await?;
+    }
+    Ok(Resolved {
+        exposure: address(cluster, by_name, &plan).await?,
+        findings: lint::of_plan(&plan, warnings, &image),
+        plan,
+        documents,
+        now,
+        notes,
+    })
+}
+
+/// Reads all that is independent at once.
+async fn read(cluster: &Cluster, by_name: &ByName, inputs: &Inputs) -> Result<Read> {
+    let ByName { name, args, mode } = by_name;
+    let namespace = cluster.namespace();
+    let uses = async {
+        match &args.uses {
+            Some(UseInput::Database(typed)) => {
+                let is_given =
+                    |name: &str| inputs.env.contains_key(name) || inputs.secrets.contains_key(name);
+                uses::find(cluster, name, typed, is_given).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    };
+    let image = async {
+        match args.image.first() {
+            Some(image) if mode.dry_run == DryRun::None => look_up(cluster, image).await,
+            _ => ImageFacts::default(),
+        }
+    };
+    let (documents, rules, uses, image) = futures::join!(
+        documents_of(cluster, name),
+        resources::rules(cluster, namespace),
+        uses,
+        image
+    );
+    // Whoever may look and not write (`view`) may not even see Secrets; that is the lesser matter.
+    if documents
+        .as_ref()
+        .is_err_and(|error| error.kind() == Kind::Forbidden)
+    {
+        let deployments = [Right::of("create", "apps", "deployments")];
+        cluster
+            .require(namespace, &deployments, "deploying", ROLES)
+            .await?;
+    }
+    Ok(Read {
+        documents: documents?,
+        uses: uses?,
+        rules: rules?,
+        image,
+    })
+}
+
+/// What a dry run does not find out of the image, which is asked of its registry.
+fn unchecked(args: &DeployArgs, now: Option<&Settings>) -> Result<Option<String>> {
+    let Some(image) = args.image.first() else {
+        return Ok(None);
+    };
+    if now.is_none() && args.port.is_none() {
+        return Err(port_unknown());
+    }
+    Ok(Some(format!(
+        "not checked in a dry run: what the registry says of {}",
+        printable::line(image)
+    )))
+}
+
+/// What is asked for, with what its image tells of it.
+fn wanted(
+    args: &DeployArgs,
+    now: Option<&Settings>,
+    inputs: Inputs,
+    uses: Edit<Use>,
+    image: &ImageFacts,
+) -> Result<Wanted> {
+    if args.command && args.words.is_empty() && now.is_none() {
+        return Err(Error::usage("what is it to run? nothing stands after `--`")
+            .hint("for example: `--command -- python app.py`"));
+    }
+    let command = (args.command || !args.words.is_empty()).then(|| {
+        if args.command {
+            (args.words.clone(), Vec::new())
+        } else {
+            let now = now.map(|now| now.command.clone());
+            (now.unwrap_or_default(), args.words.clone())
+        }
+    });
+    let port = args.port.clone();
+    Ok(Wanted {
+        image: args.image.first().cloned(),
+        port: port.unwrap_or_else(|| told_port(image, now)),
+        replicas: args.replicas,
+        command,
+        inputs,
+        uses,
+        allow_root: args.allow_root,
+        run_as: args.run_as,
+    })
+}
+
+/// The address that the app is to have, if it is to have one.
+async fn address(cluster: &Cluster, by_name: &ByName, plan: &Plan) -> Result<Option<Exposure>> {
+    let ByName { args, mode, .. } = by_name;
+    let Some(host) = &args.expose else {
+        return Ok(None);
+    };
+    let probing = if mode.dry_run != DryRun::None {
+        Probing::Never
+    } else if mode.wait && plan.settings.replicas != 0 {
+        Probing::UntilProven
+    } else {
+        Probing::Once
+    };
+    let host = Some(host.as_str()).filter(|host| !host.is_empty());
+    let backend = backend(cluster.namespace(), plan)?;
+    expose::resolve(cluster, host, &backend, probing, mode.dry_run)
+        .await
+        .map(Some)
+}
+
+/// A new app without a port, whose image is not asked for one.
+fn port_unknown() -> Error {
+    Error::usage("missing `--port`")
+        .caused_by("a dry run asks no registry what the image says")
+        .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`")
+}
+
+/// The port of a new app, where its image names exactly one.
+fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Edit<u16> {
+    match (now, &image.ports[..]) {
+        (None, [port]) => Edit::Set(*port),
+        _ => Edit::Keep,
+    }
+}
+
+/// Too much is asked for: of what, and how much there is.
+fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
+    let whys: BTreeSet<&str> = too_much.iter().map(|one| one.why.as_str()).collect();
+    let is_range = too_much.iter().all(|one| one.is_range);
+    let error = Error::new(if is_range {
+        "the app is outside the namespace's LimitRange"
+    } else {
+        "the namespace has no room for the app"
+    });
+    let error = whys.into_iter().fold(error, Error::caused_by);
+    let error = match resources::flags_instead(too_much) {
+        Some(flags) => error.hint(format!("ask for what one may have: `{flags}`")),
+        None => error,
+    };
+    error.hint(if is_range {
+        format!(
+            "see the bounds: `{}`",
+            shell("kubectl describe limitrange").in_namespace(namespace)
+        )
+    } else {
+        format!(
+            "see what takes it, and end something: `{}`, `{}`",
+            shell("kubectl describe resourcequota").in_namespace(namespace),
+            shell("kubectl get pods").in_namespace(namespace)
+        )
+    })
+}
+
+/// Fits the app into what the namespace has left. Without a change there is nothing to decide anew.
+fn fit(
+    settings: &mut Settings,
+    now: Option<&Settings>,
+    asked: Asked,
+    rules: &Rules,
+    namespace: &str,
+) -> Result<Proposal> {
+    let has: Option<(&Resources, i32)> = now.map(|now| (&now.resources, now.replicas));
+    let mut proposal = resources::propose(rules, asked, has, settings.replicas);
+    settings.resources = std::mem::take(&mut proposal.resources);
+    if now.is_some_and(|now| now == settings) {
+        return Ok(Proposal::default());
+    }
+    if !proposal.too_much.is_empty() {
+        return Err(no_room(&proposal.too_much, namespace));
+    }
+    // Where it replaces in place it goes on so while there is no room, and back when there is.
+    settings.surge = proposal.surge;
+    Ok(proposal)
+}
+
+async fn documents_of(cluster: &Cluster, name: &str) -> Result<Documents> {
+    let get = async |api_version: &str, kind: &str, name: &str| {
+        let document = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+        cluster.get_document(&document, cluster.namespace()).await
+    };
+    let files = files_name(name);
+    let (deployment, service, config, files, secret) = futures::try_join!(
+        get("apps/v1", "Deployment", name),
+        get("v1", "Service", name),
+        get("v1", "ConfigMap", name),
+        get("v1", "ConfigMap", &files),
+        get("v1", "Secret", name)
+    )?;
+    Ok(Documents {
+        deployment,
+        service,
+        config,
+        files,
+        secret,
+    })
+}
+
+fn present(documents: &Documents) -> Result<Present> {
+    Ok(Present {
+        deployment: typed(documents.deployment.as_ref())?,
+        service: typed(documents.service.as_ref())?,
+        config: typed(documents.config.as_ref())?,
+        files: typed(documents.files.as_ref())?,
+        secret: typed(documents.secret.as_ref())?,
+    })
+}
+
+fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
+    document
+        .map(|document| serde_json::from_value(document.clone()))
+        .transpose()
+        .map_err(|error| {
+            Error::new("the API server answers with an object that cannot be read")
+                .caused_by(printable::short(&error.to_string(), 200))
+        })
+}
+
+/// The app as `expose-app` sees it; it need not exist yet.
+fn backend(namespace: &str, plan: &Plan) -> Result<Backend> {
+    let deployment: Option<Deployment> = typed(Some(&plan.deployment(None)))?;
+    let template = deployment
+        .and_then(|deployment| deployment.spec)
+        .map(|spec| spec.template)
+        .unwrap_or_default();
+    let labels: BTreeMap<String, String> = template
+        .metadata
+        .and_then(|metadata| metadata.labels)
+        .unwrap_or_default();
+    if plan.settings.port.is_none() {
+        return Err(Error::usage("an app without a port cannot have an address")
+            .hint("name the port that it listens on: `--port 8000`"));
+    }
+    Ok(Backend {
+        namespace: namespace.to_owned(),
+        reference: format!("deployment/{}", plan.name),
+        name: plan.name.clone(),
+        pod_labels: labels.clone(),
+        containers: template
+            .spec
+            .map(|spec| spec.containers)
+            .unwrap_or_default(),
+        services: typed(plan.service().as_ref())?.into_iter().collect(),
+        selector: labels,
+    })
+}

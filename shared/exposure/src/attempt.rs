@@ -1,0 +1,139 @@
+//! An address that is written and not proven yet: it is proven, or tried again where somebody else got the host.
+
+use commons::apply::DryRun;
+use commons::cli::Shield;
+use commons::{Cluster, Error, Kind, Result, Ui};
+
+use super::apply::{Applied, apply, back_to_before};
+use super::claim::{again, pods_of};
+use super::contest::Tries;
+use super::prove::{AnsweringApp, Proof, ProofOutcome, ask_app, prove};
+use super::resolve::Resolved;
+
+/// What was written for an app that answers.
+pub struct Attempt {
+    /// What is to be.
+    pub resolved: Resolved,
+    /// What was written.
+    pub applied: Applied,
+    /// The app, as it answers without the address.
+    pub answering: AnsweringApp,
+}
+
+/// Why an address is not proven.
+pub enum Unproven {
+    /// By a signal.
+    Interrupted {
+        /// Which one: [`Kind::Signal`].
+        signal: Kind,
+        /// Whether what was written is still there.
+        is_there: bool,
+    },
+    /// It does not lead to the app.
+    Failed {
+        /// Why not, and what became of what was written, unless it stays.
+        error: Error,
+        /// Whether what was written stays, and will work once the reason is gone.
+        is_kept: bool,
+    },
+    /// Somebody else has the host; what was written is taken back.
+    Lost {
+        /// Who, or why it was not tried again.
+        error: Error,
+        /// Hints for what could not be taken back.
+        left: Vec<String>,
+    },
+}
+
+impl Unproven {
+    /// After a failure, for which an address that was there before is put back.
+    pub async fn failed(resolved: &Resolved, applied: &Applied, error: Error) -> Self {
+        let restored = back_to_before(resolved, applied, error).await;
+        let is_kept = restored.is_err();
+        let error = restored.unwrap_or_else(|error| error);
+        Self::Failed { error, is_kept }
+    }
+}
+
+impl Attempt {
+    /// Proves it; who has to give way to somebody else tries again. What was written in the end, and what proves it.
+    ///
+    /// # Errors
+    /// Why it is not proven.
+    pub async fn prove(
+        mut self,
+        cluster: &Cluster,
+        ui: &Ui,
+        shield: &Shield,
+    ) -> Result<(Self, Proof), Unproven> {
+        let mut tries = Tries::default();
+        loop {
+            let Self {
+                resolved,
+                applied,
+                answering,
+            } = &self;
+            let outcome = shield
+                .race(async { Ok(prove(cluster, ui, resolved, applied, answering).await) })
+                .await
+                .map_err(|error| Unproven::Interrupted {
+                    signal: error.kind(),
+                    is_there: true,
+                })?;
+            let lost = match outcome {
+                ProofOutcome::Proven(proof) => return Ok((self, proof)),
+                ProofOutcome::Failed(error) => {
+                    return Err(Unproven::failed(resolved, applied, error).await);
+                }
+                ProofOutcome::Lost(error) => error,
+            };
+            let left = applied.take_back().await;
+            if !left.is_empty() || resolved.takes() {
+                return Err(Unproven::Lost { error: lost, left });
+            }
+            let _progress = ui.progress(format!(
+                "Somebody else wants {} too: trying again",
+                resolved.plan.host
+            ));
+            self = self.again(cluster, shield, &mut tries, lost).await?;
+        }
+    }
+
+    /// Writes it once more.
+    async fn again(
+        self,
+        cluster: &Cluster,
+        shield: &Shield,
+        tries: &mut Tries,
+        lost: Error,
+    ) -> Result<Self, Unproven> {
+        let found = shield
+            .race(async {
+                let mut resolved = again(cluster, &self.resolved, tries, lost).await?;
+                let pods = pods_of(cluster, &resolved).await?;
+                let answering = ask_app(cluster, &mut resolved, &pods).await?;
+                Ok((resolved, answering))
+            })
+            .await;
+        let (resolved, answering) = found.map_err(|error| match error.kind() {
+            signal @ Kind::Signal(_) => Unproven::Interrupted {
+                signal,
+                is_there: false,
+            },
+            _ => Unproven::Lost {
+                error,
+                left: Vec::new(),
+            },
+        })?;
+        let written = apply(cluster, &resolved, Some(&answering), shield, DryRun::None).await;
+        let applied = written.map_err(|error| Unproven::Failed {
+            error,
+            is_kept: false,
+        })?;
+        Ok(Self {
+            resolved,
+            applied,
+            answering,
+        })
+    }
+}
