@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
+use commons::shell::{Shell, shell};
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 use exposure::{Applied, Attempt, Backend, MANAGER, Options, Probing, Resolved, Unproven};
 
 use crate::flags::Mode;
 use crate::remedy;
-use commons::shell::{Shell, shell};
 
 /// An address that was found free and is to be made.
 pub struct Exposure {
@@ -150,8 +150,9 @@ impl Exposure {
         ui: &Ui,
         interrupt: &Interrupt,
     ) -> Result<String> {
+        let shield = interrupt.shield();
         let (app, close) = (self.app().to_owned(), self.close(cluster));
-        let told = |unproven| told(unproven, &app, &close, cluster.named());
+        let told = |unproven| explain(unproven, &app, &close, cluster.named());
         let pods = exposure::pods_of(cluster, &self.resolved).await?;
         let answering = match exposure::ask_app(cluster, &mut self.resolved, &pods).await {
             Ok(answering) => answering,
@@ -167,7 +168,7 @@ impl Exposure {
             applied: self.applied,
             answering,
         };
-        let proven = attempt.prove(cluster, ui, &interrupt.shield()).await;
+        let proven = attempt.prove(cluster, ui, &shield).await;
         let (attempt, proof) = proven.map_err(told)?;
         let proven = Self {
             resolved: attempt.resolved,
@@ -180,20 +181,28 @@ impl Exposure {
 }
 
 /// What became of the address of an app that runs, if it is not proven; `close` removes it.
-fn told(unproven: Unproven, app: &str, close: &Shell, here: Option<&str>) -> Error {
+fn explain(unproven: Unproven, app: &str, close: &Shell, here: Option<&str>) -> Error {
     let without = format!("{app} runs, but its address was taken back");
     match unproven {
-        Unproven::Interrupted { signal, is_there } => Error::of(
+        Unproven::Interrupted {
+            signal,
+            is_there,
+            left,
+        } => Error::of(
             signal,
             if is_there {
                 format!("interrupted: {app} runs, its address is there, but not proven")
             } else {
                 format!("interrupted: {without}")
             },
-        ),
+        )
+        .hints_from(left),
         Unproven::Failed { error, is_kept } => remedy::of_app(error, app, here).hints_from(is_kept.then(|| {
             format!("{app} runs, and its Ingress was kept and will work once this is fixed; to remove it: `{close}`")
         })),
+        Unproven::TakenBack { error, left } => remedy::of_app(error, app, here)
+            .context(without)
+            .hints_from(left),
         Unproven::Lost { error, left } if !left.is_empty() => {
             error.context(without).hints_from(left)
         }
@@ -251,4 +260,77 @@ pub async fn remove(
         lines.extend(exposure::remove(cluster, namespace, &exposure.object, dry_run).await?);
     }
     Ok(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_not_proven_is_said_to_be_there_or_not() {
+        let close = shell("kubectl expose-app remove web");
+        let silent = || Error::new("no pod is ready").hint("see them");
+        let signal = Kind::Signal(2);
+        let left = || vec!["delete it".to_owned()];
+        for (unproven, message, hint) in [
+            (
+                Unproven::Interrupted {
+                    signal,
+                    is_there: true,
+                    left: Vec::new(),
+                },
+                "interrupted: web runs, its address is there, but not proven",
+                None,
+            ),
+            (
+                Unproven::Interrupted {
+                    signal,
+                    is_there: false,
+                    left: left(),
+                },
+                "interrupted: web runs, but its address was taken back",
+                Some("delete it"),
+            ),
+            (
+                Unproven::Failed {
+                    error: silent(),
+                    is_kept: false,
+                },
+                "no pod is ready",
+                Some("see them"),
+            ),
+            (
+                Unproven::TakenBack {
+                    error: silent(),
+                    left: Vec::new(),
+                },
+                "web runs, but its address was taken back",
+                Some("see them"),
+            ),
+            (
+                Unproven::Lost {
+                    error: silent(),
+                    left: Vec::new(),
+                },
+                "web runs, but its address was taken back",
+                Some("take another host: `kubectl deploy-app web --expose NAME`"),
+            ),
+            (
+                Unproven::Lost {
+                    error: Error::new("taken"),
+                    left: left(),
+                },
+                "web runs, but its address was taken back",
+                Some("delete it"),
+            ),
+        ] {
+            let error = explain(unproven, "web", &close, None);
+            assert_eq!(error.message(), message);
+            assert_eq!(
+                error.hints().first().map(ToString::to_string).as_deref(),
+                hint,
+                "{message}"
+            );
+        }
+    }
 }

@@ -231,7 +231,7 @@ impl Rules {
     }
 
     /// How many pods with these resources fit into what is left, by each quota.
-    fn bounds(&self, resources: &Resources, given_back: &dyn Fn(&str) -> Quantity) -> Vec<Bound> {
+    fn bounds(&self, resources: &Resources, given_back: &dyn Fn(&str) -> Quantity) -> Vec<Room> {
         let bound = |name: String, resource: Option<&'static str>, each: Quantity| {
             let left = self
                 .left
@@ -239,7 +239,7 @@ impl Rules {
                 .filter(|_| each > Quantity::default())?;
             let room = left.amount.plus(given_back(&name));
             let shown = |amount: Quantity| shown(&name, amount);
-            Some(Bound {
+            Some(Room {
                 pods: room.holds(each),
                 why: format!(
                     "quota `{}` has {} of {} {} left, and a pod takes {}",
@@ -252,7 +252,7 @@ impl Rules {
                 instead: resource.and_then(|resource| less(resource, room)),
             })
         };
-        let mut bounds: Vec<Bound> = SIDES
+        let mut bounds: Vec<Room> = SIDES
             .into_iter()
             .filter_map(|(side, resource)| {
                 let each = self.effective(resources, side, resource)?;
@@ -293,7 +293,7 @@ impl Rules {
 
 /// How many pods a quota has room for.
 #[derive(Clone, Debug)]
-struct Bound {
+struct Room {
     pods: i128,
     why: String,
     /// What may be asked for instead.
@@ -455,7 +455,7 @@ pub fn propose(
             is_range: false,
         });
     }
-    if let Some(Bound { pods, why, .. }) = bounds.into_iter().min_by_key(|bound| bound.pods)
+    if let Some(Room { pods, why, .. }) = bounds.into_iter().min_by_key(|bound| bound.pods)
         && pods > 0
         && pods < i128::from(replicas)
     {

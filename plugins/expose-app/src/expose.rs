@@ -1,6 +1,5 @@
 //! `expose-app APP`: finds the app, asks it whether it answers, makes its address, and proves it.
 
-use commons::shell::{Shell, shell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use commons::cli::{Context, Interrupt};
 use commons::error::close_names;
 use commons::grant::Term;
 use commons::output::{self, OutputFlags};
+use commons::shell::{Shell, shell};
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
 use exposure::{
@@ -222,7 +222,7 @@ async fn expose(context: &Context, args: ExposeArgs, typed: &CommandLine) -> Res
     let (proven, proof) = attempt
         .prove(cluster, ui, &shield)
         .await
-        .map_err(|unproven| told(unproven, &args, &remove(&app.name, here)))?;
+        .map_err(|unproven| explain(unproven, &args, &remove(&app.name, here)))?;
     finish(ui, &proven.resolved, &proven.applied).await?;
     report(cluster, ui, &args, &proven.resolved, Some(&proof)).await
 }
@@ -252,27 +252,38 @@ fn warn_of_danger(
 }
 
 /// What became of an address that is not proven; `close` removes it.
-fn told(unproven: Unproven, args: &ExposeArgs, close: &Shell) -> Error {
+fn explain(unproven: Unproven, args: &ExposeArgs, close: &Shell) -> Error {
     match unproven {
-        Unproven::Interrupted { signal, is_there } => Error::of(
+        Unproven::Interrupted {
+            signal,
+            is_there,
+            left,
+        } => Error::of(
             signal,
             if is_there {
                 format!("interrupted: the address is there, but not proven; close it: `{close}`")
             } else {
                 "interrupted: nothing new is exposed".to_owned()
             },
-        ),
+        )
+        .hints_from(left),
         Unproven::Failed { error, is_kept } => error.hints_from(is_kept.then(|| {
             format!(
                 "the Ingress was kept and will work once this is fixed; to remove it: `{close}`"
             )
         })),
-        Unproven::Lost { error, left } if !left.is_empty() => error.hints_from(left),
+        Unproven::Lost { error, left } | Unproven::TakenBack { error, left }
+            if !left.is_empty() =>
+        {
+            error.hints_from(left)
+        }
         Unproven::Lost { error, .. } if args.take => error
             .caused_by("the ingress controller obeys them, and `--take` cannot change that")
             .caused_by("what this command made is removed again")
             .hint(exposure::another_host("NAME")),
-        Unproven::Lost { error, .. } => error.caused_by("what this command made is removed again"),
+        Unproven::Lost { error, .. } | Unproven::TakenBack { error, .. } => {
+            error.caused_by("what this command made is removed again")
+        }
     }
 }
 

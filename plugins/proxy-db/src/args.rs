@@ -66,7 +66,7 @@ pub struct Args {
         value_name = "FORMAT",
         conflicts_with = "command"
     )]
-    output: Option<Format>,
+    output: Option<ReadyFormat>,
 
     /// Run this once the database answers, with PGHOST, PGUSER and the like set, and end with it
     ///
@@ -82,7 +82,7 @@ pub struct Args {
 
 /// How to say that it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ReadyFormat {
     /// One line of JSON.
     Json,
 }
@@ -118,12 +118,12 @@ impl Plugin for Args {
                 _ => error,
             })?,
         };
-        let options = proxy::Options {
+        let options = proxy::ProxyOptions {
             database,
             port: args.port,
             any_local_user: args.any_local_user,
             keep_env: args.keep_env,
-            json: args.output == Some(Format::Json),
+            json: args.output == Some(ReadyFormat::Json),
             command: args.command,
         };
         proxy::run(&context, options).await

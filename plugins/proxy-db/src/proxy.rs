@@ -19,7 +19,7 @@ use crate::{child, login, remedy, wait};
 
 /// What was asked for.
 #[derive(Debug)]
-pub struct Options {
+pub struct ProxyOptions {
     /// The database.
     pub database: DatabaseRef,
     /// The local port, if it matters.
@@ -38,7 +38,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Of finding and listening; [`Kind::Child`] with the command's exit code, or 1 when the share has ended.
-pub async fn run(context: &Context, options: Options) -> Result<()> {
+pub async fn run(context: &Context, options: ProxyOptions) -> Result<()> {
     let Context { cluster, ui, .. } = context;
     // A port that is taken is known before anything is asked of the cluster.
     let exactly = options
@@ -110,7 +110,7 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
 }
 
 /// Whom the port is for, and for how long it is kept.
-fn admission(options: &Options, protocol: Protocol) -> Admission {
+fn admission(options: &ProxyOptions, protocol: Protocol) -> Admission {
     Admission {
         callers: if options.any_local_user {
             Callers::Anyone
@@ -262,4 +262,32 @@ async fn may_forward(cluster: &Cluster, to: &Endpoint) -> Result<()> {
         ),
     )
     .hints_from(rights_hints(Some(&to.namespace))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_for_oneself_unless_everybody_is_asked_for_and_stays_while_a_command_runs() {
+        for (any_local_user, command, callers) in [
+            (false, Vec::new(), Callers::Oneself),
+            (true, Vec::new(), Callers::Anyone),
+            (false, vec![OsString::from("psql")], Callers::Oneself),
+        ] {
+            let keeps_port = !command.is_empty();
+            let options = ProxyOptions {
+                database: "pg".parse().expect("a name"),
+                port: None,
+                any_local_user,
+                keep_env: false,
+                json: false,
+                command,
+            };
+            let of = |protocol| admission(&options, protocol);
+            assert_eq!(of(Protocol::Postgres).callers, callers);
+            assert_eq!(of(Protocol::Postgres).keeps_port, keeps_port);
+            assert!(of(Protocol::Http).no_pages && !of(Protocol::Postgres).no_pages);
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::listed::{Held, Share, Trace, is_elsewhere};
 use crate::verify::{self, Asked, Besides};
 
 /// What is to be shared, and what there is of it.
-pub struct Resolved {
+pub struct ResolvedShare {
     pub database: Database,
     /// Whether the database lets in whoever comes through a tunnel, once it was tried; not in a dry run.
     pub trust: tokio::sync::OnceCell<Trust>,
@@ -45,7 +45,7 @@ pub struct Made {
 /// Of the API server; what could not be undone is named in a hint.
 pub async fn all(
     cluster: &Cluster,
-    resolved: &Resolved,
+    resolved: &ResolvedShare,
     shield: &Shield,
     dry_run: DryRun,
 ) -> Result<Vec<Made>> {
@@ -99,7 +99,7 @@ async fn ending(
 
 async fn one(
     cluster: &Cluster,
-    resolved: &Resolved,
+    resolved: &ResolvedShare,
     existing: &Existing,
     change: &Change,
 ) -> Result<Made> {
@@ -144,7 +144,7 @@ async fn one(
 /// Gives the right, last, so that nobody has it before its end is certain; and asks what the colleague may do now.
 async fn give(
     cluster: &Cluster,
-    resolved: &Resolved,
+    resolved: &ResolvedShare,
     existing: &Existing,
     timer: Option<&Timer>,
     change: &Change,

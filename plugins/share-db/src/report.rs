@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 use crate::existing::{Existing, Step};
 use crate::listed::Share;
-use crate::make::{Made, Resolved, pod_to_prove};
+use crate::make::{Made, ResolvedShare, pod_to_prove};
 use crate::share::ShareArgs;
 use crate::worth::{Worth, worth};
 
 /// Prints what would be written. Documents that could be applied by other means leave out what gives a right that is to end:
 /// a timer has its UID only once it is there, so nothing would end it.
-pub fn plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &Resolved) -> Result<()> {
+pub fn plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &ResolvedShare) -> Result<()> {
     let format = args.output.output;
     let documents = matches!(format, Some(Format::Yaml | Format::Json));
     let mut objects = Vec::new();
@@ -40,7 +40,7 @@ pub fn plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &Resolved) -
 fn planned(
     cluster: &Cluster,
     dry_run: DryRun,
-    resolved: &Resolved,
+    resolved: &ResolvedShare,
     existing: &Existing,
 ) -> Result<Vec<PlannedObject>> {
     let Existing {
@@ -86,7 +86,7 @@ pub fn made(
     cluster: &Cluster,
     ui: &Ui,
     args: &ShareArgs,
-    resolved: &Resolved,
+    resolved: &ResolvedShare,
     made: &[Made],
 ) -> Result<()> {
     let database = &resolved.database;
@@ -137,7 +137,7 @@ fn who(ui: &Ui, args: &ShareArgs, database: &Database, made: &Made, now: Timesta
 }
 
 /// What was proven.
-fn checked(ui: &Ui, made: &Made, resolved: &Resolved, worth: Option<&Worth>) -> Result<()> {
+fn checked(ui: &Ui, made: &Made, resolved: &ResolvedShare, worth: Option<&Worth>) -> Result<()> {
     let Made { share, besides, .. } = made;
     let with = &share.with;
     let pod = pod_to_prove(&resolved.database);

@@ -16,7 +16,7 @@ use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
 use crate::existing::{self, Existing, Step};
-use crate::make::{self, Resolved};
+use crate::make::{self, ResolvedShare};
 use crate::plan::{Colleague, Plan};
 use crate::selection::more_time_for_others;
 use crate::{report, verify};
@@ -75,7 +75,12 @@ fn without_colleague(context: &Context, typed: Option<&DatabaseRef>) -> Error {
 }
 
 /// Reads what is needed, all that is independent at once.
-async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Result<Resolved> {
+async fn resolve(
+    cluster: &Cluster,
+    ui: &Ui,
+    args: &ShareArgs,
+    term: Term,
+) -> Result<ResolvedShare> {
     let typed = match &args.database {
         Some(typed) => typed.clone(),
         None => database::choose(cluster, ui, &shell("kubectl share-db DATABASE --with USER"))
@@ -100,7 +105,7 @@ async fn resolve(cluster: &Cluster, ui: &Ui, args: &ShareArgs, term: Term) -> Re
         shares,
     } = people?;
     let database = database?;
-    Ok(Resolved {
+    Ok(ResolvedShare {
         secrets: database::secrets(&database),
         database,
         trust: OnceCell::new(),

@@ -48,7 +48,7 @@ fn key(metadata: &ObjectMeta) -> Key {
 }
 
 /// What was read of a namespace, or of all.
-struct Read<'a> {
+struct NamespaceFacts<'a> {
     timers: BTreeMap<Key, (Timer, &'a Job)>,
     /// Every Job by its UID, since anything may own a `RoleBinding`.
     clocks: BTreeMap<String, &'a Job>,
@@ -70,7 +70,7 @@ pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
     // The roles `view` and `edit` may read Jobs, but no Roles and RoleBindings.
     let (roles, bindings) = (if_allowed(roles)?, if_allowed(bindings)?);
     let complete = roles.is_some() && bindings.is_some();
-    let read = Read {
+    let read = NamespaceFacts {
         timers: jobs
             .iter()
             .filter(|job| is_ours(&job.metadata, MANAGER))
@@ -112,7 +112,7 @@ fn patterns<'a>(bindings: impl Iterator<Item = &'a RoleBinding>) -> BTreeMap<Str
     learned.collect()
 }
 
-impl Read<'_> {
+impl NamespaceFacts<'_> {
     fn join(&self, bindings: &[RoleBinding], complete: bool) -> Found {
         let mut found = Found {
             complete,

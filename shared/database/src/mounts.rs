@@ -6,13 +6,13 @@ use super::variables::{Holder, Key, Known, Lookup, Value, Variables, at};
 use commons::printable;
 
 /// An object of which a volume is made.
-struct Source<'a> {
+struct VolumeSource<'a> {
     holder: Holder,
     items: Option<&'a [KeyToPath]>,
     optional: bool,
 }
 
-impl<'a> Source<'a> {
+impl<'a> VolumeSource<'a> {
     fn new(holder: Holder, items: Option<&'a Vec<KeyToPath>>, optional: Option<bool>) -> Self {
         Self {
             holder,
@@ -74,11 +74,11 @@ pub(super) fn file(variables: &Variables, path: &str, known: &Known) -> Lookup {
 }
 
 /// The objects of which a volume is made; nothing for other volumes, such as claims.
-fn sources(volume: &Volume) -> Option<Vec<Source<'_>>> {
+fn sources(volume: &Volume) -> Option<Vec<VolumeSource<'_>>> {
     if let Some(secret) = &volume.secret {
         let name = secret.secret_name.clone()?;
         let holder = Holder::Secret(name);
-        return Some(vec![Source::new(
+        return Some(vec![VolumeSource::new(
             holder,
             secret.items.as_ref(),
             secret.optional,
@@ -86,16 +86,20 @@ fn sources(volume: &Volume) -> Option<Vec<Source<'_>>> {
     }
     if let Some(map) = &volume.config_map {
         let holder = Holder::ConfigMap(map.name.clone());
-        return Some(vec![Source::new(holder, map.items.as_ref(), map.optional)]);
+        return Some(vec![VolumeSource::new(
+            holder,
+            map.items.as_ref(),
+            map.optional,
+        )]);
     }
     let projected = volume.projected.as_ref()?.sources.iter().flatten();
     let sources = projected.filter_map(|source| match (&source.secret, &source.config_map) {
-        (Some(secret), _) => Some(Source::new(
+        (Some(secret), _) => Some(VolumeSource::new(
             Holder::Secret(secret.name.clone()),
             secret.items.as_ref(),
             secret.optional,
         )),
-        (None, Some(map)) => Some(Source::new(
+        (None, Some(map)) => Some(VolumeSource::new(
             Holder::ConfigMap(map.name.clone()),
             map.items.as_ref(),
             map.optional,

@@ -4,7 +4,7 @@ use commons::apply::DryRun;
 use commons::cli::Shield;
 use commons::{Cluster, Error, Kind, Result, Ui};
 
-use super::apply::{Applied, apply, back_to_before};
+use super::apply::{Applied, back_to_before, write};
 use super::claim::{again, pods_of};
 use super::contest::Tries;
 use super::prove::{AnsweringApp, Proof, ProofOutcome, ask_app, prove};
@@ -28,6 +28,8 @@ pub enum Unproven {
         signal: Kind,
         /// Whether what was written is still there.
         is_there: bool,
+        /// Hints for what could not be taken back, otherwise.
+        left: Vec<String>,
     },
     /// It does not lead to the app.
     Failed {
@@ -38,7 +40,14 @@ pub enum Unproven {
     },
     /// Somebody else has the host; what was written is taken back.
     Lost {
-        /// Who, or why it was not tried again.
+        /// Who.
+        error: Error,
+        /// Hints for what could not be taken back.
+        left: Vec<String>,
+    },
+    /// Somebody else had the host, and it could not be tried again; what was written is taken back.
+    TakenBack {
+        /// Why not.
         error: Error,
         /// Hints for what could not be taken back.
         left: Vec<String>,
@@ -52,6 +61,18 @@ impl Unproven {
         let is_kept = restored.is_err();
         let error = restored.unwrap_or_else(|error| error);
         Self::Failed { error, is_kept }
+    }
+
+    /// After a failure or a signal that leaves nothing but what `left` tells.
+    fn taken_back(error: Error, left: Vec<String>) -> Self {
+        match error.kind() {
+            signal @ Kind::Signal(_) => Self::Interrupted {
+                signal,
+                is_there: false,
+                left,
+            },
+            _ => Self::TakenBack { error, left },
+        }
     }
 }
 
@@ -79,6 +100,7 @@ impl Attempt {
                 .map_err(|error| Unproven::Interrupted {
                     signal: error.kind(),
                     is_there: true,
+                    left: Vec::new(),
                 })?;
             let lost = match outcome {
                 ProofOutcome::Proven(proof) => return Ok((self, proof)),
@@ -95,41 +117,44 @@ impl Attempt {
                 "Somebody else wants {} too: trying again",
                 resolved.plan.host
             ));
-            self = self.again(cluster, shield, &mut tries, lost).await?;
+            self = self.retry(cluster, shield, &mut tries, lost).await?;
         }
     }
 
     /// Writes it once more.
-    async fn again(
+    async fn retry(
         self,
         cluster: &Cluster,
         shield: &Shield,
         tries: &mut Tries,
         lost: Error,
     ) -> Result<Self, Unproven> {
-        let found = shield
-            .race(async {
-                let mut resolved = again(cluster, &self.resolved, tries, lost).await?;
-                let pods = pods_of(cluster, &resolved).await?;
-                let answering = ask_app(cluster, &mut resolved, &pods).await?;
-                Ok((resolved, answering))
-            })
-            .await;
-        let (resolved, answering) = found.map_err(|error| match error.kind() {
-            signal @ Kind::Signal(_) => Unproven::Interrupted {
-                signal,
-                is_there: false,
-            },
-            _ => Unproven::Lost {
-                error,
-                left: Vec::new(),
-            },
-        })?;
-        let written = apply(cluster, &resolved, Some(&answering), shield, DryRun::None).await;
-        let applied = written.map_err(|error| Unproven::Failed {
-            error,
-            is_kept: false,
-        })?;
+        let again = again(cluster, &self.resolved, tries, lost);
+        let mut resolved = match shield.race(again).await {
+            Ok(resolved) => resolved,
+            Err(error) if matches!(error.kind(), Kind::Signal(_)) => {
+                return Err(Unproven::taken_back(error, Vec::new()));
+            }
+            Err(error) => {
+                return Err(Unproven::Lost {
+                    error,
+                    left: Vec::new(),
+                });
+            }
+        };
+        let asked = async {
+            let pods = pods_of(cluster, &resolved).await?;
+            ask_app(cluster, &mut resolved, &pods).await
+        };
+        let answering = shield
+            .race(asked)
+            .await
+            .map_err(|error| Unproven::taken_back(error, Vec::new()))?;
+        let applied = Applied::new(cluster, &resolved.plan.namespace, DryRun::None);
+        let writing = write(cluster, &resolved, &applied, Some(&answering));
+        if let Err(error) = shield.race(writing).await {
+            return Err(Unproven::taken_back(error, applied.take_back().await));
+        }
         Ok(Self {
             resolved,
             applied,

@@ -20,7 +20,7 @@ use commons::shell::shell;
 const FOR: &str = "cert-manager.io/certificate-name";
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Status {
+struct IssueStatus {
     #[serde(default)]
     conditions: Vec<Condition>,
     /// Of Orders and Challenges.
@@ -39,7 +39,7 @@ macro_rules! kind {
             #[serde(default)]
             spec: Spec,
             #[serde(default)]
-            status: Status,
+            status: IssueStatus,
         }
         commons::resource!($type, $group, "v1", $kind, $plural);
     };
@@ -79,7 +79,7 @@ kind!(Issuer, "cert-manager.io", "Issuer", "issuers");
 
 /// How far a certificate is.
 #[derive(Clone, Debug)]
-pub enum Progress {
+pub enum IssueProgress {
     /// It is in its Secret: the certificate itself, in DER.
     Issued(Vec<u8>),
     /// Not yet; if it stays so, this is why.
@@ -123,7 +123,7 @@ pub async fn progress(
     host: &str,
     issuer: &str,
     secret: &str,
-) -> Progress {
+) -> IssueProgress {
     let present = cluster.find::<Secret>(namespace, secret);
     let certificate = cluster.find::<Certificate>(namespace, secret);
     let requests = cluster.list::<CertificateRequest>(namespace, "");
@@ -143,7 +143,7 @@ pub async fn progress(
                 .any(|condition| condition.type_ == "Ready" && condition.status == "True")
     });
     if up_to_date && let Some(der) = present.ok().flatten().as_ref().and_then(for_host(host)) {
-        return Progress::Issued(der);
+        return IssueProgress::Issued(der);
     }
     let of = |metadata: &ObjectMeta| {
         metadata
@@ -167,7 +167,7 @@ pub async fn progress(
             .flatten()
             .any(|owner| orders.iter().any(|order| order.name_any() == owner.name))
     });
-    explain(&Seen {
+    explain(&IssueFacts {
         issuer,
         namespace,
         host,
@@ -188,7 +188,7 @@ fn for_host(host: &str) -> impl Fn(&Secret) -> Option<Vec<u8>> + '_ {
     }
 }
 
-struct Seen<'a> {
+struct IssueFacts<'a> {
     issuer: &'a str,
     namespace: &'a str,
     host: &'a str,
@@ -200,9 +200,9 @@ struct Seen<'a> {
 }
 
 /// How far it is: what is closest to the issuer knows best.
-fn explain(seen: &Seen<'_>) -> Progress {
+fn explain(seen: &IssueFacts<'_>) -> IssueProgress {
     let Some(certificate) = seen.certificate else {
-        return Progress::Waiting(
+        return IssueProgress::Waiting(
             seen.failed()
                 .caused_by(format!("cert-manager has made no Certificate `{}`: it does not run here, or does not act on this object", seen.secret))
                 .hint(set("take another source of certificates", [Setting::Certificate(Source::Wildcard), Setting::Certificate(Source::Secret)])),
@@ -218,7 +218,7 @@ fn explain(seen: &Seen<'_>) -> Progress {
         .unwrap_or_else(|| seen.certificate(certificate))
 }
 
-impl Seen<'_> {
+impl IssueFacts<'_> {
     fn failed(&self) -> Error {
         Error::new(format!("no certificate for {} was issued", self.host))
     }
@@ -230,7 +230,7 @@ impl Seen<'_> {
     }
 
     /// What a challenge of the issuer complains of.
-    fn challenge(&self, challenge: &Challenge) -> Option<Progress> {
+    fn challenge(&self, challenge: &Challenge) -> Option<IssueProgress> {
         let reason = printable::short(&challenge.status.reason, 300);
         if reason.is_empty() {
             return None;
@@ -241,14 +241,14 @@ impl Seen<'_> {
             .caused_by(format!("challenge `{name}`: {reason}"))
             .hint(self.look("challenge", &name));
         Some(if is_over(&challenge.status.state) {
-            Progress::Failed(error)
+            IssueProgress::Failed(error)
         } else {
-            Progress::Waiting(error)
+            IssueProgress::Waiting(error)
         })
     }
 
     /// That an order has failed.
-    fn order(&self, order: &Order) -> Option<Progress> {
+    fn order(&self, order: &Order) -> Option<IssueProgress> {
         let (name, state) = (order.name_any(), &order.status.state);
         if !is_over(state) {
             return None;
@@ -257,13 +257,13 @@ impl Seen<'_> {
         let error = self
             .failed()
             .caused_by(format!("order `{name}` is {state}: {reason}"));
-        Some(Progress::Failed(
+        Some(IssueProgress::Failed(
             rate_limited(&reason, error).hint(self.look("order", &name)),
         ))
     }
 
     /// Why a request is not approved or not ready.
-    fn request(&self, request: &CertificateRequest) -> Option<Progress> {
+    fn request(&self, request: &CertificateRequest) -> Option<IssueProgress> {
         let conditions = &request.status.conditions;
         let denied = conditions.iter().find(|condition| {
             matches!(condition.type_.as_str(), "Denied" | "InvalidRequest")
@@ -276,10 +276,10 @@ impl Seen<'_> {
         let message = printable::short(&condition.message, 300);
         let lower = message.to_ascii_lowercase();
         if lower.contains("not found") && lower.contains("issuer") {
-            return Some(Progress::Failed(self.no_issuer()));
+            return Some(IssueProgress::Failed(self.no_issuer()));
         }
         if lower.contains("does not have a ready status") {
-            return Some(Progress::Waiting(self.issuer_not_ready()));
+            return Some(IssueProgress::Waiting(self.issuer_not_ready()));
         }
         let name = request.name_any();
         let error = self
@@ -287,9 +287,9 @@ impl Seen<'_> {
             .caused_by(format!("certificate request `{name}`: {message}"));
         let error = rate_limited(&message, error).hint(self.look("certificaterequest", &name));
         Some(if denied.is_some() || condition.reason == "Failed" {
-            Progress::Failed(error)
+            IssueProgress::Failed(error)
         } else {
-            Progress::Waiting(error)
+            IssueProgress::Waiting(error)
         })
     }
 
@@ -316,7 +316,7 @@ impl Seen<'_> {
     }
 
     /// What the Certificate itself says.
-    fn certificate(&self, certificate: &Certificate) -> Progress {
+    fn certificate(&self, certificate: &Certificate) -> IssueProgress {
         let mut conditions = certificate.status.conditions.iter();
         let waiting = conditions
             .find(|condition| condition.status == "False" || condition.type_ == "Issuing");
@@ -328,7 +328,7 @@ impl Seen<'_> {
             .unwrap_or("cert-manager has not said anything yet");
         let error = self.failed().caused_by(cause);
         let error = rate_limited(message.as_deref().unwrap_or_default(), error);
-        Progress::Waiting(error.hint(self.look("certificate", self.secret)))
+        IssueProgress::Waiting(error.hint(self.look("certificate", self.secret)))
     }
 }
 
@@ -371,9 +371,9 @@ mod tests {
         requests: &[CertificateRequest],
         orders: &[Order],
         challenges: &[Challenge],
-    ) -> Progress {
+    ) -> IssueProgress {
         let certificate = read(serde_json::json!({"metadata": {"name": "expose-web-tls"}}));
-        explain(&Seen {
+        explain(&IssueFacts {
             issuer: "ca",
             namespace: "user-alice",
             host: "web.example.test",
@@ -395,7 +395,7 @@ mod tests {
         let challenge = read(
             serde_json::json!({"metadata": {"name": "c"}, "status": {"state": "pending", "reason": "Waiting for HTTP-01 challenge propagation: wrong status code '404', expected '200'"}}),
         );
-        let Progress::Waiting(error) = progress(&[request], &[order], &[challenge]) else {
+        let IssueProgress::Waiting(error) = progress(&[request], &[order], &[challenge]) else {
             panic!("it may still come")
         };
         assert!(
@@ -410,7 +410,7 @@ mod tests {
             serde_json::json!({"metadata": {"name": "r"}, "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "Pending",
             "message": "Referenced \"ClusterIssuer\" not found: clusterissuer.cert-manager.io \"typo\" not found"}]}}),
         );
-        let Progress::Failed(error) = progress(&[request], &[], &[]) else {
+        let IssueProgress::Failed(error) = progress(&[request], &[], &[]) else {
             panic!("it is final")
         };
         let issuer = Setting::Certificate(Source::Issuer);
@@ -422,7 +422,7 @@ mod tests {
         let order = read(
             serde_json::json!({"metadata": {"name": "o"}, "status": {"state": "errored", "reason": "Failed to create Order: 429 urn:ietf:params:acme:error:rateLimited: too many certificates already issued"}}),
         );
-        let Progress::Failed(error) = progress(&[], &[order], &[]) else {
+        let IssueProgress::Failed(error) = progress(&[], &[order], &[]) else {
             panic!("it is final")
         };
         let wildcard = Setting::Certificate(Source::Wildcard);
@@ -431,7 +431,7 @@ mod tests {
 
     #[test]
     fn without_cert_manager_nothing_is_made() {
-        let nothing = explain(&Seen {
+        let nothing = explain(&IssueFacts {
             issuer: "ca",
             namespace: "n",
             host: "h",
@@ -442,7 +442,7 @@ mod tests {
             challenges: &[],
         });
         assert!(
-            matches!(nothing, Progress::Waiting(error) if error.causes()[0].contains("cert-manager has made no Certificate"))
+            matches!(nothing, IssueProgress::Waiting(error) if error.causes()[0].contains("cert-manager has made no Certificate"))
         );
     }
 }

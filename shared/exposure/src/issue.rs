@@ -13,7 +13,7 @@ use commons::cluster::Cluster;
 use commons::error::{Error, Request, Result};
 use commons::shell::shell;
 
-use super::certificate::{self, Progress};
+use super::certificate::{self, IssueProgress};
 use super::gateway::ListenerSet;
 use super::plan::Plan;
 use super::resolve::Resolved;
@@ -41,9 +41,9 @@ pub(super) async fn issued(cluster: &Cluster, resolved: &Resolved) -> Result<Opt
         loop {
             match certificate::progress(cluster, &plan.namespace, &plan.host, issuer, &secret).await
             {
-                Progress::Issued(der) => return Ok(der),
-                Progress::Failed(error) => return Err(error),
-                Progress::Waiting(error) => {
+                IssueProgress::Issued(der) => return Ok(der),
+                IssueProgress::Failed(error) => return Err(error),
+                IssueProgress::Waiting(error) => {
                     let text = error.causes().first().cloned().unwrap_or_default();
                     match &complaint {
                         Some((same, since)) if *same == text => {

@@ -79,13 +79,13 @@ async fn read(cluster: &Cluster, state: &mut State, wants: &BTreeSet<Want>) {
             }
             Want::Claims => {
                 more.claims = cluster
-                    .list_seen::<core::PersistentVolumeClaim, Claim>(
+                    .list_seen::<core::PersistentVolumeClaim, VolumeClaim>(
                         &namespace,
                         &Selection::default(),
                     )
                     .await
                     .ok()
-                    .map(|all| all.into_iter().map(Claim::into_parts).collect());
+                    .map(|all| all.into_iter().map(VolumeClaim::into_parts).collect());
             }
         }
         more
@@ -145,25 +145,25 @@ impl<'de> Deserialize<'de> for Keys {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Claim {
+struct VolumeClaim {
     metadata: Meta,
-    spec: ClaimSpec,
-    status: ClaimStatus,
+    spec: VolumeClaimSpec,
+    status: VolumeClaimStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct ClaimSpec {
+struct VolumeClaimSpec {
     storage_class_name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct ClaimStatus {
+struct VolumeClaimStatus {
     phase: String,
 }
 
-impl Claim {
+impl VolumeClaim {
     fn into_parts(self) -> (String, (String, String)) {
         (
             self.metadata.name,

@@ -20,14 +20,14 @@ const APP_LABELS: [&str; 3] = ["app.kubernetes.io/name", "app", "k8s-app"];
 
 /// A controller, as far as finding is concerned with it.
 #[derive(Clone, Debug)]
-struct Controller {
+struct FoundController {
     kind: Kind,
     metadata: ObjectMeta,
     selector: LabelSelector,
     template: PodTemplateSpec,
 }
 
-impl Controller {
+impl FoundController {
     fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
@@ -48,15 +48,15 @@ impl Controller {
 
 /// What a type of controller is made of.
 trait Controls: Namespaced {
-    fn parts(self) -> Controller;
+    fn parts(self) -> FoundController;
 }
 
 macro_rules! controls {
     ($($kind:ident),*) => {$(
         impl Controls for $kind {
-            fn parts(self) -> Controller {
+            fn parts(self) -> FoundController {
                 let spec = self.spec.unwrap_or_default();
-                Controller { kind: Kind::$kind, metadata: self.metadata, selector: spec.selector, template: spec.template }
+                FoundController { kind: Kind::$kind, metadata: self.metadata, selector: spec.selector, template: spec.template }
             }
         }
     )*};
@@ -77,7 +77,7 @@ pub async fn find(cluster: &Cluster, namespace: &str, typed: &AppRef) -> Result<
         read::<StatefulSet>(cluster, namespace, &typed.name, wanted(Kind::StatefulSet)),
         read::<DaemonSet>(cluster, namespace, &typed.name, wanted(Kind::DaemonSet)),
     );
-    let mut place = Place {
+    let mut place = Surroundings {
         namespace,
         typed_service: None,
         services: services?,
@@ -141,7 +141,7 @@ async fn read<K: Controls>(
     namespace: &str,
     name: &str,
     wanted: bool,
-) -> Result<Option<Controller>> {
+) -> Result<Option<FoundController>> {
     if !wanted {
         return Ok(None);
     }
@@ -149,8 +149,8 @@ async fn read<K: Controls>(
 }
 
 /// All controllers that one may read.
-async fn all(cluster: &Cluster, namespace: &str) -> Result<Vec<Controller>> {
-    async fn list<K: Controls>(cluster: &Cluster, namespace: &str) -> Result<Vec<Controller>> {
+async fn all(cluster: &Cluster, namespace: &str) -> Result<Vec<FoundController>> {
+    async fn list<K: Controls>(cluster: &Cluster, namespace: &str) -> Result<Vec<FoundController>> {
         match cluster.list::<K>(namespace, "").await {
             Ok(list) => Ok(list.into_iter().map(K::parts).collect()),
             Err(error) if error.kind() == error::Kind::Forbidden => Ok(Vec::new()),
@@ -166,7 +166,11 @@ async fn all(cluster: &Cluster, namespace: &str) -> Result<Vec<Controller>> {
 }
 
 /// The controller that is meant, unless several could be.
-fn only_one(typed: &str, mut found: Vec<Controller>, what: &str) -> Result<Option<Controller>> {
+fn only_one(
+    typed: &str,
+    mut found: Vec<FoundController>,
+    what: &str,
+) -> Result<Option<FoundController>> {
     if found.len() < 2 {
         return Ok(found.pop());
     }
@@ -188,7 +192,7 @@ fn only_one(typed: &str, mut found: Vec<Controller>, what: &str) -> Result<Optio
 }
 
 /// The app behind a Service: what made the pods that it selects or, where there are none, what would make such pods.
-async fn behind(cluster: &Cluster, place: Place<'_>, service: Service) -> Result<App> {
+async fn behind(cluster: &Cluster, place: Surroundings<'_>, service: Service) -> Result<App> {
     let selects = |labels: &BTreeMap<String, String>| selects(&service, labels);
     let mut selected: Vec<Pod> = place
         .pods
@@ -207,7 +211,7 @@ async fn behind(cluster: &Cluster, place: Place<'_>, service: Service) -> Result
             .as_ref()
             .is_some_and(|selector| !selector.is_empty())
     }) {
-        let mut matching: Vec<Controller> = all(cluster, place.namespace)
+        let mut matching: Vec<FoundController> = all(cluster, place.namespace)
             .await?
             .into_iter()
             .filter(|controller| selects(&controller.labels()))
@@ -236,7 +240,7 @@ async fn behind(cluster: &Cluster, place: Place<'_>, service: Service) -> Result
 }
 
 /// The app that a pod is of: its controller, or the pod alone.
-async fn of_pod(cluster: &Cluster, place: Place<'_>, pod: Pod) -> Result<App> {
+async fn of_pod(cluster: &Cluster, place: Surroundings<'_>, pod: Pod) -> Result<App> {
     let namespace = place.namespace;
     let controller = match controller_of(&pod) {
         Some((Kind::Deployment, name)) => read::<Deployment>(cluster, namespace, &name, true).await,
@@ -256,7 +260,7 @@ async fn of_pod(cluster: &Cluster, place: Place<'_>, pod: Pod) -> Result<App> {
 
 /// What a namespace holds besides controllers.
 #[derive(Clone, Debug, Default)]
-struct Place<'a> {
+struct Surroundings<'a> {
     namespace: &'a str,
     /// The Service by which the app is called, if it is called by one.
     typed_service: Option<Service>,
@@ -264,7 +268,7 @@ struct Place<'a> {
     pods: Vec<Pod>,
 }
 
-impl Place<'_> {
+impl Surroundings<'_> {
     fn service(&self, name: &str) -> Option<Service> {
         self.services
             .iter()
@@ -300,7 +304,7 @@ impl Place<'_> {
     }
 
     /// The app of a controller.
-    fn app(self, controller: Controller) -> App {
+    fn app(self, controller: FoundController) -> App {
         let pod_labels = controller.labels();
         let mut pods: Vec<Pod> = self
             .pods
@@ -408,7 +412,7 @@ fn controller_of(pod: &Pod) -> Option<(Kind, String)> {
 }
 
 /// Nothing is called so: what is called nearly so, and how to see what there is.
-fn not_found(place: &Place<'_>, typed: &AppRef, controllers: &[Controller]) -> Error {
+fn not_found(place: &Surroundings<'_>, typed: &AppRef, controllers: &[FoundController]) -> Error {
     let mut names: BTreeSet<String> = controllers
         .iter()
         .filter(|controller| typed.kind.is_none_or(|kind| kind == controller.kind))

@@ -18,16 +18,16 @@ pub struct Reference {
 }
 
 /// A list of a definition, the JSON pointer to a reference in each of its items, the kind, and the field of the name.
-type Place = (&'static str, &'static str, &'static str, &'static str);
+type ReferenceField = (&'static str, &'static str, &'static str, &'static str);
 
-const OF_CONTAINERS: [Place; 4] = [
+const OF_CONTAINERS: [ReferenceField; 4] = [
     ("envFrom", "/configMapRef", "ConfigMap", "name"),
     ("envFrom", "/secretRef", "Secret", "name"),
     ("env", "/valueFrom/configMapKeyRef", "ConfigMap", "name"),
     ("env", "/valueFrom/secretKeyRef", "Secret", "name"),
 ];
 
-const OF_PODS: [Place; 4] = [
+const OF_PODS: [ReferenceField; 4] = [
     ("volumes", "/configMap", "ConfigMap", "name"),
     ("volumes", "/secret", "Secret", "secretName"),
     (
@@ -39,7 +39,7 @@ const OF_PODS: [Place; 4] = [
     ("imagePullSecrets", "", "Secret", "name"),
 ];
 
-const OF_PROJECTED: [Place; 2] = [
+const OF_PROJECTED: [ReferenceField; 2] = [
     ("sources", "/configMap", "ConfigMap", "name"),
     ("sources", "/secret", "Secret", "name"),
 ];
@@ -78,7 +78,7 @@ fn items<'a>(value: &'a Value, list: &str) -> impl Iterator<Item = (usize, &'a V
     value[list].as_array().into_iter().flatten().enumerate()
 }
 
-fn in_lists(of: &Value, path: &str, places: &[Place], all: &mut Vec<Reference>) {
+fn in_lists(of: &Value, path: &str, places: &[ReferenceField], all: &mut Vec<Reference>) {
     for (list, way, kind, name_field) in places {
         for (position, item) in items(of, list) {
             let source = item.pointer(way).unwrap_or(&Value::Null);

@@ -30,14 +30,14 @@ enum Update {
     Pod(Change<Pod>),
     Event(Change<Event>),
     /// This part may not be read; it is done without.
-    Without(Part),
+    Without(ReadPart),
     /// Time has passed.
     Tick,
 }
 
 /// A part of what is read. Those who have few rights do without the last three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum ReadPart {
     Workload,
     ReplicaSets,
     Pods,
@@ -213,24 +213,24 @@ fn gone(rollout: &Rollout) -> Error {
 }
 
 /// Which parts have not been read yet.
-struct Unknown(Vec<Part>);
+struct Unknown(Vec<ReadPart>);
 
 impl Unknown {
     fn all() -> Self {
         Self(vec![
-            Part::Workload,
-            Part::ReplicaSets,
-            Part::Pods,
-            Part::Events,
+            ReadPart::Workload,
+            ReadPart::ReplicaSets,
+            ReadPart::Pods,
+            ReadPart::Events,
         ])
     }
 
     fn learn(&mut self, update: &Update) {
         let part = match update {
-            Update::Workload(_) => Part::Workload,
-            Update::ReplicaSet(_) => Part::ReplicaSets,
-            Update::Pod(_) => Part::Pods,
-            Update::Event(_) => Part::Events,
+            Update::Workload(_) => ReadPart::Workload,
+            Update::ReplicaSet(_) => ReadPart::ReplicaSets,
+            Update::Pod(_) => ReadPart::Pods,
+            Update::Event(_) => ReadPart::Events,
             Update::Without(part) => *part,
             Update::Tick => return,
         };
@@ -258,7 +258,7 @@ async fn updates(
     let named = Selection::named(&rollout.name);
     let events = part(
         cluster.follow::<core::Event, Event>(namespace, &Selection::default())?,
-        Part::Events,
+        ReadPart::Events,
         Update::Event,
     );
     let nothing = |part| stream::iter([Ok(Update::Without(part))]).boxed();
@@ -269,7 +269,7 @@ async fn updates(
             .boxed();
         let no_workload = stream::iter([Ok(Update::Workload(Change::All(Vec::new())))]).boxed();
         return Ok(
-            stream::select_all([pod, events, no_workload, nothing(Part::ReplicaSets)]).boxed(),
+            stream::select_all([pod, events, no_workload, nothing(ReadPart::ReplicaSets)]).boxed(),
         );
     }
     let workload = match rollout.kind {
@@ -300,15 +300,15 @@ async fn updates(
     let replica_sets = if rollout.kind == Kind::Deployment {
         part(
             cluster.follow::<apps::ReplicaSet, Controller>(namespace, &selection)?,
-            Part::ReplicaSets,
+            ReadPart::ReplicaSets,
             Update::ReplicaSet,
         )
     } else {
-        nothing(Part::ReplicaSets)
+        nothing(ReadPart::ReplicaSets)
     };
     let pods = part(
         cluster.follow::<core::Pod, Pod>(namespace, &selection)?,
-        Part::Pods,
+        ReadPart::Pods,
         Update::Pod,
     );
     Ok(stream::select_all([workload, replica_sets, pods, events]).boxed())
@@ -335,7 +335,7 @@ async fn definition(
 /// A part that one may not be allowed to read.
 fn part<T: Seen>(
     changes: BoxStream<'static, Result<Change<T>>>,
-    part: Part,
+    part: ReadPart,
     update: fn(Change<T>) -> Update,
 ) -> BoxStream<'static, Result<Update>> {
     changes

@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::lint::untagged;
 
 /// An image in a file.
-struct Place<'a> {
+struct ImagePlace<'a> {
     /// `deployment/web`.
     object: String,
     container: String,
     image: &'a mut Value,
 }
 
-impl Place<'_> {
+impl ImagePlace<'_> {
     fn image(&self) -> &str {
         self.image.as_str().unwrap_or_default()
     }
@@ -35,7 +35,7 @@ pub fn set_images(objects: &mut [Value], images: &[String]) -> Result<Vec<String
             return Err(Error::usage("`--image` is empty")
                 .caused_by("a variable of the pipeline may not be set"));
         }
-        let mut places: Vec<Place> = objects.iter_mut().flat_map(places).collect();
+        let mut places: Vec<ImagePlace> = objects.iter_mut().flat_map(places).collect();
         let is_meant: Vec<bool> = places
             .iter()
             .map(|place| match only {
@@ -62,7 +62,7 @@ pub fn set_images(objects: &mut [Value], images: &[String]) -> Result<Vec<String
 }
 
 /// An image that none of the files' containers is known to run.
-fn no_place(places: &[Place], only: Option<&str>, image: &str) -> Error {
+fn no_place(places: &[ImagePlace], only: Option<&str>, image: &str) -> Error {
     if let Some(container) = only {
         let names = places.iter().map(|place| place.container.as_str());
         let called = printable::short(container, 80);
@@ -92,7 +92,7 @@ fn no_place(places: &[Place], only: Option<&str>, image: &str) -> Error {
 
 /// The images of an object's containers. A file may hold anything in any field: what is not as it should be has none, and the
 /// cluster says why.
-fn places(object: &mut Value) -> Vec<Place<'_>> {
+fn places(object: &mut Value) -> Vec<ImagePlace<'_>> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let pod = match kind {
         "Pod" => "/spec",
@@ -109,7 +109,7 @@ fn places(object: &mut Value) -> Vec<Place<'_>> {
         .filter_map(|(_, containers)| containers.as_array_mut())
         .flatten()
         .filter_map(|container| {
-            Some(Place {
+            Some(ImagePlace {
                 object: called.clone(),
                 container: container["name"].as_str().unwrap_or_default().to_owned(),
                 image: container

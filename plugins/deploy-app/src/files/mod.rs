@@ -7,7 +7,6 @@ mod read;
 mod tests;
 mod verify;
 
-use commons::shell::shell;
 use std::collections::BTreeMap;
 
 use commons::apply::{DryRun, Outcome, PlannedObject, line};
@@ -15,6 +14,7 @@ use commons::change::Change;
 use commons::cli::{Context, Interrupt, blocking};
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
 use commons::cluster::{Right, refuse_lacking};
+use commons::shell::shell;
 use commons::{Cluster, Error, Result, Ui, printable};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;

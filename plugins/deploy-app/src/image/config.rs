@@ -53,14 +53,14 @@ impl User {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Manifest {
     /// A list of images, one a platform.
-    Index(Vec<Entry>),
+    Index(Vec<IndexEntry>),
     /// One image: the digest of its configuration.
     Image { config: String },
 }
 
 /// One image of an index.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct IndexEntry {
     /// The digest of its manifest.
     pub(super) digest: String,
     /// `amd64`, `arm/v7`.
@@ -77,7 +77,7 @@ impl Manifest {
         let value: Value = serde_json::from_slice(body).map_err(|_| unclear())?;
         if let Some(entries) = value.get("manifests").and_then(Value::as_array) {
             return Ok(Self::Index(
-                entries.iter().filter_map(Entry::read).collect(),
+                entries.iter().filter_map(IndexEntry::read).collect(),
             ));
         }
         if value.get("schemaVersion").and_then(Value::as_u64) == Some(1) {
@@ -94,7 +94,7 @@ impl Manifest {
     }
 }
 
-impl Entry {
+impl IndexEntry {
     /// An image for Linux. Windows has others, and what is attached to images (signatures, provenance) has no platform.
     fn read(value: &Value) -> Option<Self> {
         let platform = value.get("platform")?;
@@ -134,12 +134,12 @@ struct Configuration {
     architecture: Option<String>,
     variant: Option<String>,
     #[serde(default)]
-    config: Option<Settings>,
+    config: Option<ImageSettings>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Settings {
+struct ImageSettings {
     user: Option<String>,
     exposed_ports: Option<serde_json::Map<String, Value>>,
     entrypoint: Option<Vec<String>>,

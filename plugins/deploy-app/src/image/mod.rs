@@ -5,4 +5,4 @@ pub mod reference;
 pub mod registry;
 
 pub use config::{Image, User};
-pub use reference::Reference;
+pub use reference::ImageReference;

@@ -14,14 +14,14 @@ const OFFICIAL: &str = "library/";
 
 /// The name of an image, complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub struct ImageReference {
     registry: String,
     repository: String,
     tag: Option<String>,
     digest: Option<String>,
 }
 
-impl Reference {
+impl ImageReference {
     /// The registry's host, with a port if one was given: `docker.io`, `localhost:5000`, `[::1]:5000`.
     pub fn registry(&self) -> &str {
         &self.registry
@@ -73,7 +73,7 @@ impl Reference {
     }
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for ImageReference {
     /// The complete name: `docker.io/library/nginx:1.27`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.repository)?;
@@ -87,7 +87,7 @@ impl fmt::Display for Reference {
     }
 }
 
-impl FromStr for Reference {
+impl FromStr for ImageReference {
     type Err = String;
 
     /// # Errors
@@ -297,7 +297,7 @@ mod tests {
 
     const SHA: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-    fn parse(text: &str) -> Result<Reference, String> {
+    fn parse(text: &str) -> Result<ImageReference, String> {
         text.parse()
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Image;
 use super::config::{Manifest, runs_on};
-use super::reference::{Reference, is_loopback};
+use super::reference::{ImageReference, is_loopback};
 
 /// How long all questions about an image may take together, for a command that has better to do than to wait for a hint.
 pub const PATIENCE: Duration = Duration::from_millis(2500);
@@ -63,7 +63,7 @@ pub enum Seen {
 /// Asks the image's registry about it, for nodes of this architecture (`amd64`).
 /// `server` is the host of the cluster's API server: only beside one on this machine is a registry of this machine asked.
 pub async fn inspect(
-    image: &Reference,
+    image: &ImageReference,
     architecture: &str,
     patience: Duration,
     server: &str,
@@ -72,7 +72,12 @@ pub async fn inspect(
     ask(client, image, architecture, patience).await
 }
 
-async fn ask(client: Client, image: &Reference, architecture: &str, patience: Duration) -> Seen {
+async fn ask(
+    client: Client,
+    image: &ImageReference,
+    architecture: &str,
+    patience: Duration,
+) -> Seen {
     let mut registry = Registry {
         client,
         origin: origin(image),
@@ -99,7 +104,7 @@ struct Registry<'a> {
 
 impl Registry<'_> {
     /// What is known of the image; what is not `Found` as an error.
-    async fn image(&mut self, image: &Reference, architecture: &str) -> Result<Seen, Seen> {
+    async fn image(&mut self, image: &ImageReference, architecture: &str) -> Result<Seen, Seen> {
         let wanted = image.digest().or(image.tag()).unwrap_or("latest");
         let answer = self.read(&format!("manifests/{wanted}")).await?;
         if answer.status == 404 {
@@ -140,7 +145,7 @@ impl Registry<'_> {
     }
 
     /// What an answer of 404 to the first question means.
-    async fn missing(&mut self, image: &Reference, answer: &Answer) -> Seen {
+    async fn missing(&mut self, image: &ImageReference, answer: &Answer) -> Seen {
         if codes(answer).iter().any(|code| code == "NAME_UNKNOWN") {
             return Seen::NoSuchRepository;
         }
@@ -253,7 +258,7 @@ impl Registry<'_> {
 }
 
 /// Where an image's registry is: Docker Hub under another name than its own, and this machine's without TLS at first.
-fn origin(image: &Reference) -> String {
+fn origin(image: &ImageReference) -> String {
     match image.registry() {
         "docker.io" => "https://registry-1.docker.io".to_owned(),
         registry if image.is_local() => format!("http://{registry}"),
@@ -371,7 +376,7 @@ fn codes(answer: &Answer) -> Vec<String> {
 }
 
 /// The tags of a list that are most like the one that is missing.
-fn similar(image: &Reference, answer: &Answer) -> Vec<String> {
+fn similar(image: &ImageReference, answer: &Answer) -> Vec<String> {
     let Some(wanted) = image.tag().filter(|_| image.digest().is_none()) else {
         return Vec::new();
     };
@@ -379,7 +384,7 @@ fn similar(image: &Reference, answer: &Answer) -> Vec<String> {
     let tags = body.get("tags").and_then(Value::as_array);
     let tags = tags.into_iter().flatten().filter_map(Value::as_str);
     // What a hostile registry calls a tag is not shown.
-    let tags = tags.filter(|tag| format!("a:{tag}").parse::<Reference>().is_ok());
+    let tags = tags.filter(|tag| format!("a:{tag}").parse::<ImageReference>().is_ok());
     let mut rated: Vec<(f64, &str)> = tags
         .map(|tag| (strsim::jaro_winkler(bare(wanted), bare(tag)), tag))
         .collect();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::references::wanted;
 use super::{is, name};
 use crate::image::registry::{self, Seen};
-use crate::image::{Reference, User};
+use crate::image::{ImageReference, User};
 use crate::resources::{self, Rules};
 
 /// What nodes are, as far as a namespace's owner knows: they may not be asked.
@@ -140,7 +140,7 @@ impl Around {
 
 /// Asks an image's registry, as anybody may. What this machine cannot see is not complained about: the nodes may.
 pub async fn look_up(cluster: &Cluster, image: &str) -> ImageFacts {
-    let Ok(reference) = image.parse::<Reference>() else {
+    let Ok(reference) = image.parse::<ImageReference>() else {
         // Its name is a finding of its own.
         return ImageFacts::default();
     };
@@ -172,7 +172,7 @@ pub async fn look_up(cluster: &Cluster, image: &str) -> ImageFacts {
 }
 
 /// Why an image cannot be pulled, where its registry says so clearly.
-fn why_missing(reference: &Reference, seen: Seen) -> Option<String> {
+fn why_missing(reference: &ImageReference, seen: Seen) -> Option<String> {
     match seen {
         Seen::NoSuchRepository => Some(format!("{} has no such image", reference.registry())),
         Seen::NoSuchTag(similar) if similar.is_empty() => Some(format!(

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::{Around, Finding, ImageFacts, called, containers, shown};
-use crate::image::Reference;
+use crate::image::ImageReference;
 use crate::settings::Settings;
 use commons::shell::shell;
 
 /// What the name of an image tells: that it can be none, has no tag, or one that moves. `whose` is the object before it, and
 /// `field` how the image is given there.
 fn of_name(image: &str, whose: &str, field: &str) -> Option<Finding> {
-    let reference = match image.parse::<Reference>() {
+    let reference = match image.parse::<ImageReference>() {
         Ok(reference) => reference,
         Err(why) => {
             return Some(Finding::fatal(

@@ -15,7 +15,7 @@ use commons::{Cluster, Result, Ui};
 use serde_json::Value;
 
 use self::report::report;
-use self::resolve::{Resolved, resolve};
+use self::resolve::{ResolvedApp, resolve};
 use crate::flags::{ByName, Mode};
 use crate::objects::MANAGER_OF_FILES;
 use crate::write::{self, Write, Written};
@@ -73,8 +73,8 @@ pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
 }
 
 /// Writes first what the pods read, then what runs them. The Deployment waits for the Secret, whose UID salts its hash.
-async fn apply(cluster: &Cluster, change: &Change, resolved: &Resolved) -> Result<Vec<Written>> {
-    let Resolved {
+async fn apply(cluster: &Cluster, change: &Change, resolved: &ResolvedApp) -> Result<Vec<Written>> {
+    let ResolvedApp {
         plan, documents, ..
     } = resolved;
     // What an app's ConfigMaps, Secret and Service hold is known whole, whoever wrote it; its Deployment may have more in it.
@@ -151,8 +151,8 @@ async fn apply(cluster: &Cluster, change: &Change, resolved: &Resolved) -> Resul
 }
 
 /// The objects as they would be written, without asking the server.
-fn print_plan(ui: &Ui, mode: &Mode, resolved: &Resolved) -> Result<()> {
-    let Resolved {
+fn print_plan(ui: &Ui, mode: &Mode, resolved: &ResolvedApp) -> Result<()> {
+    let ResolvedApp {
         plan,
         documents,
         now,

@@ -7,7 +7,7 @@ use commons::{Cluster, Error, Kind, Result, Ui, output, printable};
 use workload::Rollout;
 
 use super::changes::changes;
-use super::resolve::Resolved;
+use super::resolve::ResolvedApp;
 use super::rollback;
 use crate::expose;
 use crate::flags::ByName;
@@ -20,7 +20,7 @@ use crate::write::Written;
 pub async fn report(
     context: &Context,
     by_name: &ByName,
-    mut resolved: Resolved,
+    mut resolved: ResolvedApp,
     written: &[Written],
 ) -> Result<()> {
     let Context { cluster, ui, .. } = context;
@@ -67,7 +67,7 @@ pub async fn report(
     Ok(())
 }
 
-fn tell_changes(ui: &Ui, resolved: &Resolved, unchanged: bool) {
+fn tell_changes(ui: &Ui, resolved: &ResolvedApp, unchanged: bool) {
     let Some(now) = &resolved.now else {
         return;
     };
@@ -81,7 +81,7 @@ fn tell_changes(ui: &Ui, resolved: &Resolved, unchanged: bool) {
 }
 
 /// Waits for the app; how many pods are ready then.
-async fn until_ready(context: &Context, by_name: &ByName, resolved: &Resolved) -> Result<i32> {
+async fn until_ready(context: &Context, by_name: &ByName, resolved: &ResolvedApp) -> Result<i32> {
     let Context {
         cluster,
         ui,
@@ -109,7 +109,7 @@ async fn until_ready(context: &Context, by_name: &ByName, resolved: &Resolved) -
 }
 
 /// `web runs: web:1.`
-fn state(cluster: &Cluster, by_name: &ByName, resolved: &Resolved, unchanged: bool) -> String {
+fn state(cluster: &Cluster, by_name: &ByName, resolved: &ResolvedApp, unchanged: bool) -> String {
     let name = &by_name.name;
     let settings = &resolved.plan.settings;
     let image = printable::line(&settings.image);
@@ -135,7 +135,7 @@ fn state(cluster: &Cluster, by_name: &ByName, resolved: &Resolved, unchanged: bo
 }
 
 /// Where an app with a port is reached that this run has given no address.
-async fn addresses(cluster: &Cluster, ui: &Ui, resolved: &Resolved) -> Result<()> {
+async fn addresses(cluster: &Cluster, ui: &Ui, resolved: &ResolvedApp) -> Result<()> {
     if resolved.plan.settings.port.is_none() {
         return Ok(());
     }
@@ -151,7 +151,7 @@ async fn addresses(cluster: &Cluster, ui: &Ui, resolved: &Resolved) -> Result<()
 fn next(
     cluster: &Cluster,
     by_name: &ByName,
-    resolved: &Resolved,
+    resolved: &ResolvedApp,
     unchanged: bool,
 ) -> Option<String> {
     let (name, here) = (&by_name.name, cluster.named());
@@ -199,7 +199,7 @@ fn rollout(cluster: &Cluster, name: &str) -> Rollout {
 }
 
 /// The address that an app had before, and has still.
-async fn address(cluster: &Cluster, resolved: &Resolved) -> Option<String> {
+async fn address(cluster: &Cluster, resolved: &ResolvedApp) -> Option<String> {
     resolved.now.as_ref()?;
     let namespace = cluster.namespace();
     let urls = expose::urls(cluster, Some(namespace)).await.ok()?;
@@ -208,7 +208,7 @@ async fn address(cluster: &Cluster, resolved: &Resolved) -> Option<String> {
 }
 
 /// What does not come up stays, so that it can be looked at.
-async fn stays(error: Error, cluster: &Cluster, resolved: &Resolved) -> Error {
+async fn stays(error: Error, cluster: &Cluster, resolved: &ResolvedApp) -> Error {
     let (plan, here) = (&resolved.plan, cluster.named());
     let name = &plan.name;
     if matches!(error.kind(), Kind::Signal(_)) {

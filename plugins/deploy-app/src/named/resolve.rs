@@ -25,7 +25,7 @@ use crate::settings::{Edit, Present, Settings, Wanted};
 use crate::uses::{self, Use, UseInput};
 
 /// What was read and decided before anything is written.
-pub struct Resolved {
+pub struct ResolvedApp {
     pub plan: Plan,
     /// What was there.
     pub documents: Documents,
@@ -55,7 +55,11 @@ pub struct Documents {
 }
 
 /// Reads what is needed, decides what is to be, and refuses what cannot be.
-pub async fn resolve(context: &Context, by_name: &ByName, mut inputs: Inputs) -> Result<Resolved> {
+pub async fn resolve(
+    context: &Context,
+    by_name: &ByName,
+    mut inputs: Inputs,
+) -> Result<ResolvedApp> {
     let cluster = &context.cluster;
     let ByName { name, args, mode } = by_name;
     let Read {
@@ -126,7 +130,7 @@ pub async fn resolve(context: &Context, by_name: &ByName, mut inputs: Inputs) ->
     {
         refuse_to_cut_off(cluster, &plan, before).await?;
     }
-    Ok(Resolved {
+    Ok(ResolvedApp {
         exposure: address(cluster, by_name, &plan).await?,
         findings: lint::of_plan(&plan, warnings, &image),
         plan,

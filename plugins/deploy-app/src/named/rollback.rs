@@ -1,10 +1,10 @@
 //! What still serves while an update does not come up.
 
 use commons::printable;
+use commons::shell::shell;
 use workload::Earlier;
 
 use crate::settings::Settings;
-use commons::shell::shell;
 
 /// That an earlier version still serves, and how to go back to it where one command can: what variables and files were before is
 /// not known.

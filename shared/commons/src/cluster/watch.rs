@@ -59,7 +59,7 @@ impl Selection {
 
 /// Objects of one kind in one namespace, without the kind as a type: what is done with them is compiled once.
 #[derive(Clone, Debug)]
-struct Target {
+struct Objects {
     namespace: String,
     url: String,
     resource: String,
@@ -67,7 +67,7 @@ struct Target {
     selection: Selection,
 }
 
-impl Target {
+impl Objects {
     fn of<K: Namespaced>(namespace: &str, selection: &Selection) -> Result<Self> {
         path_segment(namespace)?;
         Ok(Self {
@@ -121,7 +121,7 @@ struct ListMeta {
 }
 
 #[derive(Debug, Deserialize)]
-struct Named {
+struct NamedObject {
     metadata: NamedMeta,
 }
 
@@ -133,7 +133,7 @@ struct NamedMeta {
 type Events<T> = BoxStream<'static, Result<WatchEvent<T>, kube::Error>>;
 
 /// Where following stands.
-enum State<T> {
+enum Phase<T> {
     List,
     Open(String),
     Watching(String, Events<T>),
@@ -151,7 +151,7 @@ impl Cluster {
         namespace: &str,
         selection: &Selection,
     ) -> Result<Vec<T>> {
-        let target = Target::of::<K>(namespace, selection)?;
+        let target = Objects::of::<K>(namespace, selection)?;
         Ok(self.list_versioned(&target).await?.1)
     }
 
@@ -160,14 +160,14 @@ impl Cluster {
     /// # Errors
     /// See [`crate::error::explain`].
     pub async fn list_names<K: Namespaced>(&self, namespace: &str) -> Result<Vec<String>> {
-        let target = Target::of::<K>(namespace, &Selection::default())?;
+        let target = Objects::of::<K>(namespace, &Selection::default())?;
         let list = kube::core::Request::new(&target.url)
             .list_metadata(&target.list_params())
             .map_err(|error| unbuildable(&error))?;
         let list = self
             .send(
                 target.request("list"),
-                self.client.request::<ListOf<Named>>(list),
+                self.client.request::<ListOf<NamedObject>>(list),
             )
             .await?;
         Ok(list
@@ -179,7 +179,7 @@ impl Cluster {
 
     async fn list_versioned<T: DeserializeOwned>(
         &self,
-        target: &Target,
+        target: &Objects,
     ) -> Result<(String, Vec<T>)> {
         let list = kube::core::Request::new(&target.url)
             .list(&target.list_params())
@@ -205,7 +205,7 @@ impl Cluster {
     ) -> Result<BoxStream<'static, Result<Change<T>>>> {
         let follower = Follower {
             cluster: self.clone(),
-            target: Target::of::<K>(namespace, selection)?,
+            target: Objects::of::<K>(namespace, selection)?,
             worked: None,
         };
         Ok(follower.changes())
@@ -214,14 +214,14 @@ impl Cluster {
 
 struct Follower {
     cluster: Cluster,
-    target: Target,
+    target: Objects,
     /// When it worked last; nothing before it has ever worked.
     worked: Option<Instant>,
 }
 
 impl Follower {
     fn changes<T: Seen>(self) -> BoxStream<'static, Result<Change<T>>> {
-        stream::unfold((self, State::List), async |(mut follower, state)| {
+        stream::unfold((self, Phase::List), async |(mut follower, state)| {
             let (item, state) = follower.next::<T>(state).await?;
             Some((item, (follower, state)))
         })
@@ -231,50 +231,50 @@ impl Follower {
     /// The next change, and where it leaves us.
     async fn next<T: Seen>(
         &mut self,
-        mut state: State<T>,
-    ) -> Option<(Result<Change<T>>, State<T>)> {
+        mut state: Phase<T>,
+    ) -> Option<(Result<Change<T>>, Phase<T>)> {
         loop {
             state = match state {
-                State::Over => return None,
-                State::List => match self.list().await {
+                Phase::Over => return None,
+                Phase::List => match self.list().await {
                     Ok((version, items)) => {
-                        return Some((Ok(Change::All(items)), State::Open(version)));
+                        return Some((Ok(Change::All(items)), Phase::Open(version)));
                     }
-                    Err(Some(error)) => return Some((Err(error), State::Over)),
-                    Err(None) => State::List,
+                    Err(Some(error)) => return Some((Err(error), Phase::Over)),
+                    Err(None) => Phase::List,
                 },
-                State::Poll => {
+                Phase::Poll => {
                     tokio::time::sleep(POLL).await;
                     match self.list().await {
-                        Ok((_, items)) => return Some((Ok(Change::All(items)), State::Poll)),
-                        Err(Some(error)) => return Some((Err(error), State::Over)),
-                        Err(None) => State::Poll,
+                        Ok((_, items)) => return Some((Ok(Change::All(items)), Phase::Poll)),
+                        Err(Some(error)) => return Some((Err(error), Phase::Over)),
+                        Err(None) => Phase::Poll,
                     }
                 }
-                State::Open(version) => match self.open(&version).await {
-                    Ok(events) => State::Watching(version, events),
-                    Err(error) if error.kind() == Kind::Forbidden => State::Poll,
+                Phase::Open(version) => match self.open(&version).await {
+                    Ok(events) => Phase::Watching(version, events),
+                    Err(error) if error.kind() == Kind::Forbidden => Phase::Poll,
                     Err(_) => {
                         tokio::time::sleep(PAUSE).await;
-                        State::List
+                        Phase::List
                     }
                 },
-                State::Watching(version, mut events) => match self.event(&mut events).await {
+                Phase::Watching(version, mut events) => match self.event(&mut events).await {
                     Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
                         let version = object.version().to_owned();
-                        return Some((Ok(Change::Put(object)), State::Watching(version, events)));
+                        return Some((Ok(Change::Put(object)), Phase::Watching(version, events)));
                     }
                     Some(Ok(WatchEvent::Deleted(object))) => {
                         let version = object.version().to_owned();
-                        return Some((Ok(Change::Gone(object)), State::Watching(version, events)));
+                        return Some((Ok(Change::Gone(object)), Phase::Watching(version, events)));
                     }
                     Some(Ok(WatchEvent::Bookmark(bookmark))) => {
-                        State::Watching(bookmark.metadata.resource_version, events)
+                        Phase::Watching(bookmark.metadata.resource_version, events)
                     }
                     // The usual end of a watch.
-                    None => State::Open(version),
+                    None => Phase::Open(version),
                     // It is too old to go on from, or the connection broke.
-                    Some(Ok(WatchEvent::Error(_)) | Err(_)) => State::List,
+                    Some(Ok(WatchEvent::Error(_)) | Err(_)) => Phase::List,
                 },
             };
         }

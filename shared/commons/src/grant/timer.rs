@@ -78,16 +78,16 @@ impl Timer {
     pub fn of(job: &Job) -> Self {
         let spec = job.spec.clone().unwrap_or_default();
         let status = job.status.clone().unwrap_or_default();
-        Self::seen(Seen {
+        Self::seen(TimerJob {
             metadata: job.metadata.clone(),
-            spec: SeenSpec {
+            spec: TimerJobSpec {
                 suspend: spec.suspend,
                 active_deadline_seconds: spec.active_deadline_seconds,
                 parallelism: spec.parallelism,
                 ttl_seconds_after_finished: spec.ttl_seconds_after_finished,
                 managed_by: spec.managed_by,
             },
-            status: SeenStatus {
+            status: TimerJobStatus {
                 start_time: status.start_time,
                 conditions: status
                     .conditions
@@ -102,7 +102,7 @@ impl Timer {
         })
     }
 
-    fn seen(job: Seen) -> Self {
+    fn seen(job: TimerJob) -> Self {
         let spec = job.spec;
         let foreign = spec
             .managed_by
@@ -282,17 +282,17 @@ pub async fn started(
 /// What of a Job a timer is about. (The whole Job would bring code for every field of a pod's definition into the plugin a
 /// second time.)
 #[derive(Clone, Debug, Deserialize)]
-struct Seen {
+struct TimerJob {
     metadata: ObjectMeta,
     #[serde(default)]
-    spec: SeenSpec,
+    spec: TimerJobSpec,
     #[serde(default)]
-    status: SeenStatus,
+    status: TimerJobStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SeenSpec {
+struct TimerJobSpec {
     suspend: Option<bool>,
     active_deadline_seconds: Option<i64>,
     parallelism: Option<i32>,
@@ -302,7 +302,7 @@ struct SeenSpec {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SeenStatus {
+struct TimerJobStatus {
     start_time: Option<Time>,
     #[serde(default)]
     conditions: Vec<SeenCondition>,
@@ -336,7 +336,7 @@ async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Resul
     let events = cluster
         .send(
             request.clone(),
-            cluster.client().request_events::<Seen>(watch),
+            cluster.client().request_events::<TimerJob>(watch),
         )
         .await?;
     let mut events = std::pin::pin!(

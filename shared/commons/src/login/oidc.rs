@@ -98,7 +98,7 @@ fn renew(
             return Err(Error::new("the command was interrupted"));
         }
         match runtime.block_on(issuer.refresh(&endpoint, &login, refresh_token.expose_secret()))? {
-            Answer::Tokens(tokens) => {
+            Refreshed::Tokens(tokens) => {
                 let mut new = vec![("id-token", tokens.id_token.expose_secret())];
                 if let Some(token) = &tokens.refresh_token {
                     new.push(("refresh-token", token.expose_secret()));
@@ -106,7 +106,7 @@ fn renew(
                 let file = store::keep(&login.file, origin.user_name(), &new)?;
                 return Ok((tokens.id_token, Some(file)));
             }
-            Answer::Refused(why) => {
+            Refreshed::Refused(why) => {
                 drop(spending);
                 if !was_replaced(origin, &refresh_token)? {
                     return Err(ended(&login.issuer, refresh_token.expose_secret(), &why));
@@ -166,7 +166,7 @@ struct Tokens {
     refresh_token: Option<SecretString>,
 }
 
-enum Answer {
+enum Refreshed {
     Tokens(Tokens),
     /// The refresh token is not accepted, in the issuer's words.
     Refused(String),
@@ -225,7 +225,12 @@ impl Issuer {
     }
 
     /// Asks for new tokens (RFC 6749, section 6).
-    async fn refresh(&self, endpoint: &Uri, login: &Oidc, refresh_token: &str) -> Result<Answer> {
+    async fn refresh(
+        &self,
+        endpoint: &Uri,
+        login: &Oidc,
+        refresh_token: &str,
+    ) -> Result<Refreshed> {
         let plain = [
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token),
@@ -256,7 +261,7 @@ impl Issuer {
         self.read(status, &body, refresh_token)
     }
 
-    fn read(&self, status: StatusCode, body: &Value, refresh_token: &str) -> Result<Answer> {
+    fn read(&self, status: StatusCode, body: &Value, refresh_token: &str) -> Result<Refreshed> {
         let text = |key: &str| {
             body[key]
                 .as_str()
@@ -267,7 +272,7 @@ impl Issuer {
             let id_token = text("id_token").ok_or_else(|| {
                 self.refused("gave no id-token (was the scope `openid` asked for at the login?)")
             })?;
-            return Ok(Answer::Tokens(Tokens {
+            return Ok(Refreshed::Tokens(Tokens {
                 id_token: id_token.into(),
                 refresh_token: text("refresh_token").map(SecretString::from),
             }));
@@ -277,7 +282,7 @@ impl Issuer {
         let is_over =
             code == "invalid_grant" || (status.is_client_error() && jwt::is_bound(refresh_token));
         if is_over {
-            return Ok(Answer::Refused(why));
+            return Ok(Refreshed::Refused(why));
         }
         let answered = format!("answered {status} {}", printable::short(&why, 200));
         let answered = answered.trim_end();

@@ -128,7 +128,7 @@ impl Plugin {
                 .hint("update the plugin, or log in again with it")
         };
         let text = String::from_utf8_lossy(&output.stdout);
-        let answer: Answer = serde_saphyr::from_str(&text)
+        let answer: ExecCredential = serde_saphyr::from_str(&text)
             .map_err(|_| unusable("did not print an ExecCredential"))?;
         if answer.kind != "ExecCredential" {
             return Err(unusable("did not print an ExecCredential"));
@@ -199,17 +199,17 @@ impl Plugin {
 /// An `ExecCredential` as a plugin prints it, in JSON or YAML.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct ExecCredential {
     #[serde(default)]
     kind: String,
     #[serde(default)]
     api_version: String,
-    status: Option<Status>,
+    status: Option<ExecStatus>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct ExecStatus {
     token: Option<String>,
     client_certificate_data: Option<String>,
     client_key_data: Option<String>,

@@ -111,7 +111,7 @@ impl From<io::Error> for NotKnown {
 
 /// What is tried on one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt<'a> {
+enum LoginAttempt<'a> {
     Postgres { user: &'a str, database: &'a str },
     Mysql { user: &'a str },
     Redis,
@@ -119,7 +119,7 @@ enum Attempt<'a> {
     Http { path: &'static str },
 }
 
-impl<'a> Attempt<'a> {
+impl<'a> LoginAttempt<'a> {
     /// As whom; nothing where the protocol has a connection without a user.
     fn user(self) -> Option<&'a str> {
         match self {
@@ -171,7 +171,7 @@ async fn try_all(
         // Nothing else would be heard either.
         Trust::NotKnown(NotKnown::Slow) => Trust::NotKnown(NotKnown::Slow),
         first => {
-            let users: Vec<Option<&str>> = attempts.clone().map(Attempt::user).collect();
+            let users: Vec<Option<&str>> = attempts.clone().map(LoginAttempt::user).collect();
             let others = join_all(attempts.map(trying)).await;
             let mut answers = vec![(likeliest.user(), first)];
             answers.extend(users.into_iter().zip(others));
@@ -227,7 +227,7 @@ fn attempts<'a>(
     protocol: Protocol,
     username: Option<&'a str>,
     dbname: Option<&'a str>,
-) -> Vec<Attempt<'a>> {
+) -> Vec<LoginAttempt<'a>> {
     let known = |administrator| username.filter(move |user| *user != administrator);
     match protocol {
         // pg_hba.conf goes by database too, and a user's own often has their name.
@@ -243,31 +243,31 @@ fn attempts<'a>(
                 let pair = database.map(|database| (user, database));
                 tried.extend(pair.filter(|pair| !tried.contains(pair)));
             }
-            let attempt = |(user, database)| Attempt::Postgres { user, database };
+            let attempt = |(user, database)| LoginAttempt::Postgres { user, database };
             tried.into_iter().map(attempt).collect()
         }
         Protocol::Mysql => known(mysql::ADMINISTRATOR)
             .into_iter()
             .chain([mysql::ADMINISTRATOR])
-            .map(|user| Attempt::Mysql { user })
+            .map(|user| LoginAttempt::Mysql { user })
             .collect(),
-        Protocol::Redis => vec![Attempt::Redis],
-        Protocol::Mongodb => vec![Attempt::Mongodb],
-        Protocol::Http => http::PATHS.map(|path| Attempt::Http { path }).to_vec(),
+        Protocol::Redis => vec![LoginAttempt::Redis],
+        Protocol::Mongodb => vec![LoginAttempt::Mongodb],
+        Protocol::Http => http::PATHS.map(|path| LoginAttempt::Http { path }).to_vec(),
         Protocol::Other => Vec::new(),
     }
 }
 
 async fn try_one(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    attempt: Attempt<'_>,
+    attempt: LoginAttempt<'_>,
 ) -> Result<Trust, NotKnown> {
     match attempt {
-        Attempt::Postgres { user, database } => postgres::login(stream, user, database).await,
-        Attempt::Mysql { user } => mysql::login(stream, user).await,
-        Attempt::Redis => redis::login(stream).await,
-        Attempt::Mongodb => mongodb::login(stream).await,
-        Attempt::Http { path } => http::get(stream, path, PATIENCE).await,
+        LoginAttempt::Postgres { user, database } => postgres::login(stream, user, database).await,
+        LoginAttempt::Mysql { user } => mysql::login(stream, user).await,
+        LoginAttempt::Redis => redis::login(stream).await,
+        LoginAttempt::Mongodb => mongodb::login(stream).await,
+        LoginAttempt::Http { path } => http::get(stream, path, PATIENCE).await,
     }
 }
 

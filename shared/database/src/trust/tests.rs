@@ -68,7 +68,7 @@ fn every_database_that_is_known_is_tried_once() {
     let tried = |username, dbname| -> Vec<(&str, &str)> {
         let attempts = attempts(Protocol::Postgres, username, dbname);
         let pair = |attempt| match attempt {
-            Attempt::Postgres { user, database } => (user, database),
+            LoginAttempt::Postgres { user, database } => (user, database),
             attempt => panic!("{attempt:?}"),
         };
         attempts.into_iter().map(pair).collect()

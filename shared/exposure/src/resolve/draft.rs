@@ -87,12 +87,12 @@ fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) tls: Tls,
-    origin: Origin,
+    origin: SaidBy,
 }
 
 /// Who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum SaidBy {
     /// The user, now.
     Asked,
     /// The address, which has it already.
@@ -104,7 +104,7 @@ enum Origin {
 impl Wanted {
     /// Whether it matters what its Secret holds. One that the address has already stays, whatever has become of it.
     pub(super) fn needs_secret(&self) -> bool {
-        self.origin != Origin::Present
+        self.origin != SaidBy::Present
     }
 
     /// Whether a listener of ours on a Gateway has to have it.
@@ -126,8 +126,8 @@ pub(super) fn wanted_certificate(
         let annotations = of_ingress.or(of_route)?.annotations.as_ref()?;
         annotations.get(TLS)?.parse::<Tls>().ok()
     };
-    let asked = options.tls.clone().map(|tls| (tls, Origin::Asked));
-    if let Some((tls, origin)) = asked.or_else(|| Some((present()?, Origin::Present))) {
+    let asked = options.tls.clone().map(|tls| (tls, SaidBy::Asked));
+    if let Some((tls, origin)) = asked.or_else(|| Some((present()?, SaidBy::Present))) {
         return Wanted { tls, origin };
     }
     let taught = match &location.route {
@@ -137,7 +137,7 @@ pub(super) fn wanted_certificate(
     };
     Wanted {
         tls: taught.unwrap_or(Tls::Wildcard),
-        origin: Origin::Taught,
+        origin: SaidBy::Taught,
     }
 }
 
@@ -171,7 +171,7 @@ fn certificate(
             of_namespace: Some(facts.issuer_of_namespace),
         }),
         // Another address's Secret is of use only if its certificate is for this host too.
-        Tls::Secret(_) if wanted.origin == Origin::Taught => {
+        Tls::Secret(_) if wanted.origin == SaidBy::Taught => {
             let names = facts.names.iter().flatten();
             let is_for_host = names.into_iter().any(|name| covers(name, &location.host));
             Ok(if is_for_host {
@@ -180,7 +180,7 @@ fn certificate(
                 Tls::Wildcard
             })
         }
-        Tls::Secret(secret) if wanted.origin == Origin::Asked && facts.no_secret => {
+        Tls::Secret(secret) if wanted.origin == SaidBy::Asked && facts.no_secret => {
             Err(no_secret(&secret, backend))
         }
         tls => Ok(tls),
@@ -206,7 +206,7 @@ fn no_secret(secret: &str, backend: &Backend) -> Error {
 }
 
 /// The Service and the ports that lead to the app.
-struct Target {
+struct RouteTarget {
     service: String,
     service_port: i32,
     port: u16,
@@ -220,7 +220,7 @@ struct Target {
 ///
 /// # Errors
 /// Those of [`port::choose`].
-fn target(found: &Found, backend: &Backend, options: &Options) -> Result<Target> {
+fn target(found: &Found, backend: &Backend, options: &Options) -> Result<RouteTarget> {
     // The Service that an earlier run has made leads to the app too; it is ours to keep as it has to be.
     let others: Vec<Service> = backend
         .services
@@ -234,7 +234,7 @@ fn target(found: &Found, backend: &Backend, options: &Options) -> Result<Target>
         &backend.containers,
         options.port.as_ref(),
     )?;
-    let own = |port, unknown_ports| Target {
+    let own = |port, unknown_ports| RouteTarget {
         service: object_name(&backend.name),
         service_port: 80,
         port,
@@ -243,7 +243,7 @@ fn target(found: &Found, backend: &Backend, options: &Options) -> Result<Target>
         field: None,
     };
     Ok(match choice {
-        Choice::Existing(port) => Target {
+        Choice::Existing(port) => RouteTarget {
             service: port.service,
             service_port: port.number,
             port: port.target,

@@ -22,7 +22,7 @@ fn service(name: &str, selector: Value) -> Service {
     read(json!({"metadata": {"name": name}, "spec": {"selector": selector}}))
 }
 
-fn web() -> Controller {
+fn web() -> FoundController {
     read::<Deployment>(
         json!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}},
         "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}}}}),
@@ -30,8 +30,8 @@ fn web() -> Controller {
     .parts()
 }
 
-fn place() -> Place<'static> {
-    Place {
+fn place() -> Surroundings<'static> {
+    Surroundings {
         namespace: "alice",
         typed_service: None,
         services: vec![

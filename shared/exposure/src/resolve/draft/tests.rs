@@ -29,7 +29,7 @@ pub(in crate::resolve) fn example() -> Draft {
     drafted(
         seen,
         Tls::Wildcard,
-        Origin::Taught,
+        SaidBy::Taught,
         facts,
         &backend(),
         &Options::default(),
@@ -40,7 +40,7 @@ pub(in crate::resolve) fn example() -> Draft {
 fn drafted(
     seen: Snapshot,
     tls: Tls,
-    origin: Origin,
+    origin: SaidBy,
     facts: CertificateFacts,
     backend: &Backend,
     options: &Options,
@@ -54,16 +54,16 @@ fn a_secret_of_others_is_used_if_it_is_for_the_host() {
     for (names, origin, tls) in [
         (
             Some(vec!["*.kub.test"]),
-            Origin::Taught,
+            SaidBy::Taught,
             Tls::Secret("all".into()),
         ),
         (
             Some(vec!["grafana.kub.test"]),
-            Origin::Taught,
+            SaidBy::Taught,
             Tls::Wildcard,
         ),
-        (None, Origin::Taught, Tls::Wildcard),
-        (None, Origin::Present, Tls::Secret("all".into())),
+        (None, SaidBy::Taught, Tls::Wildcard),
+        (None, SaidBy::Present, Tls::Secret("all".into())),
     ] {
         let names = names.map(|names| names.into_iter().map(str::to_owned).collect());
         let facts = CertificateFacts {
@@ -89,7 +89,7 @@ fn a_secret_of_others_is_used_if_it_is_for_the_host() {
     let error = drafted(
         Snapshot::default(),
         secret,
-        Origin::Asked,
+        SaidBy::Asked,
         facts,
         &backend(),
         &Options::default(),
@@ -102,7 +102,7 @@ fn without_a_service_one_is_made() {
     let draft = drafted(
         Snapshot::default(),
         Tls::Wildcard,
-        Origin::Taught,
+        SaidBy::Taught,
         CertificateFacts::default(),
         &backend(),
         &Options::default(),
@@ -122,7 +122,7 @@ fn without_a_service_one_is_made() {
     let error = drafted(
         Snapshot::default(),
         Tls::Wildcard,
-        Origin::Taught,
+        SaidBy::Taught,
         CertificateFacts::default(),
         &unlabelled,
         &Options::default(),
@@ -150,7 +150,7 @@ fn only_the_rights_that_are_needed_are_missed() {
         let draft = drafted(
             seen,
             Tls::Wildcard,
-            Origin::Taught,
+            SaidBy::Taught,
             CertificateFacts::default(),
             &backend(),
             &Options::default(),
@@ -178,7 +178,7 @@ fn a_host_of_ones_own_is_not_shared() {
         drafted(
             seen.clone(),
             Tls::Wildcard,
-            Origin::Taught,
+            SaidBy::Taught,
             CertificateFacts::default(),
             &backend(),
             &options,
