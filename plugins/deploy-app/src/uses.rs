@@ -59,7 +59,7 @@ pub struct Found {
     /// A password that stands openly in the database's pod: the app gets it from its own Secret.
     pub copied: Option<Hidden>,
     /// What the user should know.
-    pub notes: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// Finds a database of this namespace and where its login stands. Of variables that are given beside it nothing is missed.
@@ -104,7 +104,7 @@ async fn inside(
         )));
     };
     let (values, references) = database::login(cluster, database).await?;
-    let mut notes: Vec<String> = unknown(&name, &references, is_given)
+    let mut warnings: Vec<String> = unknown(&name, &references, is_given)
         .chain(line_breaks(&values.notes))
         .collect();
     // A line break has its own note.
@@ -123,13 +123,13 @@ async fn inside(
             .as_ref()
             .is_none_or(|password| fits(password.expose_secret()));
     if has_line_break && !is_url_told {
-        notes.push("DATABASE_URL is not set: a URL cannot hold a line break".into());
+        warnings.push("DATABASE_URL is not set: a URL cannot hold a line break".into());
     } else if !is_plain && !is_url_told {
-        notes.push(format!("DATABASE_URL is not set: the login of `{name}` has characters that must be quoted in a URL; the variables PGHOST, PGUSER, ... are set"));
+        warnings.push(format!("DATABASE_URL is not set: the login of `{name}` has characters that must be quoted in a URL; the variables PGHOST, PGUSER, ... are set"));
     }
     let copied = match &references.password {
         Login::Plain(password) => {
-            notes.push(format!("the password of `{name}` is in plain text in its pod spec; the app gets a copy in its Secret, which does not follow when it changes"));
+            warnings.push(format!("the password of `{name}` is in plain text in its pod spec; the app gets a copy in its Secret, which does not follow when it changes"));
             Some(Hidden::new(password.expose_secret().as_bytes().to_vec()))
         }
         _ => None,
@@ -141,7 +141,7 @@ async fn inside(
             database: name,
         },
         copied,
-        notes,
+        warnings,
     })
 }
 
@@ -162,7 +162,7 @@ fn of_outside(
     };
     let port = outside.port.unwrap_or(5432);
     Ok(Found {
-        notes: unknown(&name, &references, is_given).collect(),
+        warnings: unknown(&name, &references, is_given).collect(),
         uses: Use {
             env: environment(app, &outside.service, port, &references, false),
             database: name,

@@ -5,6 +5,7 @@ use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result, apply, printable};
 
 use crate::expose;
+use crate::flags::DeployArgs;
 use crate::objects::{ROLES, is_from_files};
 use crate::plan::Plan;
 use crate::settings::{Present, Settings};
@@ -47,6 +48,23 @@ fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Resul
                     .option("-n", cluster.named())
             ))
     })
+}
+
+/// Refuses a new app of which too little is said.
+pub fn refuse_incomplete(args: &DeployArgs, now: Option<&Settings>, is_dry: bool) -> Result<()> {
+    if now.is_some() {
+        return Ok(());
+    }
+    if args.command && args.words.is_empty() {
+        return Err(Error::usage("what is it to run? nothing stands after `--`")
+            .hint("for example: `--command -- python app.py`"));
+    }
+    if is_dry && !args.image.is_empty() && args.port.is_none() {
+        return Err(Error::usage("missing `--port`")
+            .caused_by("a dry run asks no registry what the image says")
+            .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`"));
+    }
+    Ok(())
 }
 
 /// Refuses to take away a database that the app does not use.

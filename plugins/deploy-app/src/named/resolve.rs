@@ -12,7 +12,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::refusals::{refuse_foreign, refuse_not_used, refuse_to_cut_off, refuse_without_rights};
+use super::refusals::{
+    refuse_foreign, refuse_incomplete, refuse_not_used, refuse_to_cut_off, refuse_without_rights,
+};
 use crate::expose::{self, Exposure};
 use crate::flags::{ByName, DeployArgs};
 use crate::inputs::Inputs;
@@ -71,14 +73,17 @@ pub async fn resolve(
     let present = present(&documents)?;
     refuse_foreign(cluster, name, &present)?;
     let now = Settings::of(&present);
-    let mut notes = Vec::new();
-    if mode.dry_run != DryRun::None {
-        notes.extend(unchecked(args, now.as_ref())?);
-    }
+    let is_dry = mode.dry_run != DryRun::None;
+    refuse_incomplete(args, now.as_ref(), is_dry)?;
+    let image_unchecked = args.image.first().filter(|_| is_dry);
+    let mut notes: Vec<String> = image_unchecked
+        .map(|image| unchecked(image))
+        .into_iter()
+        .collect();
     let mut warnings = Vec::new();
     let uses = match (uses, &args.uses) {
         (Some(found), _) => {
-            warnings.extend(found.notes);
+            warnings.extend(found.warnings);
             if let Some(password) = found.copied {
                 let own = inputs.secrets.entry("PGPASSWORD".into());
                 own.or_insert(password);
@@ -91,7 +96,7 @@ pub async fn resolve(
         }
         (None, _) => Edit::Keep,
     };
-    let wanted = wanted(args, now.as_ref(), inputs, uses, &image)?;
+    let wanted = wanted(args, now.as_ref(), inputs, uses, &image);
     let mut settings =
         Settings::wanted(name, now.clone(), wanted).map_err(|error| {
             match context.command_meant(name) {
@@ -101,17 +106,9 @@ pub async fn resolve(
                 _ => error,
             }
         })?;
-    let asked = Asked {
-        cpu: args.cpu,
-        memory: args.memory,
-    };
-    let fitted = fit(
-        &mut settings,
-        now.as_ref(),
-        asked,
-        &rules,
-        cluster.namespace(),
-    )?;
+    let (cpu, memory) = (args.cpu, args.memory);
+    let (asked, here) = (Asked { cpu, memory }, cluster.namespace());
+    let fitted = fit(&mut settings, now.as_ref(), asked, &rules, here)?;
     notes.extend(fitted.notes);
     warnings.extend(fitted.too_few);
     let plan = Plan {
@@ -185,17 +182,9 @@ async fn read(cluster: &Cluster, by_name: &ByName, inputs: &Inputs) -> Result<Re
 }
 
 /// What a dry run does not find out of the image, which is asked of its registry.
-fn unchecked(args: &DeployArgs, now: Option<&Settings>) -> Result<Option<String>> {
-    let Some(image) = args.image.first() else {
-        return Ok(None);
-    };
-    if now.is_none() && args.port.is_none() {
-        return Err(port_unknown());
-    }
-    Ok(Some(format!(
-        "not checked in a dry run: what the registry says of {}",
-        printable::line(image)
-    )))
+fn unchecked(image: &str) -> String {
+    let image = printable::line(image);
+    format!("not checked in a dry run: what the registry says of {image}")
 }
 
 /// What is asked for, with what its image tells of it.
@@ -205,11 +194,7 @@ fn wanted(
     inputs: Inputs,
     uses: Edit<Use>,
     image: &ImageFacts,
-) -> Result<Wanted> {
-    if args.command && args.words.is_empty() && now.is_none() {
-        return Err(Error::usage("what is it to run? nothing stands after `--`")
-            .hint("for example: `--command -- python app.py`"));
-    }
+) -> Wanted {
     let command = (args.command || !args.words.is_empty()).then(|| {
         if args.command {
             (args.words.clone(), Vec::new())
@@ -219,7 +204,7 @@ fn wanted(
         }
     });
     let port = args.port.clone();
-    Ok(Wanted {
+    Wanted {
         image: args.image.first().cloned(),
         port: port.unwrap_or_else(|| told_port(image, now)),
         replicas: args.replicas,
@@ -228,7 +213,7 @@ fn wanted(
         uses,
         allow_root: args.allow_root,
         run_as: args.run_as,
-    })
+    }
 }
 
 /// The address that the app is to have, if it is to have one.
@@ -249,13 +234,6 @@ async fn address(cluster: &Cluster, by_name: &ByName, plan: &Plan) -> Result<Opt
     expose::resolve(cluster, host, &backend, probing, mode.dry_run)
         .await
         .map(Some)
-}
-
-/// A new app without a port, whose image is not asked for one.
-fn port_unknown() -> Error {
-    Error::usage("missing `--port`")
-        .caused_by("a dry run asks no registry what the image says")
-        .hint("name it, for example `--port 8000`; for an app that listens on none: `--port none`")
 }
 
 /// The port of a new app, where its image names exactly one.
