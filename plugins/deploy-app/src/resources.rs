@@ -472,7 +472,7 @@ pub fn propose(
     proposal
 }
 
-/// What a new app asks for of which nothing is said: not by flags, and not by the namespace.
+/// The requests and limits of a new app that neither flags nor the namespace's `LimitRange` set.
 fn usual(rules: &Rules, asked: Asked) -> Vec<(Side, &'static str, Quantity)> {
     let mut usual = Vec::new();
     if asked.cpu.is_none() {

@@ -1,4 +1,4 @@
-//! An address that is written and not proven yet: it is proven, or tried again where somebody else got the host.
+//! An address that is written but not proven yet: proves it, and tries again if somebody else got the host first.
 
 use commons::apply::DryRun;
 use commons::cli::Shield;
@@ -10,9 +10,9 @@ use super::contest::Tries;
 use super::prove::{AnsweringApp, Proof, ProofOutcome, ask_app, prove};
 use super::resolve::Resolved;
 
-/// What was written for an app that answers.
+/// An address that is written, and the app that it is to lead to.
 pub struct Attempt {
-    /// What is to be.
+    /// The address as planned.
     pub resolved: Resolved,
     /// What was written.
     pub applied: Applied,
@@ -22,32 +22,32 @@ pub struct Attempt {
 
 /// Why an address is not proven.
 pub enum Unproven {
-    /// By a signal.
+    /// A signal came.
     Interrupted {
-        /// Which one: [`Kind::Signal`].
+        /// [`Kind::Signal`], with its number.
         signal: Kind,
         /// Whether what was written is still there.
         is_there: bool,
         /// Hints for what could not be taken back, otherwise.
         left: Vec<String>,
     },
-    /// It does not lead to the app.
+    /// The address does not lead to the app.
     Failed {
         /// Why not, and what became of what was written, unless it stays.
         error: Error,
         /// Whether what was written stays, and will work once the reason is gone.
         is_kept: bool,
     },
-    /// Somebody else has the host; what was written is taken back.
+    /// Somebody else has the host. The objects written are deleted or restored.
     Lost {
-        /// Who.
+        /// What answers at the host.
         error: Error,
         /// Hints for what could not be taken back.
         left: Vec<String>,
     },
-    /// Somebody else had the host, and it could not be tried again; what was written is taken back.
+    /// Somebody else had the host, and trying again failed. The objects written are deleted or restored.
     TakenBack {
-        /// Why not.
+        /// Why trying again failed.
         error: Error,
         /// Hints for what could not be taken back.
         left: Vec<String>,
@@ -55,7 +55,7 @@ pub enum Unproven {
 }
 
 impl Unproven {
-    /// After a failure, for which an address that was there before is put back.
+    /// A failure; an address that was there before is restored.
     pub async fn failed(resolved: &Resolved, applied: &Applied, error: Error) -> Self {
         let restored = back_to_before(resolved, applied, error).await;
         let is_kept = restored.is_err();
@@ -63,7 +63,7 @@ impl Unproven {
         Self::Failed { error, is_kept }
     }
 
-    /// After a failure or a signal that leaves nothing but what `left` tells.
+    /// A failure or a signal after which nothing is left but what `left` tells.
     fn taken_back(error: Error, left: Vec<String>) -> Self {
         match error.kind() {
             signal @ Kind::Signal(_) => Self::Interrupted {
@@ -77,7 +77,7 @@ impl Unproven {
 }
 
 impl Attempt {
-    /// Proves it; who has to give way to somebody else tries again. What was written in the end, and what proves it.
+    /// Proves the address, and tries again if somebody else got the host first. Returns the attempt that succeeded, with its proof.
     ///
     /// # Errors
     /// Why it is not proven.
@@ -114,7 +114,7 @@ impl Attempt {
                 return Err(Unproven::Lost { error: lost, left });
             }
             let _progress = ui.progress(format!(
-                "Somebody else wants {} too: trying again",
+                "Somebody else is claiming {}: trying again",
                 resolved.plan.host
             ));
             self = self.retry(cluster, shield, &mut tries, lost).await?;

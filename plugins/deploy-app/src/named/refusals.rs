@@ -10,7 +10,7 @@ use crate::objects::{ROLES, is_from_files};
 use crate::plan::Plan;
 use crate::settings::{Present, Settings};
 
-/// What others have made under the names of the app's objects is left alone.
+/// Refuses to change objects of the app's names that others have made.
 pub fn refuse_foreign(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
     refuse_foreign_app(cluster, name, present)?;
     let manager = cluster.manager();
@@ -50,7 +50,7 @@ fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Resul
     })
 }
 
-/// Refuses a new app of which too little is said.
+/// Refuses a new app without a command after `--command --`, or in a dry run without `--port`.
 pub fn refuse_incomplete(args: &DeployArgs, now: Option<&Settings>, is_dry: bool) -> Result<()> {
     if now.is_some() {
         return Ok(());
@@ -67,7 +67,7 @@ pub fn refuse_incomplete(args: &DeployArgs, now: Option<&Settings>, is_dry: bool
     Ok(())
 }
 
-/// Refuses to take away a database that the app does not use.
+/// Refuses `--use DATABASE-` for a database that the app does not use.
 pub fn refuse_not_used(name: &str, now: Option<&Settings>, typed: &str) -> Result<()> {
     let used = now.and_then(|now| now.uses.as_ref());
     let bare = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
@@ -110,7 +110,7 @@ pub async fn refuse_without_rights(cluster: &Cluster, plan: &Plan) -> Result<()>
         .await
 }
 
-/// An address leads to a port; without it, or at another, it would answer no more.
+/// Refuses to remove or change the port that an address leads to.
 pub async fn refuse_to_cut_off(cluster: &Cluster, plan: &Plan, before: u16) -> Result<()> {
     let urls = expose::urls(cluster, Some(cluster.namespace())).await;
     let urls = match urls {

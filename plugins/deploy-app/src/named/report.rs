@@ -225,7 +225,7 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &ResolvedApp) -> Error
                 .option("-n", here)
         ));
     };
-    // The address leads to this app still, but perhaps at another host, which nobody has seen answer.
+    // The address still leads to this app, but its host may be new and is not proven.
     let error = match &resolved.exposure {
         Some(exposure) => exposure
             .back_to_before(error)

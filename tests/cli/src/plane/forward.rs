@@ -1,6 +1,6 @@
 //! A request on its way to the API server and back.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,7 +11,7 @@ use ureq::{Body, http};
 use super::objects::ALICE;
 use super::server::Shared;
 use super::world::Addon;
-use super::{plane, pods, text};
+use super::{body_of, plane, pods, text};
 use crate::http::{Request, Response};
 use crate::merge_patch::merge;
 
@@ -190,12 +190,7 @@ fn whole(shared: &Arc<Shared>, request: &Request, answer: http::Response<Body>) 
         })
         .filter_map(|(name, value)| Some((name, value.to_str().ok()?.to_owned())))
         .collect();
-    let mut body = Vec::new();
-    answer
-        .into_body()
-        .into_reader()
-        .read_to_end(&mut body)
-        .expect("a whole answer");
+    let body = body_of(answer);
     let body = String::from_utf8_lossy(&body);
     let body = match serde_json::from_str::<Value>(&body) {
         Ok(mut object) => {

@@ -327,13 +327,18 @@ const ROOT: &str = "Bearer root-token";
 /// The status and the body, null where that is no JSON.
 fn read(answer: http::Response<Body>) -> (u16, Value) {
     let code = answer.status().as_u16();
+    (
+        code,
+        serde_json::from_slice(&body_of(answer)).unwrap_or_default(),
+    )
+}
+
+/// The whole body.
+fn body_of(answer: http::Response<Body>) -> Vec<u8> {
     let mut body = Vec::new();
-    answer
-        .into_body()
-        .into_reader()
-        .read_to_end(&mut body)
-        .expect("a whole answer");
-    (code, serde_json::from_slice(&body).unwrap_or_default())
+    let mut reader = answer.into_body().into_reader();
+    reader.read_to_end(&mut body).expect("a whole answer");
+    body
 }
 
 /// Waits for a condition.

@@ -1,4 +1,4 @@
-//! Against servers of our own, each of which does one thing right or wrong.
+//! Against servers of these tests, each with one behaviour, right or wrong.
 
 use std::net::Ipv4Addr;
 use std::sync::Mutex;

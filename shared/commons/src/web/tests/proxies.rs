@@ -222,7 +222,7 @@ async fn this_machine_is_not_asked_for_others() {
         "{trouble}"
     );
     let asked = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
-    assert!(asked.is_err(), "nobody has connected");
+    assert!(asked.is_err(), "no client has connected");
     for server in ["127.0.0.1", "[::1]", "localhost", "0.0.0.0"] {
         let (address, _server) = answering(OK).await;
         let url = uri(format!("http://{address}/"));
