@@ -113,16 +113,12 @@ fn state(cluster: &Cluster, by_name: &ByName, resolved: &ResolvedApp, unchanged:
     let name = &by_name.name;
     let settings = &resolved.plan.settings;
     let image = printable::line(&settings.image);
+    if settings.replicas == 0 {
+        let start = shell("kubectl deploy-app").arg(name).then("--replicas 1");
+        let start = start.option("-n", cluster.named());
+        return format!("{name} is stopped: it has no pods. To start it: {start}");
+    }
     let state = match (unchanged, by_name.mode.wait) {
-        _ if settings.replicas == 0 => {
-            return format!(
-                "{name} is stopped: it has no pods. To start it: {}",
-                shell("kubectl deploy-app")
-                    .arg(name)
-                    .then("--replicas 1")
-                    .option("-n", cluster.named())
-            );
-        }
         (true, true) => format!("{name} is unchanged: {image} runs"),
         (true, false) => format!("{name} is unchanged: {image}"),
         (false, true) => format!("{name} runs: {image}"),
