@@ -22,11 +22,11 @@ use crate::apply::{DryRun, Outcome, change_line, reference, refuse_foreign};
 use crate::cli::Shield;
 use crate::cluster::documents::{self, Writing};
 use crate::cluster::{Cluster, Namespaced};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 
 pub use merge::is_as_wanted;
 pub use undo::Undone;
-use undo::{delete_own, documents_own, is_refusal, make_again, restore, unanswered};
+use undo::{Fate, delete_own, documents_own, is_refusal, make_again, restore, unanswered};
 
 /// How long the answers to requests are waited for that are to be undone.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -34,8 +34,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long undoing may take in all.
 const UNDOING: Duration = Duration::from_secs(20);
 
-/// Undoes one write; false where there was nothing to undo.
-type Undo = LocalBoxFuture<'static, Result<bool>>;
+/// Undoes one write.
+type Undo = LocalBoxFuture<'static, Result<Fate>>;
 
 /// One write, as it was begun.
 struct Step {
@@ -161,8 +161,8 @@ impl Change {
         let object = reference::<K>(&present.name_any());
         self.remember(object, false, async move {
             match later.await {
-                Ok(false) => Ok(false),
-                Err(error) if is_refusal(&error) => Ok(false),
+                Ok(false) => Ok(Fate::Unwritten),
+                Err(error) if is_refusal(&error) => Ok(Fate::Unwritten),
                 _ => make_again(&cluster, &namespace, before).await,
             }
         });
@@ -192,7 +192,7 @@ impl Change {
         let (later, before) = (answer.clone(), before.clone());
         self.remember(object, false, async move {
             match later.await {
-                Err(error) if is_refusal(&error) => Ok(false),
+                Err(error) if is_refusal(&error) => Ok(Fate::Unwritten),
                 stored => restore(&cluster, &namespace, before, stored.ok().as_ref()).await,
             }
         });
@@ -252,10 +252,11 @@ impl Change {
                 Ok(stored) => Some(stored),
                 Err(_) => documents_own(&cluster, &namespace, &wanted).await?,
             };
-            match stored {
-                Some(stored) => cluster.delete_document(&stored, &namespace, false).await,
-                None => Ok(false),
-            }
+            let Some(stored) = stored else {
+                return Ok(Fate::Unwritten);
+            };
+            let deleting = cluster.delete_document(&stored, &namespace, false);
+            deleting.await.map(|_| Fate::Undone)
         };
         let stored = self.begin(object, create, undo).await?;
         Ok((Outcome::Created, stored))
@@ -308,14 +309,14 @@ impl Change {
     ) -> Result<T>
     where
         T: Clone + Send + Sync + 'static,
-        U: Future<Output = Result<bool>>,
+        U: Future<Output = Result<Fate>>,
     {
         let answer = self.send(create);
         let (cluster, namespace, _) = self.place();
         let later = answer.clone();
         self.remember(object, true, async move {
             match later.await {
-                Err(error) if is_refusal(&error) => Ok(false),
+                Err(error) if is_refusal(&error) => Ok(Fate::Unwritten),
                 // A server that fails may have stored it all the same.
                 stored => undo(cluster, namespace, stored).await,
             }
@@ -351,7 +352,7 @@ impl Change {
         &self,
         object: String,
         is_new: bool,
-        undo: impl Future<Output = Result<bool>> + 'static,
+        undo: impl Future<Output = Result<Fate>> + 'static,
     ) {
         let mut steps = self.steps.borrow_mut();
         if self.is_dry() || steps.iter().any(|step| step.object == object) {
@@ -385,51 +386,29 @@ impl Change {
     pub async fn undo(&self) -> Undone {
         let (new, old): (Vec<Step>, Vec<Step>) =
             self.steps.take().into_iter().partition(|step| step.is_new);
-        let names = |steps: &[Step]| {
-            steps
-                .iter()
-                .map(|step| step.object.clone())
-                .collect::<Vec<_>>()
-        };
-        let (made, changed) = (names(&new), names(&old));
         let deadline = Instant::now() + UNDOING;
         // What has no answer yet by then is left for the user.
         let _ = timeout(ANSWER, join_all(self.sent.take())).await;
-        let old = undo_all(old, deadline).await;
-        let new = undo_all(new, deadline).await;
-        let any = old
-            .iter()
-            .chain(&new)
-            .any(|undone| matches!(undone, Ok(true)));
-        let (mut left, mut changed_still) = (Vec::new(), Vec::new());
-        for (object, undone) in made.into_iter().zip(new) {
-            match undone {
-                Ok(_) => {}
-                Err(error) if error.kind() == Kind::Conflict => changed_still.push(object),
-                Err(_) => left.push(object),
-            }
-        }
-        let failed = changed
-            .into_iter()
-            .zip(old)
-            .filter(|(_, undone)| undone.is_err());
-        changed_still.extend(failed.map(|(object, _)| object));
-        Undone {
-            any,
-            left,
-            changed: changed_still,
-            kept: self.kept.take().into_iter().collect(),
-            more: Vec::new(),
+        let mut undone = Undone {
+            kept: self.kept.take(),
             namespace: self.namespace.clone(),
+            ..Undone::default()
+        };
+        for step in undo_all(old, deadline).await {
+            undone.count(step, false);
         }
+        for step in undo_all(new, deadline).await {
+            undone.count(step, true);
+        }
+        undone
     }
 }
 
-async fn undo_all(steps: Vec<Step>, deadline: Instant) -> Vec<Result<bool>> {
+async fn undo_all(steps: Vec<Step>, deadline: Instant) -> Vec<(String, Result<Fate>)> {
     let undoing = steps.into_iter().map(|step| async move {
-        timeout_at(deadline, step.undo)
-            .await
-            .unwrap_or_else(|late| Err(unanswered(&late)))
+        let fate = timeout_at(deadline, step.undo).await;
+        let fate = fate.unwrap_or_else(|late| Err(unanswered(&late)));
+        (step.object, fate)
     });
     join_all(undoing).await
 }

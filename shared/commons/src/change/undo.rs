@@ -11,23 +11,47 @@ use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Kind, Result};
 use crate::shell::shell;
 
+/// What became of one write that was to be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It was refused, or has changed nothing.
+    Unwritten,
+    /// Nothing of it is there: this command has undone it, or somebody else has taken it away or replaced it.
+    Undone,
+    /// Somebody has taken the object over: it stays.
+    Kept,
+}
+
 /// What became of what was undone.
 #[derive(Clone, Debug, Default)]
 pub struct Undone {
-    /// Whether anything was.
+    /// Whether anything had been written.
     pub(super) any: bool,
     /// What was made and may still be there: `role.rbac.authorization.k8s.io/pg`.
     pub(super) left: Vec<String>,
     /// What was changed and could not be put back.
     pub(super) changed: Vec<String>,
     /// What may have been changed and is never put back.
-    pub(super) kept: Vec<String>,
+    pub(super) kept: BTreeSet<String>,
     /// Hints about what was undone by other means.
     pub(super) more: Vec<String>,
     pub(super) namespace: String,
 }
 
 impl Undone {
+    /// Adds what became of one write.
+    pub(super) fn count(&mut self, (object, fate): (String, Result<Fate>), is_new: bool) {
+        match fate {
+            Ok(Fate::Unwritten) => {}
+            Ok(Fate::Undone) => self.any = true,
+            Ok(Fate::Kept) => {
+                self.kept.insert(object);
+            }
+            Err(error) if is_new && error.kind() != Kind::Conflict => self.left.push(object),
+            Err(_) => self.changed.push(object),
+        }
+    }
+
     /// The same, with what else is to be done by hand.
     #[must_use]
     pub fn and(mut self, hints: Vec<String>) -> Self {
@@ -74,11 +98,13 @@ impl Undone {
             }
             (false, _) => failure,
         };
-        let kept = match &self.kept[..] {
-            [] => failure,
-            kept => failure.caused_by(format!("not rolled back: {}", kept.join(", "))),
-        };
-        kept.hints_from(hints)
+        if self.kept.is_empty() {
+            return failure.hints_from(hints);
+        }
+        let kept: Vec<&str> = self.kept.iter().map(String::as_str).collect();
+        failure
+            .caused_by(format!("not rolled back: {}", kept.join(", ")))
+            .hints_from(hints)
     }
 }
 
@@ -90,29 +116,34 @@ pub(super) async fn delete_own<K: Namespaced>(
     wanted: &K,
     made: Option<&K>,
     owners: &BTreeSet<String>,
-) -> Result<bool> {
+) -> Result<Fate> {
     let name = wanted.name_any();
     let is_made = |there: &K| match made {
         Some(made) => there.uid() == made.uid(),
         // There was none before.
         None => is_as_wanted(there, wanted).unwrap_or_default(),
     };
-    let is_own = |there: &K| {
-        let mut of = there.owner_references().iter();
-        is_made(there) && of.all(|owner| owners.contains(&owner.uid))
-    };
     let there = cluster.find::<K>(namespace, &name).await?;
-    let Some(there) = there.filter(is_own) else {
-        return Ok(false);
+    let Some(there) = there.filter(is_made) else {
+        return Ok(gone(made));
     };
+    let mut of = there.owner_references().iter();
+    if !of.all(|owner| owners.contains(&owner.uid)) {
+        return Ok(Fate::Kept);
+    }
     cluster
         .delete::<K>(namespace, &name, there.uid().as_deref(), false)
         .await?;
     // A right is there as long as its objects are.
     if there.finalizers().is_empty() || K::group(&()) != "rbac.authorization.k8s.io" {
-        return Ok(true);
+        return Ok(Fate::Undone);
     }
     Err(Error::of(Kind::Conflict, "something holds it back"))
+}
+
+/// What is said of a write whose object is not there (any more): without an answer, none may have been made.
+pub(super) fn gone<T>(stored: Option<&T>) -> Fate {
+    stored.map_or(Fate::Unwritten, |_| Fate::Undone)
 }
 
 /// The object that a document names, if this command's manager is among those that have written it. There was none before.
@@ -140,13 +171,13 @@ pub(super) async fn restore<K: Namespaced>(
     namespace: &str,
     mut before: K,
     stored: Option<&K>,
-) -> Result<bool> {
-    let Some(now) = cluster.find::<K>(namespace, &before.name_any()).await? else {
-        return Ok(false);
+) -> Result<Fate> {
+    let now = cluster.find::<K>(namespace, &before.name_any()).await?;
+    let Some(now) = now.filter(|now| now.uid() == before.uid()) else {
+        return Ok(gone(stored));
     };
-    let is_another = now.uid() != before.uid();
-    if is_another || merge::refuse_changed(&now, &before).is_ok() {
-        return Ok(false);
+    if merge::refuse_changed(&now, &before).is_ok() {
+        return Ok(Fate::Unwritten);
     }
     let is_as_left = stored.is_some_and(|stored| merge::refuse_changed(&now, stored).is_ok());
     if !is_as_left || now.meta().deletion_timestamp.is_some() {
@@ -154,7 +185,7 @@ pub(super) async fn restore<K: Namespaced>(
     }
     before.meta_mut().resource_version = now.resource_version();
     let stored = cluster.replace(namespace, &before, false).await?;
-    merge::refuse_changed(&stored, &before).map(|()| true)
+    merge::refuse_changed(&stored, &before).map(|()| Fate::Undone)
 }
 
 /// Makes an object anew that was deleted, unless there is another one meanwhile.
@@ -162,10 +193,10 @@ pub(super) async fn make_again<K: Namespaced>(
     cluster: &Cluster,
     namespace: &str,
     mut before: K,
-) -> Result<bool> {
+) -> Result<Fate> {
     match cluster.find::<K>(namespace, &before.name_any()).await? {
-        Some(now) if now.uid() != before.uid() => Ok(false),
-        Some(now) if now.meta().deletion_timestamp.is_none() => Ok(false),
+        Some(now) if now.uid() != before.uid() => Ok(Fate::Kept),
+        Some(now) if now.meta().deletion_timestamp.is_none() => Ok(Fate::Unwritten),
         Some(_) => Err(Error::of(Kind::Conflict, "it is being deleted")),
         None => {
             let metadata = before.meta_mut();
@@ -173,7 +204,7 @@ pub(super) async fn make_again<K: Namespaced>(
             metadata.resource_version = None;
             metadata.managed_fields = None;
             let stored = cluster.create(namespace, &before, false).await?;
-            merge::refuse_changed(&stored, &before).map(|()| true)
+            merge::refuse_changed(&stored, &before).map(|()| Fate::Undone)
         }
     }
 }
@@ -205,16 +236,16 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_failure_says_what_became_of_the_rest() {
         const ROLLED_BACK: &str = "nothing was changed: all writes were rolled back";
-        let undone = |any, left: &[&str], changed: &[&str], kept: &[&str]| {
-            let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-            Undone {
-                any,
-                left: names(left),
-                changed: names(changed),
-                kept: names(kept),
-                more: Vec::new(),
-                namespace: "a".into(),
-            }
+        let names = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        };
+        let undone = |any, left: &[&str], changed: &[&str], kept: &[&str]| Undone {
+            any,
+            left: names(left),
+            changed: names(changed),
+            kept: names(kept).into_iter().collect(),
+            more: Vec::new(),
+            namespace: "a".into(),
         };
         let failure = || Error::new("the quota is full");
         let signal = || Error::of(Kind::Signal(2), "");
@@ -288,6 +319,32 @@ mod tests {
         }
         let more = undone(true, &[], &[], &[]).and(vec!["close it".into()]);
         assert!(more.explain(failure()).causes().is_empty());
+    }
+
+    #[test]
+    fn each_write_is_counted_by_what_became_of_it() {
+        let conflict = || Err(Error::of(Kind::Conflict, "another client has changed it"));
+        let unreachable = || Err(Error::of(Kind::Unreachable, "no answer"));
+        // What became of it, whether it was new, and whether something was written, left, changed, kept.
+        for (fate, is_new, counted) in [
+            (Ok(Fate::Unwritten), true, [false; 4]),
+            (Ok(Fate::Undone), false, [true, false, false, false]),
+            (Ok(Fate::Kept), true, [false, false, false, true]),
+            (unreachable(), true, [false, true, false, false]),
+            (unreachable(), false, [false, false, true, false]),
+            (conflict(), true, [false, false, true, false]),
+        ] {
+            let case = format!("{fate:?}, {is_new}");
+            let mut undone = Undone::default();
+            undone.count(("role/pg".into(), fate), is_new);
+            let is_counted = [
+                undone.any,
+                !undone.left.is_empty(),
+                !undone.changed.is_empty(),
+                !undone.kept.is_empty(),
+            ];
+            assert_eq!(is_counted, counted, "{case}");
+        }
     }
 
     #[test]
