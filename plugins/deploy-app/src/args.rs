@@ -75,7 +75,7 @@ impl Plugin for Args {
 
     fn check(self) -> Result<Command> {
         match self.command {
-            None if self.deploy.is_from_files() => self.deploy.for_files().map(Command::Files),
+            None if self.deploy.is_from_files() => Ok(Command::Files(self.deploy.for_files())),
             None => Ok(Command::Named(Box::new(self.deploy.for_name()?))),
             Some(Subcommands::List(list)) => Ok(Command::List(list)),
             Some(Subcommands::Delete(delete)) => Ok(Command::Delete(delete)),

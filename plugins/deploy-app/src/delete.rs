@@ -7,11 +7,10 @@ use commons::{Cluster, Error, Kind, Result, Ui, error::name_hint, names};
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::expose;
-use crate::objects::{MANAGER, NAME, is_from_files};
-use crate::plan::files_name;
+use crate::objects::{Documents, MANAGER, NAME, is_from_files, typed};
 use commons::shell::{Shell, shell};
 
 /// Delete an app: what this command made for it, and nothing else
@@ -91,30 +90,14 @@ async fn present(cluster: &Cluster) -> Result<Vec<String>> {
 
 /// The objects of an app that are ours; one of its name that is somebody else's stops it where it is the app itself.
 async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
-    let files = files_name(name);
-    let places = [
-        ("apps/v1", "Deployment", name),
-        ("v1", "Service", name),
-        ("v1", "ConfigMap", name),
-        ("v1", "ConfigMap", &files),
-        ("v1", "Secret", name),
-    ];
-    let there = try_join_all(places.map(async |(api_version, kind, object)| {
-        let document =
-            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": object}});
-        cluster.get_document(&document, cluster.namespace()).await
-    }))
-    .await?;
+    let documents = Documents::read(cluster, name).await?;
     let ours = |object: &Value| {
         let labels = &object["metadata"]["labels"];
         labels[MANAGED_BY] == MANAGER && labels[NAME] == name
     };
-    if let Some(deployment) = there.first().and_then(Option::as_ref)
-        && !ours(deployment)
-    {
-        let is_from_files = serde_json::from_value(deployment.clone())
-            .is_ok_and(|deployment: Deployment| is_from_files(&deployment));
-        if is_from_files {
+    if let Some(document) = documents.deployment.as_ref().filter(|there| !ours(there)) {
+        let deployment: Option<Deployment> = typed(Some(document))?;
+        if deployment.as_ref().is_some_and(is_from_files) {
             return Err(Error::new(format!(
                 "{name} was deployed from files, so it is not deleted by its name"
             ))
@@ -133,7 +116,7 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
                 .in_namespace(cluster.namespace())
         )));
     }
-    Ok(there.into_iter().flatten().filter(ours).collect())
+    Ok(documents.into_all().filter(ours).collect())
 }
 
 /// The command that shows what there is.

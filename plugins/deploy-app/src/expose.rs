@@ -5,18 +5,14 @@ use std::collections::BTreeMap;
 use commons::apply::{DryRun, PlannedObject};
 use commons::cli::Interrupt;
 use commons::shell::{Shell, shell};
-use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
-use exposure::{Applied, Attempt, Backend, MANAGER, Options, Probing, Resolved, Unproven};
+use exposure::{Attempt, Backend, MANAGER, Options, Probing, Unproven};
 
 use crate::flags::Mode;
 use crate::remedy;
 
 /// An address that was found free and is to be made.
-pub struct Exposure {
-    resolved: Resolved,
-    applied: Applied,
-}
+pub struct Exposure(pub Attempt);
 
 /// Chooses and checks the address of an app, before anything is written.
 ///
@@ -37,10 +33,7 @@ pub async fn resolve(
     let resolved = exposure::resolve(cluster, backend, &options)
         .await
         .map_err(|error| remedy::before_app(error, &backend.name, cluster.named()))?;
-    Ok(Exposure {
-        applied: Applied::new(cluster, &resolved.plan.namespace, dry_run),
-        resolved,
-    })
+    Ok(Exposure(Attempt::new(cluster, resolved, dry_run)))
 }
 
 impl Exposure {
@@ -49,23 +42,7 @@ impl Exposure {
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn objects(&self, ui: &Ui, mode: &Mode) -> Result<Vec<PlannedObject>> {
-        exposure::objects(ui, &self.resolved, mode.output.output, mode.dry_run)
-    }
-
-    /// Makes it.
-    ///
-    /// # Errors
-    /// The API server's refusals; then [`Exposure::take_back`] removes what was made.
-    pub async fn write(&self, cluster: &Cluster) -> Result<()> {
-        exposure::write(cluster, &self.resolved, &self.applied, None).await
-    }
-
-    /// Puts an address that was there before back to what it was; see [`exposure::back_to_before`].
-    ///
-    /// # Errors
-    /// The failure itself, where nothing was to be put back.
-    pub async fn back_to_before(&self, error: Error) -> Result<Error> {
-        exposure::back_to_before(&self.resolved, &self.applied, error).await
+        exposure::objects(ui, &self.0.resolved, mode.output.output, mode.dry_run)
     }
 
     /// Deletes what the address takes the place of.
@@ -73,24 +50,18 @@ impl Exposure {
     /// # Errors
     /// The API server's refusals.
     pub async fn finish(&self, ui: &Ui) -> Result<()> {
-        let closed = exposure::finish(&self.resolved, &self.applied).await?;
-        if let Some(closed) = closed {
+        if let Some(closed) = self.0.finish().await? {
             ui.status(format!("{closed} is no longer exposed."));
         }
         Ok(())
     }
 
-    /// Undoes what this run has written of it; hints for what could not be undone.
-    pub async fn take_back(&self) -> Vec<String> {
-        self.applied.take_back().await
-    }
-
     /// What was learned and done, for standard error.
     pub fn tell(&self, cluster: &Cluster, ui: &Ui) {
-        for learned in &self.resolved.learned {
+        for learned in &self.0.resolved.learned {
             ui.status(learned);
         }
-        self.warn(cluster, ui, &self.resolved.warnings);
+        self.warn(cluster, ui, &self.0.resolved.warnings);
     }
 
     fn warn(&self, cluster: &Cluster, ui: &Ui, warnings: &[Error]) {
@@ -104,17 +75,14 @@ impl Exposure {
     }
 
     fn app(&self) -> &str {
-        self.resolved
-            .plan
-            .app
-            .rsplit('/')
-            .next()
-            .unwrap_or_default()
+        let app = self.0.resolved.plan.app.rsplit('/');
+        app.into_iter().next().unwrap_or_default()
     }
 
     /// Warns of an app that gives strangers too much, as far as its definition or its answer tells.
-    pub fn warn_of_danger(&self, cluster: &Cluster, ui: &Ui, answer: Option<&Answer>) {
-        let Some(reason) = exposure::reason_against(self.resolved.containers(), answer) else {
+    pub fn warn_of_danger(&self, cluster: &Cluster, ui: &Ui) {
+        let containers = self.0.resolved.containers();
+        let Some(reason) = exposure::reason_against(containers, self.0.answer()) else {
             return;
         };
         ui.warning(format!(
@@ -132,12 +100,7 @@ impl Exposure {
 
     /// The URL, as it will be.
     pub fn url(&self) -> String {
-        self.resolved.plan.url()
-    }
-
-    /// Waits for the app, and looks meanwhile whether somebody else gets the host.
-    pub async fn watched<T>(&self, cluster: &Cluster, work: impl Future<Output = T>) -> T {
-        exposure::watched(cluster, &self.resolved, &self.applied, work).await
+        self.0.resolved.plan.url()
     }
 
     /// The URL, proven to answer with the app, whose pods are ready.
@@ -153,27 +116,12 @@ impl Exposure {
         let shield = interrupt.shield();
         let (app, close) = (self.app().to_owned(), self.close(cluster));
         let told = |unproven| explain(unproven, &app, &close, cluster.named());
-        let pods = exposure::pods_of(cluster, &self.resolved).await?;
-        let answering = match exposure::ask_app(cluster, &mut self.resolved, &pods).await {
-            Ok(answering) => answering,
-            Err(error) => {
-                return Err(told(
-                    Unproven::failed(&self.resolved, &self.applied, error).await,
-                ));
-            }
-        };
-        self.warn_of_danger(cluster, ui, Some(answering.answer()));
-        let attempt = Attempt {
-            resolved: self.resolved,
-            applied: self.applied,
-            answering,
-        };
-        let proven = attempt.prove(cluster, ui, &shield).await;
-        let (attempt, proof) = proven.map_err(told)?;
-        let proven = Self {
-            resolved: attempt.resolved,
-            applied: attempt.applied,
-        };
+        if let Err(error) = self.0.ask(cluster, None).await {
+            return Err(told(self.0.failed(error).await));
+        }
+        self.warn_of_danger(cluster, ui);
+        let (proven, proof) = self.0.prove(cluster, ui, &shield).await.map_err(told)?;
+        let proven = Self(proven);
         proven.warn(cluster, ui, &proof.warnings);
         proven.finish(ui).await?;
         Ok(proven.url())

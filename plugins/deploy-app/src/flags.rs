@@ -12,6 +12,26 @@ use crate::uses::UseInput;
 use commons::quantity::{Quantity, meant};
 use commons::shell::shell;
 
+/// What only an app by name has; with `-f` the files say it.
+const NAMED: [&str; 16] = [
+    "name",
+    "port",
+    "replicas",
+    "cpu",
+    "memory",
+    "uses",
+    "allow_root",
+    "run_as",
+    "env",
+    "env_file",
+    "config",
+    "secret",
+    "secret_file",
+    "command",
+    "words",
+    "expose",
+];
+
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct DeployArgs {
@@ -25,7 +45,7 @@ pub struct DeployArgs {
     #[arg(long, value_name = "[CONTAINER=]IMAGE")]
     pub image: Vec<String>,
     /// Deploy these manifests instead: a file, a directory, or `-` for standard input; may be repeated
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["name", "expose"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = NAMED)]
     pub filename: Vec<String>,
     /// The port that the app listens on, or `none`
     #[arg(long, value_name = "PORT", allow_negative_numbers = true, value_parser = port, help_heading = "App")]
@@ -180,37 +200,12 @@ impl DeployArgs {
     }
 
     /// The arguments for `-f`.
-    ///
-    /// # Errors
-    /// A flag that only an app by name can have.
-    pub fn for_files(self) -> Result<FromFiles> {
-        let inputs = &self.inputs;
-        let given = [
-            ("--port", self.port.is_some()),
-            ("--replicas", self.replicas.is_some()),
-            ("--cpu", self.cpu.is_some()),
-            ("--memory", self.memory.is_some()),
-            ("--use", self.uses.is_some()),
-            ("--allow-root", self.allow_root.is_some()),
-            ("--run-as", self.run_as.is_some()),
-            ("--env", !inputs.env.is_empty()),
-            ("--env-file", !inputs.env_file.is_empty()),
-            ("--config", !inputs.config.is_empty()),
-            ("--secret", !inputs.secret.is_empty()),
-            ("--secret-file", !inputs.secret_file.is_empty()),
-            ("--command", self.command),
-            ("arguments after `--`", !self.words.is_empty()),
-        ];
-        if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
-            return Err(Error::usage(format!("{flag} and `-f` do not go together"))
-                .caused_by("with `-f` the files say all but the image")
-                .hint("write it into the file"));
-        }
-        Ok(FromFiles {
+    pub fn for_files(self) -> FromFiles {
+        FromFiles {
             mode: self.mode(),
             files: self.filename,
             images: self.image,
-        })
+        }
     }
 
     /// The arguments for an app by name.

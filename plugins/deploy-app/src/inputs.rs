@@ -118,7 +118,7 @@ impl FromStr for ConfigInput {
                     "the place in the container begins with `/`: `{file}:/{path}`"
                 ))
             }
-            Some((file, path)) if is_directory(path) => Err(format!(
+            Some((file, path)) if is_directory(path, file) => Err(format!(
                 "`{path}` is a directory; name the file in it: `{file}:{path}/{}`",
                 file_name(file)?
             )),
@@ -147,35 +147,12 @@ impl FromStr for ConfigInput {
     }
 }
 
-/// Directories that containers have.
-const DIRECTORIES: [&str; 22] = [
-    "/app",
-    "/bin",
-    "/config",
-    "/data",
-    "/dev",
-    "/etc",
-    "/home",
-    "/lib",
-    "/media",
-    "/mnt",
-    "/opt",
-    "/proc",
-    "/root",
-    "/run",
-    "/sbin",
-    "/srv",
-    "/sys",
-    "/tmp",
-    "/usr",
-    "/var",
-    "/work",
-    "/workspace",
-];
-
-/// Whether a path in a container is surely that of a directory.
-fn is_directory(path: &str) -> bool {
-    DIRECTORIES.contains(&path)
+/// Whether a path in a container is surely that of a directory, such as `/etc`: files at the root have an extension, or this one's
+/// name.
+fn is_directory(path: &str, file: &str) -> bool {
+    let is_file = |name: &str| name.contains('.') || Path::new(file).ends_with(name);
+    path.strip_prefix('/')
+        .is_some_and(|name| !name.is_empty() && !name.contains('/') && !is_file(name))
 }
 
 /// The last part of a path, which becomes a key.

@@ -5,7 +5,6 @@ mod delete;
 mod expose;
 mod files;
 mod flags;
-mod image;
 mod inputs;
 mod link;
 mod lint;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::inputs::CONFIG_DIRECTORY;
-use crate::objects::{MANAGER, NAME, PLACEHOLDER};
+use crate::objects::{MANAGER, NAME, PLACEHOLDER, files_name};
 use crate::settings::{PORT, Probes, Settings, VOLUME};
 use crate::uses::USES;
 
@@ -31,11 +31,6 @@ pub struct Keep {
     pub config: bool,
     pub files: bool,
     pub secret: bool,
-}
-
-/// The name of the ConfigMap with the files of `--config`.
-pub fn files_name(app: &str) -> String {
-    format!("{app}-files")
 }
 
 impl Plan {

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use commons::{Error, Result};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, Secret};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use serde_json::Value;
 
 use crate::inputs::{CONFIG_DIRECTORY, ConfigFile, Hidden, Inputs};
+use crate::objects::{Documents, typed};
 use crate::resources::Resources;
 use crate::uses::{USES, Use, VARIABLES};
 
@@ -18,16 +20,6 @@ use crate::uses::{USES, Use, VARIABLES};
 pub const PORT: &str = "http";
 /// The name of the volume with the files of `--config`.
 pub const VOLUME: &str = "config";
-
-/// What there is of an app in the cluster.
-#[derive(Clone, Debug, Default)]
-pub struct Present {
-    pub deployment: Option<Deployment>,
-    pub service: Option<Service>,
-    pub config: Option<ConfigMap>,
-    pub files: Option<ConfigMap>,
-    pub secret: Option<Secret>,
-}
 
 /// How it is known when the app is ready.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,27 +97,41 @@ pub struct Wanted {
 
 impl Settings {
     /// What runs now.
-    pub fn of(present: &Present) -> Option<Self> {
-        let deployment = present.deployment.as_ref()?;
+    ///
+    /// # Errors
+    /// An object that is not of its form.
+    pub fn of(documents: &Documents) -> Result<Option<Self>> {
+        let deployment: Option<Deployment> = typed(documents.deployment.as_ref())?;
+        let config: Option<ConfigMap> = typed(documents.config.as_ref())?;
+        let files = typed(documents.files.as_ref())?;
+        let secret: Option<Secret> = typed(documents.secret.as_ref())?;
+        let settings = deployment.and_then(|deployment| Self::of_app(&deployment, files.as_ref()));
+        Ok(settings.map(|settings| Self {
+            env: config.and_then(|config| config.data).unwrap_or_default(),
+            secrets: secret
+                .and_then(|secret| secret.data)
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| (key, Hidden::new(value.0)))
+                .collect(),
+            ..settings
+        }))
+    }
+
+    fn of_app(deployment: &Deployment, files: Option<&ConfigMap>) -> Option<Self> {
         let spec = deployment.spec.as_ref()?;
         let pod = spec.template.spec.as_ref()?;
-        let name = deployment.name_any();
-        let container = own_container(&name, pod)?;
+        let container = own_container(&deployment.name_any(), pod)?;
         let port = container.ports.iter().flatten();
         let port = port
             .clone()
             .find(|port| port.name.as_deref() == Some(PORT))
             .or_else(|| port.clone().next())
             .and_then(|port| u16::try_from(port.container_port).ok());
-        let quantities = |map: Option<&BTreeMap<String, _>>| {
-            map.into_iter()
-                .flatten()
-                .map(
-                    |(name, amount): (
-                        &String,
-                        &k8s_openapi::apimachinery::pkg::api::resource::Quantity,
-                    )| (name.clone(), amount.0.clone()),
-                )
+        let quantities = |map: Option<&BTreeMap<String, Quantity>>| {
+            let amounts = map.into_iter().flatten();
+            amounts
+                .map(|(name, amount)| (name.clone(), amount.0.clone()))
                 .collect()
         };
         let resources = container.resources.as_ref();
@@ -140,20 +146,9 @@ impl Settings {
                 requests: quantities(resources.and_then(|resources| resources.requests.as_ref())),
                 limits: quantities(resources.and_then(|resources| resources.limits.as_ref())),
             },
-            env: present
-                .config
-                .as_ref()
-                .and_then(|config| config.data.clone())
-                .unwrap_or_default(),
-            secrets: present
-                .secret
-                .as_ref()
-                .and_then(|secret| secret.data.as_ref())
-                .into_iter()
-                .flatten()
-                .map(|(key, value)| (key.clone(), Hidden::new(value.0.clone())))
-                .collect(),
-            files: files_of(present.files.as_ref(), container),
+            env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            files: files_of(files, container),
             uses: uses_of(deployment, container),
             run_as: RunAs {
                 image_decides: context.and_then(|context| context.run_as_non_root) != Some(true),
@@ -379,7 +374,7 @@ fn image_missing(name: &str) -> Error {
 pub mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::plan::{Keep, Plan};
@@ -399,17 +394,18 @@ pub mod tests {
     }
 
     /// The objects of a plan as the API server has them, defaults left out.
-    fn present(plan: &Plan) -> Present {
-        fn typed<K: serde::de::DeserializeOwned>(document: Option<Value>) -> Option<K> {
-            document.map(|document| serde_json::from_value(document).expect("an object"))
+    fn documents(plan: &Plan) -> Documents {
+        Documents {
+            deployment: Some(plan.deployment(None)),
+            service: plan.service(),
+            config: plan.config(),
+            files: plan.files(),
+            secret: plan.secret(true),
         }
-        Present {
-            deployment: typed(Some(plan.deployment(None))),
-            service: typed(plan.service()),
-            config: typed(plan.config()),
-            files: typed(plan.files()),
-            secret: typed(plan.secret(true)),
-        }
+    }
+
+    fn of(documents: &Documents) -> Option<Settings> {
+        Settings::of(documents).expect("objects of their form")
     }
 
     fn plan(settings: Settings) -> Plan {
@@ -456,7 +452,7 @@ pub mod tests {
             .resources
             .requests
             .insert("cpu".into(), "100m".into());
-        let read = Settings::of(&present(&plan(settings.clone())));
+        let read = of(&documents(&plan(settings.clone())));
         assert_eq!(read, Some(settings));
     }
 
@@ -535,18 +531,11 @@ pub mod tests {
     #[test]
     fn a_probe_that_was_set_by_hand_stays() {
         let plan = plan(example());
-        let mut present = present(&plan);
+        let mut documents = documents(&plan);
         let probe = json!({"httpGet": {"path": "/health", "port": 8000}});
-        if let Some(container) = present
-            .deployment
-            .as_mut()
-            .and_then(|deployment| deployment.spec.as_mut())
-            .and_then(|spec| spec.template.spec.as_mut())
-            .and_then(|pod| pod.containers.first_mut())
-        {
-            container.readiness_probe = serde_json::from_value(probe.clone()).ok();
-        }
-        let read = Settings::of(&present).expect("settings");
+        let deployment = documents.deployment.as_mut().expect("a Deployment");
+        deployment["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe.clone();
+        let read = of(&documents).expect("settings");
         let container = Plan {
             settings: read,
             ..plan

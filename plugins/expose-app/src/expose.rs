@@ -1,19 +1,17 @@
 //! `expose-app APP`: finds the app, asks it whether it answers, makes its address, and proves it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commons::apply::{self, DryRun, DryRunFlags};
 use commons::cli::{Context, Interrupt};
-use commons::error::close_names;
 use commons::grant::Term;
+use commons::labels::{self, Labels};
 use commons::output::{self, OutputFlags};
 use commons::shell::{Shell, shell};
-use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
 use exposure::{
-    self, Applied, Attempt, Backend, Exposure, Options, ParentRef, PortRef, Probing, Proof,
-    Resolved, Tls, Unproven,
+    self, Attempt, Backend, Exposure, Options, ParentRef, PortRef, Probing, Proof, Resolved, Tls,
+    Unproven,
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -182,60 +180,40 @@ async fn expose(context: &Context, args: ExposeArgs, typed: &CommandLine) -> Res
         drop(progress);
         return print_plan(ui, &args, &resolved, None, typed);
     }
-    let answering = if is_proven {
+    let mut attempt = Attempt::new(cluster, resolved, args.dry_run.dry_run);
+    if is_proven {
         progress.say("Probing the app");
-        Some(exposure::ask_app(cluster, &mut resolved, &app.pods).await?)
-    } else {
-        None
-    };
+        attempt.ask(cluster, Some(&app.pods)).await?;
+    }
     drop(progress);
     let shield = interrupt.shield();
-    let applied = exposure::apply(
-        cluster,
-        &resolved,
-        answering.as_ref(),
-        &shield,
-        args.dry_run.dry_run,
-    )
-    .await?;
+    attempt.apply(cluster, &shield).await?;
     if args.dry_run.dry_run == DryRun::Server {
-        return print_plan(ui, &args, &resolved, Some(&applied), typed);
+        return print_plan(ui, &args, &attempt.resolved, Some(&attempt.lines()), typed);
     }
-    for learned in &resolved.learned {
-        ui.status(learned);
+    attempt
+        .resolved
+        .learned
+        .iter()
+        .for_each(|learned| ui.status(learned));
+    attempt.lines().iter().for_each(|line| ui.status(line));
+    warn(ui, &attempt.resolved.warnings, typed);
+    warn_of_danger(ui, &backend, &attempt, here);
+    if !is_proven {
+        finish(ui, &attempt).await?;
+        return report(cluster, ui, &args, &attempt.resolved, None).await;
     }
-    for line in applied.lines() {
-        ui.status(line);
-    }
-    warn(ui, &resolved.warnings, typed);
-    let answer = answering.as_ref().map(exposure::AnsweringApp::answer);
-    warn_of_danger(ui, &backend, &resolved, answer, here);
-    let Some(answering) = answering else {
-        finish(ui, &resolved, &applied).await?;
-        return report(cluster, ui, &args, &resolved, None).await;
-    };
-    let attempt = Attempt {
-        resolved,
-        applied,
-        answering,
-    };
     let (proven, proof) = attempt
         .prove(cluster, ui, &shield)
         .await
         .map_err(|unproven| explain(unproven, &args, &remove(&app.name, here)))?;
-    finish(ui, &proven.resolved, &proven.applied).await?;
+    finish(ui, &proven).await?;
     report(cluster, ui, &args, &proven.resolved, Some(&proof)).await
 }
 
 /// Warns of an app that gives strangers too much, as far as its definition or its answer tells.
-fn warn_of_danger(
-    ui: &Ui,
-    backend: &Backend,
-    resolved: &Resolved,
-    answer: Option<&Answer>,
-    here: Option<&str>,
-) {
-    let Some(reason) = exposure::reason_against(&backend.containers, answer) else {
+fn warn_of_danger(ui: &Ui, backend: &Backend, attempt: &Attempt, here: Option<&str>) {
+    let Some(reason) = exposure::reason_against(&backend.containers, attempt.answer()) else {
         return;
     };
     ui.warning(format!(
@@ -245,7 +223,7 @@ fn warn_of_danger(
         "for yourself alone: `{}`; to close it: `{}`",
         shell("kubectl port-forward")
             .arg(&backend.reference)
-            .arg(resolved.plan.target)
+            .arg(attempt.resolved.plan.target)
             .option("-n", here),
         remove(&backend.name, here)
     ));
@@ -288,12 +266,14 @@ fn explain(unproven: Unproven, args: &ExposeArgs, close: &Shell) -> Error {
 }
 
 /// What is done last, and what the address takes the place of.
-async fn finish(ui: &Ui, resolved: &Resolved, applied: &Applied) -> Result<()> {
-    let told = applied.lines().len();
-    let closed = exposure::finish(resolved, applied).await?;
-    for line in applied.lines().iter().skip(told) {
-        ui.status(line);
-    }
+async fn finish(ui: &Ui, attempt: &Attempt) -> Result<()> {
+    let told = attempt.lines().len();
+    let closed = attempt.finish().await?;
+    attempt
+        .lines()
+        .iter()
+        .skip(told)
+        .for_each(|line| ui.status(line));
     if let Some(closed) = closed {
         ui.status(format!("{closed} is no longer exposed."));
     }
@@ -353,32 +333,26 @@ async fn leads_nowhere(cluster: &Cluster, app: &App) -> Error {
     }
     let error = Error::new(format!("service `{name}` leads to no pods")).caused_by(format!(
         "its `spec.selector` is {}, and no app here has pods with these labels",
-        labels(&selector)
+        shown(&selector)
     ));
     let deployments: Vec<Deployment> = cluster.list(&app.namespace, "").await.unwrap_or_default();
-    let templates = deployments.iter().filter_map(|deployment| {
-        let labels = deployment
-            .spec
-            .as_ref()?
-            .template
-            .metadata
-            .as_ref()?
-            .labels
-            .clone()?;
-        Some((deployment.name_any(), labels))
+    let apps = deployments.iter().filter_map(|deployment| {
+        let template = &deployment.spec.as_ref()?.template;
+        let labels = template.metadata.as_ref()?.labels.clone()?;
+        Some((deployment.metadata.name.as_deref()?, labels))
     });
-    match likely(&app.name, &selector, templates) {
+    match labels::likely(&app.name, &selector, apps) {
         Some((deployment, right)) => error
             .caused_by(format!(
                 "the pods of deployment/{} carry {}",
-                printable::line(&deployment),
-                labels(&right)
+                printable::line(deployment),
+                shown(&right)
             ))
             .hint(format!(
                 "set it right: `{}`",
                 shell("kubectl set selector service")
                     .arg(&app.name)
-                    .arg(pairs(&right))
+                    .arg(labels::text(&right))
                     .in_namespace(&app.namespace)
             )),
         None => error.hint(format!(
@@ -391,48 +365,8 @@ async fn leads_nowhere(cluster: &Cluster, app: &App) -> Error {
     }
 }
 
-/// The app that a selector most likely means: the one called like the Service, or else the one with a label of that name and
-/// nearly that value. With what the selector should be.
-fn likely(
-    service: &str,
-    selector: &Labels,
-    templates: impl Iterator<Item = (String, Labels)>,
-) -> Option<(String, Labels)> {
-    let near = |labels: &Labels| {
-        selector.iter().any(|(key, value)| {
-            labels
-                .get(key)
-                .is_some_and(|theirs| !close_names(value, [theirs.as_str()]).is_empty())
-        })
-    };
-    let (name, labels) = templates
-        .filter(|(name, labels)| name == service || near(labels))
-        .max_by_key(|(name, _)| name == service)?;
-    let same_keys: Labels = labels
-        .iter()
-        .filter(|(key, _)| selector.contains_key(*key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let right = if same_keys.is_empty() {
-        labels
-    } else {
-        same_keys
-    };
-    Some((name, right))
-}
-
-type Labels = BTreeMap<String, String>;
-
-fn labels(labels: &Labels) -> String {
-    printable::short(&pairs(labels), 200)
-}
-
-fn pairs(labels: &Labels) -> String {
-    let labels: Vec<String> = labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    labels.join(",")
+fn shown(labels: &Labels) -> String {
+    printable::short(&labels::text(labels), 200)
 }
 
 /// The command that closes the address of an app.
@@ -499,7 +433,7 @@ fn print_plan(
     ui: &Ui,
     args: &ExposeArgs,
     resolved: &Resolved,
-    checked: Option<&Applied>,
+    checked: Option<&[String]>,
     typed: &CommandLine,
 ) -> Result<()> {
     for learned in &resolved.learned {
@@ -507,7 +441,7 @@ fn print_plan(
     }
     warn(ui, &resolved.warnings, typed);
     if let (Some(checked), None) = (checked, args.output.output) {
-        return checked.lines().iter().try_for_each(|line| ui.result(line));
+        return checked.iter().try_for_each(|line| ui.result(line));
     }
     let format = args.output.output;
     let objects = exposure::objects(ui, resolved, format, args.dry_run.dry_run)?;
@@ -577,28 +511,6 @@ async fn report(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mistyped_selector_is_set_right() {
-        let one = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
-        let templates = || {
-            [
-                ("api".to_owned(), one("app", "api")),
-                ("web".to_owned(), one("app", "web")),
-            ]
-            .into_iter()
-        };
-        assert_eq!(
-            likely("front", &one("app", "webb"), templates()),
-            Some(("web".into(), one("app", "web")))
-        );
-        assert_eq!(
-            likely("api", &one("name", "x"), templates()),
-            Some(("api".into(), one("app", "api"))),
-            "called like the Service"
-        );
-        assert_eq!(likely("front", &one("app", "shop"), templates()), None);
-    }
 
     #[test]
     fn paths_are_those_of_urls() {

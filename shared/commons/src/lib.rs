@@ -11,6 +11,7 @@ pub mod duration;
 pub mod error;
 pub mod flags;
 pub mod grant;
+pub mod labels;
 pub mod login;
 pub mod manifest;
 pub mod names;

@@ -13,6 +13,7 @@ use super::port::{self, Port, database_container};
 use super::{Database, ready_endpoint};
 use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result};
+use commons::labels;
 use commons::printable;
 use tunnel::Endpoint;
 
@@ -70,7 +71,7 @@ impl Around {
         let set = set.filter(|set| {
             let theirs = pods::of_set(set);
             if seen.is_empty() {
-                pods::selects(service, &pods::labels_of_set(set))
+                labels::leads_to(service, &pods::labels_of_set(set))
             } else {
                 seen.iter().any(|pod| theirs.contains(pod))
             }

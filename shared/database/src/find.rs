@@ -13,6 +13,7 @@ use super::port::{is_database, looks_like_database};
 use super::{Database, DatabaseRef, Workload, pods};
 use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result, name_hint};
+use commons::labels;
 
 /// Helm charts put their release's name on everything they make.
 const RELEASE: &str = "app.kubernetes.io/instance";
@@ -188,7 +189,7 @@ impl Search<'_> {
             let services: Vec<Service> = self.cluster.list(self.namespace, "").await?;
             service = services
                 .into_iter()
-                .find(|service| pods::selects(service, &labels));
+                .find(|service| labels::leads_to(service, &labels));
         }
         if let Some(service) = service {
             return self.of_service(service, Some(set), None).await;
@@ -215,7 +216,7 @@ impl Search<'_> {
             .unwrap_or_default();
         let mut services: Vec<Service> = services
             .into_iter()
-            .filter(|service| pods::selects(service, &labels))
+            .filter(|service| labels::leads_to(service, &labels))
             .collect();
         services.sort_by_key(|service| {
             let is_database = looks_like_database(service);
@@ -224,16 +225,9 @@ impl Search<'_> {
         if let Some(service) = services.into_iter().next() {
             return self.of_service(service, None, None).await;
         }
-        let selector: Vec<String> = spec
-            .and_then(|spec| spec.selector.match_labels.as_ref())
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let mut pods: Vec<Pod> = self
-            .cluster
-            .list(self.namespace, &selector.join(","))
-            .await?;
+        let selector = spec.and_then(|spec| spec.selector.match_labels.as_ref());
+        let selector = selector.map(labels::text).unwrap_or_default();
+        let mut pods: Vec<Pod> = self.cluster.list(self.namespace, &selector).await?;
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         pods.sort_by_key(|pod| (pods::is_ready(pod), pod.creation_timestamp()));
         match pods.pop() {

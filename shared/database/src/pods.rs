@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Endpoints, Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Endpoints, Pod, PodSpec};
 use kube::ResourceExt;
 
 use commons::printable;
@@ -90,20 +90,6 @@ pub(super) fn labels_of_set(set: &StatefulSet) -> BTreeMap<String, String> {
     template
         .and_then(|metadata| metadata.labels.clone())
         .unwrap_or_default()
-}
-
-/// Whether a Service leads to pods with these labels.
-pub(super) fn selects(service: &Service, labels: &BTreeMap<String, String>) -> bool {
-    let selector = service
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.selector.as_ref());
-    selector.is_some_and(|selector| {
-        !selector.is_empty()
-            && selector
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-    })
 }
 
 /// The pods of a `CloudNativePG` cluster that a share may name.

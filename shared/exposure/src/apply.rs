@@ -14,7 +14,6 @@ use super::resolve::Resolved;
 use super::tls::{CLUSTER_ISSUER, ISSUER};
 use commons::apply::{DryRun, Outcome, PlannedObject};
 use commons::change::{Change, is_as_wanted};
-use commons::cli::Shield;
 use commons::cluster::{Cluster, Namespaced};
 use commons::error::{Error, Result};
 use commons::grant::{self, FOR, Term};
@@ -23,7 +22,7 @@ use commons::ui::Ui;
 
 /// An exposure as far as it is written.
 pub struct Applied {
-    change: Change,
+    pub(super) change: Change,
     at: Cell<Option<tokio::time::Instant>>,
     /// Whether the way to the app was changed, so that controllers may go on with what it was for a while.
     changed: Cell<bool>,
@@ -35,7 +34,7 @@ pub struct Applied {
 
 impl Applied {
     /// Nothing so far.
-    pub fn new(cluster: &Cluster, namespace: &str, dry_run: DryRun) -> Self {
+    pub(super) fn new(cluster: &Cluster, namespace: &str, dry_run: DryRun) -> Self {
         let change = Change::new(&cluster.under(super::MANAGER), namespace, dry_run);
         Self {
             change: change.owning(&[CLUSTER_ISSUER, ISSUER, FOR]),
@@ -55,7 +54,7 @@ impl Applied {
     }
 
     /// A line for each object, as kubectl prints them.
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.change.lines()
     }
 
@@ -74,7 +73,7 @@ impl Applied {
     }
 
     /// Undoes what this run has written; hints for what could not be undone.
-    pub async fn take_back(&self) -> Vec<String> {
+    pub(super) async fn take_back(&self) -> Vec<String> {
         let mut left = self.left.take();
         left.extend(self.change.undo().await.hints());
         left
@@ -201,36 +200,12 @@ fn all_objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject
     Ok(objects)
 }
 
-/// Writes what the plan says, or, sent dry, lets the API server check it. What this run has made is taken back when it fails
-/// or is interrupted. `app` is what the app answers, if it was asked already.
-///
-/// # Errors
-/// What is not ours; the API server's refusals; [`commons::Kind::Signal`].
-pub async fn apply(
-    cluster: &Cluster,
-    resolved: &Resolved,
-    app: Option<&AnsweringApp>,
-    shield: &Shield,
-    dry_run: DryRun,
-) -> Result<Applied> {
-    let applied = Applied::new(cluster, &resolved.plan.namespace, dry_run);
-    let work = async {
-        write(cluster, resolved, &applied, app).await?;
-        if dry_run == DryRun::Server {
-            finish(resolved, &applied).await?;
-        }
-        Ok(())
-    };
-    applied.change.all_or_nothing(shield, work).await?;
-    Ok(applied)
-}
-
 /// Writes what the plan says and remembers in `applied` what was made, so that it can be taken back at any moment. A host that
 /// others may want too is looked at meanwhile; what came of that is told by [`super::prove`].
 ///
 /// # Errors
 /// What is not ours; the API server's refusals.
-pub async fn write(
+pub(super) async fn write(
     cluster: &Cluster,
     resolved: &Resolved,
     applied: &Applied,
@@ -282,7 +257,7 @@ pub async fn write(
 
 /// Does `work`, such as waiting for an app, and looks meanwhile at its host, where others may want that too. If they have it, what
 /// was made is taken back at once, and [`super::prove`] says so.
-pub async fn watched<T>(
+pub(super) async fn watched<T>(
     cluster: &Cluster,
     resolved: &Resolved,
     applied: &Applied,
@@ -311,7 +286,7 @@ pub async fn watched<T>(
 ///
 /// # Errors
 /// The API server's refusals.
-pub async fn finish(resolved: &Resolved, applied: &Applied) -> Result<Option<String>> {
+pub(super) async fn finish(resolved: &Resolved, applied: &Applied) -> Result<Option<String>> {
     let drop_all = async {
         if resolved.moves() {
             applied.drop_rest(resolved).await?;
@@ -329,24 +304,6 @@ pub async fn finish(resolved: &Resolved, applied: &Applied) -> Result<Option<Str
     })?;
     let before = resolved.address_before();
     Ok(before.filter(|before| *before != resolved.plan.url()))
-}
-
-/// Puts an address that was there before back to what it was, where this run has changed it. The failure for which it is done,
-/// in `Ok` if it was; as it is, in `Err`, where there was no such address or it was not touched.
-///
-/// # Errors
-/// The failure itself.
-pub async fn back_to_before(resolved: &Resolved, applied: &Applied, error: Error) -> Result<Error> {
-    match resolved.address_before() {
-        Some(before) if applied.change.has_written() => {
-            let left = applied.take_back().await;
-            if left.is_empty() {
-                return Ok(error.caused_by(format!("restored the previous address: {before}")));
-            }
-            Ok(error.hints_from(left))
-        }
-        _ => Err(error),
-    }
 }
 
 /// Whether cert-manager is to act on it no more.

@@ -1,23 +1,24 @@
-//! An address that is written but not proven yet: proves it, and tries again if somebody else got the host first.
+//! An address on its way: written, watched, proven, and tried again if somebody else got the host first.
 
 use commons::apply::DryRun;
 use commons::cli::Shield;
+use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
+use k8s_openapi::api::core::v1::Pod;
 
-use super::apply::{Applied, back_to_before, write};
+use super::apply::{Applied, finish, watched, write};
 use super::claim::{again, pods_of};
 use super::contest::Tries;
 use super::prove::{AnsweringApp, Proof, ProofOutcome, ask_app, prove};
 use super::resolve::Resolved;
 
-/// An address that is written, and the app that it is to lead to.
+/// An address from when it is planned until it is proven, or taken back.
 pub struct Attempt {
     /// The address as planned.
     pub resolved: Resolved,
-    /// What was written.
-    pub applied: Applied,
-    /// The app, as it answers without the address.
-    pub answering: AnsweringApp,
+    applied: Applied,
+    /// The app, as it answers without the address, once it was asked.
+    answering: Option<AnsweringApp>,
 }
 
 /// Why an address is not proven.
@@ -55,14 +56,6 @@ pub enum Unproven {
 }
 
 impl Unproven {
-    /// A failure; an address that was there before is restored.
-    pub async fn failed(resolved: &Resolved, applied: &Applied, error: Error) -> Self {
-        let restored = back_to_before(resolved, applied, error).await;
-        let is_kept = restored.is_err();
-        let error = restored.unwrap_or_else(|error| error);
-        Self::Failed { error, is_kept }
-    }
-
     /// A failure or a signal after which nothing is left but what `left` tells.
     fn taken_back(error: Error, left: Vec<String>) -> Self {
         match error.kind() {
@@ -77,6 +70,120 @@ impl Unproven {
 }
 
 impl Attempt {
+    /// Nothing is written yet.
+    pub fn new(cluster: &Cluster, resolved: Resolved, dry_run: DryRun) -> Self {
+        Self {
+            applied: Applied::new(cluster, &resolved.plan.namespace, dry_run),
+            resolved,
+            answering: None,
+        }
+    }
+
+    /// A line for each object that was written so far, as kubectl prints them.
+    pub fn lines(&self) -> Vec<String> {
+        self.applied.lines()
+    }
+
+    /// What the app answers without the address, once it was asked.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.answering.as_ref().map(AnsweringApp::answer)
+    }
+
+    /// Asks the app, without the address; its pods are looked up if they are not given.
+    ///
+    /// # Errors
+    /// As [`ask_app`].
+    pub async fn ask(&mut self, cluster: &Cluster, pods: Option<&[Pod]>) -> Result<()> {
+        let found;
+        let pods = if let Some(pods) = pods {
+            pods
+        } else {
+            found = pods_of(cluster, &self.resolved).await?;
+            &found
+        };
+        let asked = ask_app(cluster, &mut self.resolved, pods).await?;
+        self.answering = Some(asked);
+        Ok(())
+    }
+
+    /// Writes what the plan says, or, sent dry, lets the API server check it. When it fails or is interrupted, what was made is
+    /// taken back.
+    ///
+    /// # Errors
+    /// What is not ours; the API server's refusals; [`Kind::Signal`].
+    pub async fn apply(&self, cluster: &Cluster, shield: &Shield) -> Result<()> {
+        let change = &self.applied.change;
+        let work = async {
+            self.write(cluster).await?;
+            if change.is_dry() {
+                self.finish().await?;
+            }
+            Ok(())
+        };
+        change.all_or_nothing(shield, work).await
+    }
+
+    /// Writes what the plan says. A host that others may want too is looked at meanwhile; what came of that is told by
+    /// [`Attempt::prove`].
+    ///
+    /// # Errors
+    /// What is not ours; the API server's refusals; then [`Attempt::take_back`] undoes what was made.
+    pub async fn write(&self, cluster: &Cluster) -> Result<()> {
+        write(
+            cluster,
+            &self.resolved,
+            &self.applied,
+            self.answering.as_ref(),
+        )
+        .await
+    }
+
+    /// Does `work`, such as waiting for an app, and looks meanwhile at its host, where others may want that too. If they have it,
+    /// what was made is taken back at once, and [`Attempt::prove`] says so.
+    pub async fn watched<T>(&self, cluster: &Cluster, work: impl Future<Output = T>) -> T {
+        watched(cluster, &self.resolved, &self.applied, work).await
+    }
+
+    /// Undoes what was written; hints for what could not be undone.
+    pub async fn take_back(&self) -> Vec<String> {
+        self.applied.take_back().await
+    }
+
+    /// After a failure, puts an address that was there before back to what it was. The failure, with what became of that, and whether
+    /// there was such an address and this run had changed it.
+    pub async fn restore(&self, error: Error) -> (Error, bool) {
+        match self.resolved.address_before() {
+            Some(before) if self.applied.change.has_written() => {
+                let left = self.take_back().await;
+                let error = if left.is_empty() {
+                    error.caused_by(format!("restored the previous address: {before}"))
+                } else {
+                    error.hints_from(left)
+                };
+                (error, true)
+            }
+            _ => (error, false),
+        }
+    }
+
+    /// What becomes of it when it does not work: an address that was there before is restored.
+    pub async fn failed(&self, error: Error) -> Unproven {
+        let (error, is_restored) = self.restore(error).await;
+        Unproven::Failed {
+            error,
+            is_kept: !is_restored,
+        }
+    }
+
+    /// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
+    /// which cannot be put back with the time that was left. The address that answers no more, if there is one.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn finish(&self) -> Result<Option<String>> {
+        finish(&self.resolved, &self.applied).await
+    }
+
     /// Proves the address, and tries again if somebody else got the host first. Returns the attempt that succeeded, with its proof.
     ///
     /// # Errors
@@ -89,36 +196,42 @@ impl Attempt {
     ) -> Result<(Self, Proof), Unproven> {
         let mut tries = Tries::default();
         loop {
-            let Self {
-                resolved,
-                applied,
-                answering,
-            } = &self;
-            let outcome = shield
-                .race(async { Ok(prove(cluster, ui, resolved, applied, answering).await) })
-                .await
-                .map_err(|error| Unproven::Interrupted {
-                    signal: error.kind(),
-                    is_there: true,
-                    left: Vec::new(),
-                })?;
-            let lost = match outcome {
-                ProofOutcome::Proven(proof) => return Ok((self, proof)),
-                ProofOutcome::Failed(error) => {
-                    return Err(Unproven::failed(resolved, applied, error).await);
+            let lost = match shield.race(self.proven(cluster, ui)).await {
+                Ok(ProofOutcome::Proven(proof)) => return Ok((self, proof)),
+                Ok(ProofOutcome::Lost(error)) => error,
+                Ok(ProofOutcome::Failed(error)) => return Err(self.failed(error).await),
+                Err(error) => {
+                    return Err(match error.kind() {
+                        signal @ Kind::Signal(_) => Unproven::Interrupted {
+                            signal,
+                            is_there: true,
+                            left: Vec::new(),
+                        },
+                        _ => self.failed(error).await,
+                    });
                 }
-                ProofOutcome::Lost(error) => error,
             };
-            let left = applied.take_back().await;
-            if !left.is_empty() || resolved.takes() {
+            let left = self.take_back().await;
+            if !left.is_empty() || self.resolved.takes() {
                 return Err(Unproven::Lost { error: lost, left });
             }
             let _progress = ui.progress(format!(
                 "Somebody else is claiming {}: trying again",
-                resolved.plan.host
+                self.resolved.plan.host
             ));
             self = self.retry(cluster, shield, &mut tries, lost).await?;
         }
+    }
+
+    /// Proves it as it is; the app is asked if it was not.
+    async fn proven(&mut self, cluster: &Cluster, ui: &Ui) -> Result<ProofOutcome> {
+        if self.answering.is_none() {
+            self.ask(cluster, None).await?;
+        }
+        let Some(app) = &self.answering else {
+            return Err(Error::new("the app was not asked"));
+        };
+        Ok(prove(cluster, ui, &self.resolved, &self.applied, app).await)
     }
 
     /// Writes it once more.
@@ -130,7 +243,7 @@ impl Attempt {
         lost: Error,
     ) -> Result<Self, Unproven> {
         let again = again(cluster, &self.resolved, tries, lost);
-        let mut resolved = match shield.race(again).await {
+        let resolved = match shield.race(again).await {
             Ok(resolved) => resolved,
             Err(error) if matches!(error.kind(), Kind::Signal(_)) => {
                 return Err(Unproven::taken_back(error, Vec::new()));
@@ -142,23 +255,12 @@ impl Attempt {
                 });
             }
         };
-        let asked = async {
-            let pods = pods_of(cluster, &resolved).await?;
-            ask_app(cluster, &mut resolved, &pods).await
-        };
-        let answering = shield
-            .race(asked)
-            .await
-            .map_err(|error| Unproven::taken_back(error, Vec::new()))?;
-        let applied = Applied::new(cluster, &resolved.plan.namespace, DryRun::None);
-        let writing = write(cluster, &resolved, &applied, Some(&answering));
-        if let Err(error) = shield.race(writing).await {
-            return Err(Unproven::taken_back(error, applied.take_back().await));
+        let mut attempt = Self::new(cluster, resolved, DryRun::None);
+        let asked = shield.race(attempt.ask(cluster, None)).await;
+        asked.map_err(|error| Unproven::taken_back(error, Vec::new()))?;
+        if let Err(error) = shield.race(attempt.write(cluster)).await {
+            return Err(Unproven::taken_back(error, attempt.take_back().await));
         }
-        Ok(Self {
-            resolved,
-            applied,
-            answering,
-        })
+        Ok(attempt)
     }
 }

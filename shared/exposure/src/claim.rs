@@ -18,6 +18,7 @@ use super::remedy::{Setting, set};
 use super::resolve::{Resolved, another_host};
 use commons::cluster::Cluster;
 use commons::error::{Error, Result};
+use commons::labels;
 use commons::web::HttpFailure;
 
 /// From the beginning of one look to that of the next: while it is waited for, and as soon as it is ours.
@@ -259,14 +260,8 @@ pub(super) fn sight(
 /// # Errors
 /// The API server's refusals.
 pub async fn pods_of(cluster: &Cluster, resolved: &Resolved) -> Result<Vec<Pod>> {
-    let labels: Vec<String> = resolved
-        .selector()
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    let mut pods: Vec<Pod> = cluster
-        .list(&resolved.plan.namespace, &labels.join(","))
-        .await?;
+    let labels = labels::text(resolved.selector());
+    let mut pods: Vec<Pod> = cluster.list(&resolved.plan.namespace, &labels).await?;
     pods.sort_by_key(|pod| Reverse(pod.creation_timestamp()));
     Ok(pods)
 }

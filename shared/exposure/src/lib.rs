@@ -31,9 +31,8 @@ use k8s_openapi::api::core::v1::{Container, Service};
 
 use commons::grant::Term;
 
-pub use apply::{Applied, apply, back_to_before, finish, objects, watched, write};
+pub use apply::{Applied, objects};
 pub use attempt::{Attempt, Unproven};
-pub use claim::pods_of;
 pub use danger::reason_against;
 pub use existing::RouteKind;
 pub use gateway::ParentRef;
@@ -44,7 +43,7 @@ pub use pods::listening;
 pub use port::PortRef;
 pub use present::{Place, Present, is_comparable, unheard, urls};
 pub use probe::who_answers;
-pub use prove::{AnsweringApp, Proof, ProofOutcome, ask_app, find_port, prove, ready_pods};
+pub use prove::{AnsweringApp, Proof, ProofOutcome, find_port, prove, ready_pods};
 pub use remedy::{Remedy, Setting, Source};
 pub use resolve::{Resolved, another_host, resolve};
 pub use tls::Tls;

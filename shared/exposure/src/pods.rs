@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::time::Instant;
 
 use super::fingerprint::Fingerprint;
 use super::port;
@@ -20,6 +21,52 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// How long a port may keep silent and still count as one that something listens on.
 const LISTENING: Duration = Duration::from_secs(3);
+
+/// How long after its start a program may take until it listens, where no probe tells when it is ready. One that listens on other
+/// ports already has a quarter of that.
+const BEGINNING: Duration = Duration::from_secs(20);
+
+/// By when the programs of a pod listen, if they ever will.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    nowhere: Instant,
+    elsewhere: Instant,
+}
+
+impl Beginning {
+    /// From when they were started, by the API server's clock.
+    pub fn of(pod: &Pod, now: jiff::Timestamp) -> Self {
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let is_probed = containers
+            .into_iter()
+            .any(|container| container.readiness_probe.is_some());
+        let statuses = pod
+            .status
+            .iter()
+            .flat_map(|status| status.container_statuses.iter().flatten());
+        let starts = statuses
+            .filter_map(|status| status.state.as_ref()?.running.as_ref()?.started_at.as_ref());
+        let age = match starts.max() {
+            Some(start) if !is_probed => now.duration_since(start.0).try_into().unwrap_or_default(),
+            _ => BEGINNING,
+        };
+        let at = |time: Duration| Instant::now() + time.saturating_sub(age);
+        Self {
+            nowhere: at(BEGINNING),
+            elsewhere: at(BEGINNING / 4),
+        }
+    }
+
+    /// Whether what does not listen by now never will; `others` are the ports that it listens on.
+    pub fn is_over(self, others: &[u16]) -> bool {
+        let end = if others.is_empty() {
+            self.nowhere
+        } else {
+            self.elsewhere
+        };
+        Instant::now() >= end
+    }
+}
 
 /// What an app answers by itself.
 #[derive(Clone, Debug)]

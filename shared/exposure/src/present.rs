@@ -1,18 +1,16 @@
 //! Addresses and Services that are there already, as manifests have them: looked at like our own, and never changed.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::{Ingress, IngressServiceBackend};
 use kube::ResourceExt;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::existing::{Address, ExistingRoutes, addresses_of_ingress};
 use super::plan::Plan;
-use super::pods::{self, Sends, Silence};
+use super::pods::{self, Beginning, Sends, Silence};
 use super::port::{self, Choice, PortRef};
 use super::probe::{Prober, two_randoms};
-use super::prove::{AnsweringApp, ask_app, ready_pods};
+use super::prove::{AnsweringApp, PAUSE, ask_app, ready_pods};
 use super::resolve::{Found, Resolved, existing_routes, policing};
 use super::tls::Tls;
 use super::{Backend, Options};
@@ -35,9 +33,6 @@ const CHANGES_ANSWERS: [&str; 10] = [
     "upstream-vhost",
     "whitelist",
 ];
-
-/// How long a program that says nothing of being ready may take until it listens.
-const BEGINNING: Duration = Duration::from_secs(4);
 
 /// What there is around the addresses of a namespace, read once.
 pub struct Place {
@@ -141,7 +136,7 @@ impl Place {
     }
 }
 
-/// What is wrong where nothing listens on the port that a Service sends to, some time after its app is ready; nothing where
+/// What is wrong where nothing listens on the port that a Service sends to, though its app has had the time to begin; nothing where
 /// something does, no pod can be asked, or what listens there is no web application.
 ///
 /// # Errors
@@ -167,13 +162,13 @@ pub async fn unheard(cluster: &Cluster, service: &str) -> Result<Option<Error>> 
         pod: pod.name_any(),
         port: port.target,
     };
-    let started = Instant::now();
+    let beginning = Beginning::of(pod, cluster.now());
     while pods::listening(cluster, &endpoint, &[port.target])
         .await
         .is_empty()
     {
         let others = pods::elsewhere(cluster, &endpoint, &backend.containers).await;
-        if has_begun(started, &others) {
+        if beginning.is_over(&others) {
             let sends = Sends {
                 service,
                 field: &port.field,
@@ -187,7 +182,7 @@ pub async fn unheard(cluster: &Cluster, service: &str) -> Result<Option<Error>> 
                 Some(sends),
             )));
         }
-        sleep(Duration::from_millis(500)).await;
+        sleep(PAUSE).await;
     }
     Ok(None)
 }
@@ -203,39 +198,13 @@ async fn app_behind(cluster: &Cluster, service: &str) -> Result<Option<workload:
 }
 
 impl Present {
-    /// Asks the app itself as [`ask_app`] does, and again while it may be beginning to listen.
+    /// Asks the app itself.
     ///
     /// # Errors
     /// As [`ask_app`]'s.
     pub async fn ask(&mut self, cluster: &Cluster) -> Result<AnsweringApp> {
-        let started = Instant::now();
-        loop {
-            let asked = ask_app(cluster, &mut self.resolved, &self.pods).await;
-            let (Err(_), Some(pod)) = (&asked, ready_pods(&self.pods).next()) else {
-                return asked;
-            };
-            let endpoint = Endpoint {
-                namespace: self.resolved.plan.namespace.clone(),
-                pod: pod.name_any(),
-                port: self.resolved.plan.target,
-            };
-            let others = pods::elsewhere(cluster, &endpoint, self.resolved.containers()).await;
-            if has_begun(started, &others) {
-                return asked;
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
+        ask_app(cluster, &mut self.resolved, &self.pods).await
     }
-}
-
-/// Whether a program that was first asked then must be listening by now: it has had its time, or listens on other ports.
-fn has_begun(asked: Instant, others: &[u16]) -> bool {
-    let time = if others.is_empty() {
-        BEGINNING
-    } else {
-        BEGINNING / 4
-    };
-    asked.elapsed() > time
 }
 
 /// The first path of a host that leads to a Service, and that Service.

@@ -1,5 +1,7 @@
 //! The proof: the name resolves, the certificate is valid, and the app's own pods answer.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
@@ -12,7 +14,7 @@ use super::gateway::{HttpRoute, ListenerSet};
 use super::issue::issued;
 use super::judge::{Facts, RouteStatus, Verdict, describe, judge};
 use super::plan::Plan;
-use super::pods::{self, AppResponse, Sends};
+use super::pods::{self, AppResponse, Beginning, Sends};
 use super::remedy::{Setting, set};
 use super::resolve::Resolved;
 use super::tls::Tls;
@@ -26,6 +28,9 @@ use tunnel::Endpoint;
 
 /// How often the app is asked again before somebody else is blamed.
 pub(super) const DOUBTS: usize = 3;
+
+/// How long an app that may be beginning to listen is left in peace.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the app answers by itself, and which pod said so.
 #[derive(Clone, Debug)]
@@ -124,18 +129,26 @@ pub async fn find_port(cluster: &Cluster, resolved: &mut Resolved, pods: &[Pod])
         pod: pod.name_any(),
         port: 0,
     };
-    let found = pods::listening(cluster, &endpoint, &resolved.unknown_ports).await;
-    let Some(port) = found.first() else {
-        return Err(unknown("listens on none of the usual ones"));
+    let beginning = Beginning::of(pod, cluster.now());
+    let port = loop {
+        let found = pods::listening(cluster, &endpoint, &resolved.unknown_ports).await;
+        match found.first() {
+            Some(port) => break port.to_owned(),
+            None if beginning.is_over(&[]) => {
+                return Err(unknown("listens on none of the usual ones"));
+            }
+            None => sleep(PAUSE).await,
+        }
     };
-    *resolved = resolved.clone().with_port(*port);
+    *resolved = resolved.clone().with_port(port);
     resolved
         .learned
         .push(format!("port {port} (it listens there)"));
     Ok(())
 }
 
-/// Asks the app itself, through the tunnel: whether it listens where the Service sends, and what it answers.
+/// Asks the app itself, through the tunnel: whether it listens where the Service sends, and what it answers. One that may be
+/// beginning to listen is asked again.
 ///
 /// # Errors
 /// No pod that is ready; nothing listens there, with the port that does; it does not speak HTTP.
@@ -158,6 +171,7 @@ pub async fn ask_app(
     let twin = ready
         .find(|other| version(other) == version(pod))
         .map(ResourceExt::name_any);
+    let beginning = Beginning::of(pod, cluster.now());
     let pod = pod.name_any();
     find_port(cluster, resolved, pods).await?;
     let plan = &resolved.plan;
@@ -176,31 +190,34 @@ pub async fn ask_app(
             ..endpoint.clone()
         },
     );
-    match pods::ask(
-        cluster,
-        [&endpoint, &second],
-        &plan.host,
-        path,
-        plan.tls != Tls::Off,
-    )
-    .await
-    {
-        Ok(own) => Ok(AnsweringApp { own, endpoint }),
-        Err(silence) => {
-            let others = if matches!(silence, pods::Silence::NothingListens) {
-                pods::elsewhere(cluster, &endpoint, resolved.containers()).await
-            } else {
-                Vec::new()
-            };
-            let field = resolved.target_field.as_deref().map(|field| Sends {
-                service: &plan.service,
-                field,
-                deployed: resolved.deployed(),
-            });
-            Err(pods::explain(
-                &silence, &plan.app, &endpoint, &others, field,
-            ))
+    loop {
+        let asked = pods::ask(
+            cluster,
+            [&endpoint, &second],
+            &plan.host,
+            path,
+            plan.tls != Tls::Off,
+        );
+        let silence = match asked.await {
+            Ok(own) => return Ok(AnsweringApp { own, endpoint }),
+            Err(silence) => silence,
+        };
+        let mut others = Vec::new();
+        if matches!(silence, pods::Silence::NothingListens) {
+            others = pods::elsewhere(cluster, &endpoint, resolved.containers()).await;
+            if !beginning.is_over(&others) {
+                sleep(PAUSE).await;
+                continue;
+            }
         }
+        let field = resolved.target_field.as_deref().map(|field| Sends {
+            service: &plan.service,
+            field,
+            deployed: resolved.deployed(),
+        });
+        return Err(pods::explain(
+            &silence, &plan.app, &endpoint, &others, field,
+        ));
     }
 }
 
@@ -211,8 +228,8 @@ pub enum ProofOutcome {
     Proven(Proof),
     /// It does not, for this reason.
     Failed(Error),
-    /// Somebody else answers there, or may have got the host unseen: what was made is to be taken back ([`Applied::take_back`]),
-    /// and may be tried again ([`super::again`]).
+    /// Somebody else answers there, or may have got the host unseen: what was made is to be taken back, and may be
+    /// tried again.
     Lost(Error),
 }
 

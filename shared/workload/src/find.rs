@@ -1,6 +1,6 @@
 //! Finding an app of one's own by whatever people call it: its controller, its Service, one of its pods, or its Helm release.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use super::{App, AppRef, Kind};
 use commons::cluster::{Cluster, Namespaced};
 use commons::error::{self, Error, Result, name_hint};
+use commons::labels::{self, Labels};
 use commons::printable;
 use commons::shell::shell;
 
@@ -32,7 +33,7 @@ impl FoundController {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
-    fn labels(&self) -> BTreeMap<String, String> {
+    fn labels(&self) -> Labels {
         self.template
             .metadata
             .as_ref()
@@ -193,7 +194,7 @@ fn only_one(
 
 /// The app behind a Service: what made the pods that it selects or, where there are none, what would make such pods.
 async fn behind(cluster: &Cluster, place: Surroundings<'_>, service: Service) -> Result<App> {
-    let selects = |labels: &BTreeMap<String, String>| selects(&service, labels);
+    let selects = |labels: &Labels| labels::leads_to(&service, labels);
     let mut selected: Vec<Pod> = place
         .pods
         .iter()
@@ -228,7 +229,7 @@ async fn behind(cluster: &Cluster, place: Surroundings<'_>, service: Service) ->
         kind: Kind::Service,
         name: service.name_any(),
         template: None,
-        pod_labels: BTreeMap::new(),
+        pod_labels: Labels::new(),
         selector: service
             .spec
             .as_ref()
@@ -355,32 +356,14 @@ impl Surroundings<'_> {
 }
 
 /// The Service that was typed, else those that lead to pods with these labels.
-fn leading_to(
-    typed: Option<Service>,
-    services: Vec<Service>,
-    labels: &BTreeMap<String, String>,
-) -> Vec<Service> {
+fn leading_to(typed: Option<Service>, services: Vec<Service>, labels: &Labels) -> Vec<Service> {
     if let Some(typed) = typed {
         return vec![typed];
     }
     services
         .into_iter()
-        .filter(|service| selects(service, labels))
+        .filter(|service| labels::leads_to(service, labels))
         .collect()
-}
-
-/// Whether a Service leads to pods with these labels; one without a selector leads to none by labels.
-fn selects(service: &Service, labels: &BTreeMap<String, String>) -> bool {
-    service
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.selector.as_ref())
-        .is_some_and(|selector| {
-            !selector.is_empty()
-                && selector
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value))
-        })
 }
 
 fn newest_first(pods: &mut [Pod]) {

@@ -15,6 +15,7 @@ use super::state::{Progress, State};
 use super::{Earlier, Finding, Kind, Ready, Rollout};
 use commons::cluster::{Change, Cluster, Seen, Selection};
 use commons::error::{self, Error, Result};
+use commons::labels;
 use commons::shell::shell;
 use commons::ui::Ui;
 
@@ -288,15 +289,7 @@ async fn updates(
         return Err(gone(rollout));
     };
     // Its own pods and ReplicaSets carry these labels; others may too.
-    let labels = definition
-        .spec
-        .selector
-        .match_labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect::<Vec<_>>()
-        .join(",");
-    let selection = Selection::labelled(labels);
+    let selection = Selection::labelled(labels::text(&definition.spec.selector.match_labels));
     let replica_sets = if rollout.kind == Kind::Deployment {
         part(
             cluster.follow::<apps::ReplicaSet, Controller>(namespace, &selection)?,

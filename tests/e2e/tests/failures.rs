@@ -567,9 +567,12 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
     },
     Case {
         what: "the quota is used up",
-        sentence: "the namespace has no room for the app",
+        sentence: "the pods of deployment/web exceed quota `onyxia-quota`",
         code: 1,
-        names: &["--memory"],
+        names: &[
+            "memory limits: requested 1Gi, limit 500Mi",
+            "kubectl deploy-app web --memory",
+        ],
         happens: |scene| {
             scene.admin(QUOTA);
             scene.deploys(&["--image", "web:1", "--memory", "1Gi"])

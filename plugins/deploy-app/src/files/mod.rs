@@ -45,6 +45,7 @@ async fn deploy(context: &Context, args: FromFiles) -> Result<()> {
         blocking(move || read::read(&ui, &files)).await?
     };
     read::refuse_other_namespaces(&objects, namespace)?;
+    read::refuse_twice(&objects)?;
     for change in images::set_images(&mut objects, &args.images)? {
         ui.status(change);
     }
@@ -71,17 +72,14 @@ async fn deploy(context: &Context, args: FromFiles) -> Result<()> {
     if mode.dry_run == DryRun::Client {
         return print_plan(ui, &mode, &objects, &present);
     }
-    if mode.dry_run == DryRun::None && objects.len() > 1 {
-        try_out(cluster, &objects, &present, &mode).await?;
-    }
+    try_out(cluster, ui, &objects, &present, &mode).await?;
     let change = Change::new(cluster, namespace, mode.dry_run);
     let written = change
         .all_or_nothing(
             &interrupt.shield(),
             apply(ui, &change, &objects, &present, &mode),
         )
-        .await
-        .map_err(|error| explain_immutable(error, &objects, namespace))?;
+        .await?;
     if mode.dry_run == DryRun::Server {
         return print::written(ui, &mode, &written, None);
     }
@@ -167,34 +165,31 @@ async fn apply(
     Ok(written)
 }
 
-/// Lets the server check all of it before anything is written, so that no half is. What only fails because it needs another
-/// object of these files, or a webhook that cannot be tried, is seen when it is written.
+/// Lets the server check all of it before anything is written, so that no half is, and tells all that is wrong. What only fails
+/// because it needs another object of these files, or a webhook that cannot be tried, is seen when it is written.
 async fn try_out(
     cluster: &Cluster,
+    ui: &Ui,
     objects: &[Value],
     present: &[Option<Value>],
     mode: &Mode,
 ) -> Result<()> {
-    let tried = join_all(objects.iter().zip(present).map(async |(object, before)| {
+    let tried = objects.iter().zip(present).map(async |(object, before)| {
         let write = Write {
             document: object.clone(),
             before: before.as_ref(),
             writing: writing(mode),
         };
-        write::try_out(cluster, cluster.namespace(), &write).await
-    }))
-    .await;
-    match tried
-        .into_iter()
-        .filter_map(Result::err)
-        .find(write::matters_when_tried)
-    {
-        Some(error) => {
-            Err(explain_immutable(error, objects, cluster.namespace())
-                .context("nothing was deployed"))
-        }
-        None => Ok(()),
-    }
+        let tried = write::try_out(cluster, cluster.namespace(), &write).await;
+        let failure = tried.err().filter(write::matters_when_tried)?;
+        Some(explain_immutable(failure, object, cluster.namespace()))
+    });
+    let mut failures = join_all(tried).await.into_iter().flatten();
+    let Some(last) = failures.next_back() else {
+        return Ok(());
+    };
+    failures.for_each(|failure| ui.error(&failure));
+    Err(last.context("nothing was deployed"))
 }
 
 /// How manifests are written: what `kubectl apply` or this command's flags have set is the files' from now on.
@@ -207,25 +202,18 @@ fn writing(mode: &Mode) -> Writing<'static> {
 }
 
 /// Some fields never change; then the object has to be made anew, which is for its owner to decide.
-fn explain_immutable(error: Error, objects: &[Value], namespace: &str) -> Error {
-    let says = |text: &str| {
-        error.message().contains(text) || error.causes().iter().any(|cause| cause.contains(text))
-    };
-    if !says("field is immutable") {
+fn explain_immutable(error: Error, object: &Value, namespace: &str) -> Error {
+    let mut causes = error.causes().iter();
+    if !causes.any(|cause| cause.contains("field is immutable")) {
         return error;
     }
-    let kind = |object: &Value| object["kind"].as_str().unwrap_or_default().to_lowercase();
-    let meant = objects
-        .iter()
-        .find(|object| says(&format!("{} `{}`", kind(object), documents::name(object))));
-    let delete = shell("kubectl delete");
-    let delete = match meant {
-        Some(object) => delete.arg(kind(object)).arg(documents::name(object)),
-        None => delete.then("-f FILE"),
-    };
+    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+    let delete = shell("kubectl delete")
+        .arg(kind)
+        .arg(documents::name(object))
+        .in_namespace(namespace);
     error.hint(format!(
-        "that field cannot be changed: delete the object first, `{}`, then run the command again",
-        delete.in_namespace(namespace)
+        "that field cannot be changed: delete the object first, `{delete}`, then run the command again"
     ))
 }
 

@@ -1,8 +1,10 @@
 //! Manifests as they are read: from files, a directory or standard input, without what an export adds, in the order of writing.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use commons::cluster::documents;
 use commons::shell::shell;
 use commons::{Error, Result, Ui, manifest, names, printable};
 use serde_json::Value;
@@ -205,4 +207,20 @@ pub fn refuse_other_namespaces(objects: &[Value], namespace: &str) -> Result<()>
     ))
     .caused_by("`metadata.namespace` says so")
     .hint(how))
+}
+
+/// One definition of each object.
+pub fn refuse_twice(objects: &[Value]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let twice = objects
+        .iter()
+        .map(documents::reference)
+        .find(|object| !seen.insert(object.clone()));
+    twice.map_or(Ok(()), |object| {
+        let object = printable::short(&object, 200);
+        Err(
+            Error::usage(format!("{object} is defined twice in the files"))
+                .hint("keep one of them"),
+        )
+    })
 }

@@ -196,7 +196,8 @@ fn odd_objects_are_left_to_the_cluster() {
         let _ = changed(&object, std::slice::from_ref(&config));
         let mut noted = object.clone();
         note(&mut noted, &object, &[&config.object]);
-        let _ = explain_immutable(Error::new("field is immutable"), &[object], "a");
+        let immutable = Error::new("").caused_by("field is immutable");
+        let _ = explain_immutable(immutable, &object, "a");
     }
 }
 

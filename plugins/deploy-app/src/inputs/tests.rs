@@ -69,6 +69,11 @@ fn files_and_their_places() {
         parsed("app.toml-"),
         Ok(ConfigInput::Unset("app.toml".into()))
     );
+    for (text, path) in [("a/run:/run", "/run"), ("a:/a.toml", "/a.toml")] {
+        let file_of = text.split(':').next().unwrap_or_default();
+        assert_eq!(parsed(text), file(file_of, Some(path)));
+    }
+    assert!(parsed("a.conf:/etc").is_err(), "a directory");
     assert!(parsed("a:/").is_err());
     assert!(parsed("a:/x/../y").is_err());
 }

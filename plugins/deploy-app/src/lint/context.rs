@@ -4,31 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use commons::cluster::if_allowed;
+use commons::labels::selects;
 use commons::{Cluster, Kind, Result};
 use futures::future::{join_all, try_join_all};
+use registry::ImageFacts;
 use serde_json::{Value, json};
 
 use super::references::wanted;
 use super::{is, name};
-use crate::image::registry::{self, Seen};
-use crate::image::{ImageReference, User};
-use crate::resources::{self, Rules};
-
-/// What nodes are, as far as a namespace's owner knows: they may not be asked.
-const ARCHITECTURE: &str = "amd64";
-
-/// What is known of an image without running it. Nothing is known where its registry cannot be asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImageFacts {
-    /// Why it cannot be pulled: its registry says so to everybody.
-    pub missing: Option<String>,
-    /// The ports that it says it listens on.
-    pub ports: Vec<u16>,
-    /// Whether it runs as root unless told otherwise.
-    pub is_root: bool,
-    /// The user that it runs as by name, which cannot be checked to be no root.
-    pub user_by_name: Option<String>,
-}
 
 /// What is known of an object that is named.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,9 +34,6 @@ pub struct Around {
     pub ingress_rules: Vec<(String, Value)>,
     /// New hosts at which somebody answers already, and what.
     pub taken: BTreeMap<String, String>,
-    /// The namespace's `NetworkPolicies`, where there are Ingresses among the manifests.
-    pub policies: Vec<Value>,
-    pub rules: Rules,
     /// By the image's name.
     pub images: BTreeMap<String, ImageFacts>,
 }
@@ -102,14 +82,12 @@ impl Around {
         let images = join_all(
             images
                 .into_iter()
-                .map(async |image| (image.to_owned(), look_up(cluster, image).await)),
+                .map(async |image| (image.to_owned(), registry::look_up(cluster, image).await)),
         );
-        let (found, workloads, hosts, policies, rules, images) = futures::join!(
+        let (found, workloads, hosts, images) = futures::join!(
             found,
             workloads(cluster, namespace, objects),
             hosts(cluster, namespace, objects, is_dry),
-            policies(cluster, namespace, objects),
-            resources::rules(cluster, namespace),
             images
         );
         let (ingress_rules, taken) = hosts?;
@@ -118,8 +96,6 @@ impl Around {
             workloads: workloads?,
             ingress_rules,
             taken,
-            policies: policies?,
-            rules: rules?,
             images: images.into_iter().collect(),
         })
     }
@@ -138,81 +114,13 @@ impl Around {
     }
 }
 
-/// Asks an image's registry, as anybody may. What this machine cannot see is not complained about: the nodes may.
-pub async fn look_up(cluster: &Cluster, image: &str) -> ImageFacts {
-    let Ok(reference) = image.parse::<ImageReference>() else {
-        // Its name is a finding of its own.
-        return ImageFacts::default();
-    };
-    if reference.is_local() {
-        return ImageFacts::default();
-    }
-    match registry::inspect(
-        &reference,
-        ARCHITECTURE,
-        registry::PATIENCE,
-        cluster.server_host(),
-    )
-    .await
-    {
-        Seen::Found(image) => ImageFacts {
-            missing: None,
-            ports: image.ports,
-            is_root: image.user == User::Root,
-            user_by_name: match image.user {
-                User::Named(name) => Some(name),
-                _ => None,
-            },
-        },
-        seen => ImageFacts {
-            missing: why_missing(&reference, seen),
-            ..ImageFacts::default()
-        },
-    }
-}
-
-/// Why an image cannot be pulled, where its registry says so clearly.
-fn why_missing(reference: &ImageReference, seen: Seen) -> Option<String> {
-    match seen {
-        Seen::NoSuchRepository => Some(format!("{} has no such image", reference.registry())),
-        Seen::NoSuchTag(similar) if similar.is_empty() => Some(format!(
-            "there is no tag `{}` of it",
-            reference.tag().unwrap_or_default()
-        )),
-        Seen::NoSuchTag(similar) => {
-            let tags: Vec<String> = similar
-                .iter()
-                .map(|tag| format!("`{}`", super::shown(tag)))
-                .collect();
-            Some(format!(
-                "there is no tag `{}` of it, but {}",
-                reference.tag().unwrap_or_default(),
-                tags.join(", ")
-            ))
-        }
-        Seen::OtherArchitecture(offered) => Some(format!(
-            "it is made for {} only, and most clusters are {ARCHITECTURE}",
-            super::shown(&offered.join(", "))
-        )),
-        // Private ones have their Secret, and what is unclear from here may be clear to the nodes.
-        Seen::Found(_)
-        | Seen::Private
-        | Seen::RateLimited
-        | Seen::Unreachable(_)
-        | Seen::Unclear(_) => None,
-    }
-}
-
 /// What runs in the namespace, where a Service of these manifests leads to none of them.
 async fn workloads(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Result<Vec<Value>> {
     let leads_elsewhere = |service: &&Value| {
         is(service, "Service")
             && !objects.iter().any(|object| {
-                super::template(object).is_some_and(|(template, _)| {
-                    super::selects(
-                        &service["spec"]["selector"],
-                        &template["metadata"]["labels"],
-                    )
+                super::pod_labels(object).is_some_and(|labels| {
+                    selects(&super::labels(&service["spec"]["selector"]), &labels)
                 })
             })
     };
@@ -226,15 +134,6 @@ async fn workloads(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Res
     let mut all = if_allowed(deployments)?.unwrap_or_default();
     all.extend(if_allowed(sets)?.unwrap_or_default());
     Ok(all)
-}
-
-/// The namespace's policies, where somebody from outside is to come in.
-async fn policies(cluster: &Cluster, namespace: &str, objects: &[Value]) -> Result<Vec<Value>> {
-    if !objects.iter().any(|object| is(object, "Ingress")) {
-        return Ok(Vec::new());
-    }
-    let list = cluster.list_documents("networking.k8s.io/v1", "NetworkPolicy", namespace, "");
-    Ok(if_allowed(list.await)?.unwrap_or_default())
 }
 
 /// More new hosts than this are not looked at.

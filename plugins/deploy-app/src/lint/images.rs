@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Around, Finding, ImageFacts, called, containers, shown};
-use crate::image::ImageReference;
+use registry::{ImageFacts, ImageReference};
+
+use super::{Around, Finding, called, containers, shown};
 use crate::settings::Settings;
 use commons::shell::shell;
 

@@ -1,11 +1,10 @@
 //! Services that lead to no pod, Ingresses that lead to no Service, hosts that somebody has.
 
-use std::collections::BTreeMap;
-
+use commons::labels::{self, Labels};
 use serde_json::Value;
 
 use super::context::Known;
-use super::{Around, Finding, called, is, items, labels, name, selects, shown, template};
+use super::{Around, Finding, called, is, items, labels as of, name, pod_labels, shown, template};
 
 /// What is wrong with the way from a host to a container.
 pub fn findings(objects: &[Value], around: &Around) -> Vec<Finding> {
@@ -25,24 +24,19 @@ pub fn findings(objects: &[Value], around: &Around) -> Vec<Finding> {
 
 fn of_service(service: &Value, objects: &[Value], around: &Around) -> Vec<Finding> {
     let spec = &service["spec"];
-    let selector = &spec["selector"];
+    let selector = of(&spec["selector"]);
     // Without a selector its endpoints are made by hand; an ExternalName leads elsewhere.
-    if selector.as_object().is_none_or(serde_json::Map::is_empty) || spec["type"] == "ExternalName"
-    {
+    if selector.is_empty() || spec["type"] == "ExternalName" {
         return Vec::new();
     }
     let workloads = || objects.iter().chain(&around.workloads);
-    let selected: Vec<&Value> = workloads()
-        .filter(|workload| {
-            template(workload)
-                .is_some_and(|(template, _)| selects(selector, &template["metadata"]["labels"]))
-        })
-        .collect();
+    let is_selected = |workload: &&Value| {
+        pod_labels(workload).is_some_and(|labels| labels::selects(&selector, &labels))
+    };
+    let selected: Vec<&Value> = workloads().filter(is_selected).collect();
     if selected.is_empty() {
-        let meant = workloads()
-            .filter(|workload| template(workload).is_some())
-            .max_by_key(|workload| (name(workload) == name(service), common(selector, workload)));
-        return vec![leads_nowhere(service, meant)];
+        let all: Vec<&Value> = workloads().collect();
+        return vec![leads_nowhere(service, &selector, &all)];
     }
     let ports = items(spec, "ports").enumerate();
     ports
@@ -72,20 +66,6 @@ fn of_service(service: &Value, objects: &[Value], around: &Around) -> Vec<Findin
         .collect()
 }
 
-/// How many of a selector's labels the pods of a workload have.
-fn common(selector: &Value, workload: &Value) -> usize {
-    let Some((template, _)) = template(workload) else {
-        return 0;
-    };
-    let labels = &template["metadata"]["labels"];
-    selector
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, value)| &labels[*key] == *value)
-        .count()
-}
-
 fn container_ports(workload: &Value) -> Vec<&Value> {
     super::containers(workload)
         .into_iter()
@@ -94,42 +74,39 @@ fn container_ports(workload: &Value) -> Vec<&Value> {
         .collect()
 }
 
-fn leads_nowhere(service: &Value, meant: Option<&Value>) -> Finding {
-    let selector = &service["spec"]["selector"];
+fn leads_nowhere(service: &Value, selector: &Labels, workloads: &[&Value]) -> Finding {
+    let text = |labels: &Labels| shown(&labels::text(labels));
     let what = format!(
         "{}: `spec.selector` is {}, which no pods have",
         called(service),
-        labels(selector)
+        text(selector)
     );
-    let pods = meant
-        .and_then(template)
-        .map(|(template, _)| &template["metadata"]["labels"]);
-    let Some((meant, pods)) = meant.zip(pods) else {
+    let apps = workloads
+        .iter()
+        .filter_map(|workload| Some((name(workload), pod_labels(workload)?)));
+    let Some((app, right)) = labels::likely(name(service), selector, apps) else {
         return Finding::new(what, "deploy what it leads to, or correct that field");
     };
-    // The labels that the selector has wrong, as they are on the pods.
-    let right: Vec<String> = selector
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, value)| &pods[*key] != *value)
-        .filter_map(|(key, _)| Some(format!("{key}: {}", pods[key].as_str()?)))
+    let meant = workloads
+        .iter()
+        .copied()
+        .find(|workload| name(workload) == app && template(workload).is_some());
+    let right: Vec<String> = right
+        .iter()
+        .filter(|(key, value)| selector.get(*key) != Some(value))
+        .map(|(key, value)| format!("{key}: {value}"))
         .collect();
-    let remedy = if right.is_empty() {
+    Finding::new(
         format!(
-            "give the pods of {} these labels, or correct that field",
-            called(meant)
-        )
-    } else {
+            "{what}; those of {} have {}",
+            meant.map(called).unwrap_or_default(),
+            text(&meant.and_then(pod_labels).unwrap_or_default())
+        ),
         format!(
             "set `{}` in `spec.selector` of {}",
             shown(&right.join(", ")),
             called(service)
-        )
-    };
-    Finding::new(
-        format!("{what}; those of {} have {}", called(meant), labels(pods)),
-        remedy,
+        ),
     )
 }
 
@@ -254,7 +231,6 @@ fn of_backends(ingress: &Value, objects: &[Value], around: &Around) -> Vec<Findi
 /// Hosts that are taken, and hosts that no certificate here would cover.
 fn of_hosts(ingress: &Value, objects: &[Value], around: &Around) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let domain = usual_domain(around);
     for (position, rule) in items(&ingress["spec"], "rules").enumerate() {
         let Some(host) = rule["host"].as_str() else {
             continue;
@@ -292,15 +268,6 @@ fn of_hosts(ingress: &Value, objects: &[Value], around: &Around) -> Vec<Finding>
                     "take another host in `spec.rules[{position}].host` and in `spec.tls[0].hosts`"
                 ),
             ));
-        } else if let Some(domain) = &domain
-            && host
-                .strip_suffix(domain)
-                .is_some_and(|label| label.trim_end_matches('.').contains('.'))
-        {
-            findings.push(Finding::new(
-                format!("{what}, with more than one word before `{domain}`; the certificate here covers one"),
-                format!("write `{}.{domain}`", shown(&host.trim_end_matches(domain).trim_end_matches('.').replace('.', "-"))),
-            ));
         }
     }
     findings
@@ -311,22 +278,10 @@ fn share_a_path(one: &Value, other: &Value) -> bool {
         .any(|one| items(&other["http"], "paths").any(|other| one["path"] == other["path"]))
 }
 
-/// The domain that most hosts of the namespace are under, one label each.
-fn usual_domain(around: &Around) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, rule) in &around.ingress_rules {
-        if let Some((_, domain)) = rule["host"].as_str().and_then(|host| host.split_once('.')) {
-            *counts.entry(domain).or_default() += 1;
-        }
-    }
-    counts
-        .into_iter()
-        .max_by_key(|(_, count)| *count)
-        .map(|(domain, _)| domain.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use serde_json::json;
 
@@ -393,20 +348,6 @@ mod tests {
             &json!({"selector": {"app": "web"}, "ports": [{"port": 80}]}),
         )];
         assert_eq!(findings(&alone, &around), []);
-    }
-
-    #[test]
-    fn a_host_that_the_certificate_does_not_cover() {
-        let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"}, "spec": {"rules": [{"host": "web.alice.kub.test"}]}});
-        let around = Around {
-            ingress_rules: vec![
-                ("a".into(), json!({"host": "a.kub.test"})),
-                ("b".into(), json!({"host": "b.kub.test"})),
-            ],
-            ..Around::default()
-        };
-        let found = findings(&[ingress], &around);
-        assert_eq!(found[0].remedy, "write `web-alice.kub.test`");
     }
 
     #[test]

@@ -1,22 +1,23 @@
 //! The usual mistakes, found before anything is written. Nothing here asks the cluster: what is around is read before.
 
+mod amounts;
 pub mod context;
 mod credentials;
-mod form;
 mod images;
 mod line_breaks;
 mod links;
-mod policies;
 mod references;
 mod rights;
-mod values;
 
+use commons::labels::Labels;
 use commons::shell::shell;
 use commons::{Error, Result, Ui};
 use serde_json::Value;
 
-pub use context::{Around, ImageFacts};
+pub use context::Around;
 pub use images::untagged;
+
+use registry::ImageFacts;
 
 use crate::plan::Plan;
 use crate::uses::VARIABLES;
@@ -116,10 +117,9 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
 
 /// What is wrong with these manifests, together and with what is around them.
 pub fn of_manifests(objects: &[Value], around: &Around) -> Vec<Finding> {
-    let mut findings = form::findings(objects, around);
+    let mut findings: Vec<Finding> = objects.iter().flat_map(amounts::findings).collect();
     findings.extend(references::findings(objects, around));
     findings.extend(links::findings(objects, around));
-    findings.extend(policies::findings(objects, around));
     findings.extend(images::findings(objects, around));
     findings.extend(credentials::findings(objects));
     findings.extend(line_breaks::findings(objects, around));
@@ -232,22 +232,14 @@ pub fn containers(object: &Value) -> Vec<(&Value, String)> {
         .collect()
 }
 
-/// Whether labels fulfil a selector of plain equalities; an empty one selects nothing here.
-fn selects(selector: &Value, labels: &Value) -> bool {
-    selector.as_object().is_some_and(|selector| {
-        !selector.is_empty() && selector.iter().all(|(key, value)| &labels[key] == value)
-    })
+/// Labels or a selector, as they stand in an object.
+fn labels(value: &Value) -> Labels {
+    serde_json::from_value(value.clone()).unwrap_or_default()
 }
 
-/// `app=web,tier=front`
-fn labels(labels: &Value) -> String {
-    let pairs: Vec<String> = labels
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    shown(&pairs.join(","))
+/// The labels that an object's pods get; `None` where it makes none.
+fn pod_labels(object: &Value) -> Option<Labels> {
+    template(object).map(|(template, _)| labels(&template["metadata"]["labels"]))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ pub async fn run(context: &Context, by_name: ByName) -> Result<()> {
         Err(failure) if !change.is_dry() => {
             let address = async {
                 match exposure {
-                    Some(exposure) => exposure.take_back().await,
+                    Some(exposure) => exposure.0.take_back().await,
                     None => Vec::new(),
                 }
             };
@@ -129,7 +129,7 @@ async fn apply(cluster: &Cluster, change: &Change, resolved: &ResolvedApp) -> Re
     // The controller learns the address while the pods start.
     let address = async {
         match &resolved.exposure {
-            Some(exposure) => exposure.write(cluster).await,
+            Some(exposure) => exposure.0.write(cluster).await,
             None => Ok(()),
         }
     };

@@ -3,26 +3,39 @@
 use commons::cluster::Right;
 use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result, apply, printable};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 
 use crate::expose;
 use crate::flags::DeployArgs;
-use crate::objects::{ROLES, is_from_files};
+use crate::objects::{Documents, ROLES, is_from_files, typed};
 use crate::plan::Plan;
-use crate::settings::{Present, Settings};
+use crate::settings::Settings;
 
 /// Refuses to change objects of the app's names that others have made.
-pub fn refuse_foreign(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
-    refuse_foreign_app(cluster, name, present)?;
+pub fn refuse_foreign(cluster: &Cluster, name: &str, documents: &Documents) -> Result<()> {
+    refuse_foreign_app(
+        cluster,
+        name,
+        typed(documents.deployment.as_ref())?.as_ref(),
+    )?;
     let manager = cluster.manager();
-    apply::refuse_foreign(present.service.as_ref(), manager)?;
-    apply::refuse_foreign(present.config.as_ref(), manager)?;
-    apply::refuse_foreign(present.files.as_ref(), manager)?;
-    apply::refuse_foreign(present.secret.as_ref(), manager)
+    let service: Option<Service> = typed(documents.service.as_ref())?;
+    apply::refuse_foreign(service.as_ref(), manager)?;
+    for config in [&documents.config, &documents.files] {
+        let config: Option<ConfigMap> = typed(config.as_ref())?;
+        apply::refuse_foreign(config.as_ref(), manager)?;
+    }
+    let secret: Option<Secret> = typed(documents.secret.as_ref())?;
+    apply::refuse_foreign(secret.as_ref(), manager)
 }
 
 /// A Deployment that somebody has made in another way is left alone, with the way to go on.
-fn refuse_foreign_app(cluster: &Cluster, name: &str, present: &Present) -> Result<()> {
-    let deployment = present.deployment.as_ref();
+fn refuse_foreign_app(
+    cluster: &Cluster,
+    name: &str,
+    deployment: Option<&Deployment>,
+) -> Result<()> {
     apply::refuse_foreign(deployment, cluster.manager()).map_err(|error| {
         let from_files =
             shell("kubectl deploy-app -f FILE --image IMAGE").option("-n", cluster.named());

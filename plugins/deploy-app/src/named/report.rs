@@ -40,7 +40,7 @@ pub async fn report(
     let url = match resolved.exposure.take() {
         Some(exposure) if waits => Some(exposure.prove(cluster, ui, &context.interrupt).await?),
         Some(exposure) => {
-            exposure.warn_of_danger(cluster, ui, None);
+            exposure.warn_of_danger(cluster, ui);
             exposure.finish(ui).await?;
             Some(exposure.url())
         }
@@ -99,7 +99,7 @@ async fn until_ready(context: &Context, by_name: &ByName, resolved: &ResolvedApp
     let timeout = by_name.mode.timeout;
     let ready = wait::until_app_ready(cluster, ui, interrupt, &rollout, listening, timeout);
     let ready = match &resolved.exposure {
-        Some(exposure) => exposure.watched(cluster, ready).await,
+        Some(exposure) => exposure.0.watched(cluster, ready).await,
         None => ready.await,
     };
     match ready {
@@ -223,10 +223,7 @@ async fn stays(error: Error, cluster: &Cluster, resolved: &ResolvedApp) -> Error
     };
     // The address still leads to this app, but its host may be new and is not proven.
     let error = match &resolved.exposure {
-        Some(exposure) => exposure
-            .back_to_before(error)
-            .await
-            .unwrap_or_else(|error| error),
+        Some(exposure) => exposure.0.restore(error).await.0,
         None => error,
     };
     // Whoever may not look is not told.

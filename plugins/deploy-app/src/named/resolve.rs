@@ -1,16 +1,14 @@
 //! What an app is to be: all that is needed is read, what is asked for is decided, and what cannot be is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use commons::apply::DryRun;
 use commons::cli::Context;
 use commons::cluster::Right;
-use commons::shell::shell;
 use commons::{Cluster, Error, Kind, Result, printable};
 use exposure::{Backend, Probing};
 use k8s_openapi::api::apps::v1::Deployment;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use registry::ImageFacts;
 
 use super::refusals::{
     refuse_foreign, refuse_incomplete, refuse_not_used, refuse_to_cut_off, refuse_without_rights,
@@ -18,12 +16,11 @@ use super::refusals::{
 use crate::expose::{self, Exposure};
 use crate::flags::{ByName, DeployArgs};
 use crate::inputs::Inputs;
-use crate::lint::context::look_up;
-use crate::lint::{self, Finding, ImageFacts};
-use crate::objects::ROLES;
-use crate::plan::{Keep, Plan, files_name};
-use crate::resources::{self, Asked, Proposal, Resources, Rules, TooMuch};
-use crate::settings::{Edit, Present, Settings, Wanted};
+use crate::lint::{self, Finding};
+use crate::objects::{Documents, ROLES, typed};
+use crate::plan::{Keep, Plan};
+use crate::resources::{self, Asked, Rules};
+use crate::settings::{Edit, Settings, Wanted};
 use crate::uses::{self, Use, UseInput};
 
 /// What was read and decided before anything is written.
@@ -46,16 +43,6 @@ struct Read {
     image: ImageFacts,
 }
 
-/// The objects of an app as they are, by name of their place in it.
-#[derive(Default)]
-pub struct Documents {
-    pub deployment: Option<Value>,
-    pub service: Option<Value>,
-    pub config: Option<Value>,
-    pub files: Option<Value>,
-    pub secret: Option<Value>,
-}
-
 /// Reads what is needed, decides what is to be, and refuses what cannot be.
 pub async fn resolve(
     context: &Context,
@@ -70,13 +57,12 @@ pub async fn resolve(
         uses,
         image,
     } = read(cluster, by_name, &inputs).await?;
-    let present = present(&documents)?;
-    refuse_foreign(cluster, name, &present)?;
-    let now = Settings::of(&present);
+    refuse_foreign(cluster, name, &documents)?;
+    let now = Settings::of(&documents)?;
     let is_dry = mode.dry_run != DryRun::None;
     refuse_incomplete(args, now.as_ref(), is_dry)?;
     let image_unchecked = args.image.first().filter(|_| is_dry);
-    let mut notes: Vec<String> = image_unchecked
+    let notes: Vec<String> = image_unchecked
         .map(|image| unchecked(image))
         .into_iter()
         .collect();
@@ -107,10 +93,7 @@ pub async fn resolve(
             }
         })?;
     let (cpu, memory) = (args.cpu, args.memory);
-    let (asked, here) = (Asked { cpu, memory }, cluster.namespace());
-    let fitted = fit(&mut settings, now.as_ref(), asked, &rules, here)?;
-    notes.extend(fitted.notes);
-    warnings.extend(fitted.too_few);
+    fit(&mut settings, now.as_ref(), Asked { cpu, memory }, &rules);
     let plan = Plan {
         name: name.clone(),
         settings,
@@ -153,12 +136,12 @@ async fn read(cluster: &Cluster, by_name: &ByName, inputs: &Inputs) -> Result<Re
     };
     let image = async {
         match args.image.first() {
-            Some(image) if mode.dry_run == DryRun::None => look_up(cluster, image).await,
+            Some(image) if mode.dry_run == DryRun::None => registry::look_up(cluster, image).await,
             _ => ImageFacts::default(),
         }
     };
     let (documents, rules, uses, image) = futures::join!(
-        documents_of(cluster, name),
+        Documents::read(cluster, name),
         resources::rules(cluster, namespace),
         uses,
         image
@@ -244,96 +227,15 @@ fn told_port(image: &ImageFacts, now: Option<&Settings>) -> Edit<u16> {
     }
 }
 
-/// Too much is asked for: of what, and how much there is.
-fn no_room(too_much: &[TooMuch], namespace: &str) -> Error {
-    let whys: BTreeSet<&str> = too_much.iter().map(|one| one.why.as_str()).collect();
-    let is_range = too_much.iter().all(|one| one.is_range);
-    let error = Error::new(if is_range {
-        "the app is outside the namespace's LimitRange"
-    } else {
-        "the namespace has no room for the app"
-    });
-    let error = whys.into_iter().fold(error, Error::caused_by);
-    let error = match resources::flags_instead(too_much) {
-        Some(flags) => error.hint(format!("ask for what one may have: `{flags}`")),
-        None => error,
+/// Sets what the app asks for, and how it is replaced. Without a change there is nothing to decide anew.
+fn fit(settings: &mut Settings, now: Option<&Settings>, asked: Asked, rules: &Rules) {
+    settings.resources = resources::propose(rules, asked, now.map(|now| &now.resources));
+    let Some(now) = now.filter(|now| *now != settings) else {
+        return;
     };
-    error.hint(if is_range {
-        format!(
-            "see the bounds: `{}`",
-            shell("kubectl describe limitrange").in_namespace(namespace)
-        )
-    } else {
-        format!(
-            "see what takes it, and end something: `{}`, `{}`",
-            shell("kubectl describe resourcequota").in_namespace(namespace),
-            shell("kubectl get pods").in_namespace(namespace)
-        )
-    })
-}
-
-/// Fits the app into what the namespace has left. Without a change there is nothing to decide anew.
-fn fit(
-    settings: &mut Settings,
-    now: Option<&Settings>,
-    asked: Asked,
-    rules: &Rules,
-    namespace: &str,
-) -> Result<Proposal> {
-    let has: Option<(&Resources, i32)> = now.map(|now| (&now.resources, now.replicas));
-    let mut proposal = resources::propose(rules, asked, has, settings.replicas);
-    settings.resources = std::mem::take(&mut proposal.resources);
-    if now.is_some_and(|now| now == settings) {
-        return Ok(Proposal::default());
-    }
-    if !proposal.too_much.is_empty() {
-        return Err(no_room(&proposal.too_much, namespace));
-    }
     // Where it replaces in place it goes on so while there is no room, and back when there is.
-    settings.surge = proposal.surge;
-    Ok(proposal)
-}
-
-async fn documents_of(cluster: &Cluster, name: &str) -> Result<Documents> {
-    let get = async |api_version: &str, kind: &str, name: &str| {
-        let document = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
-        cluster.get_document(&document, cluster.namespace()).await
-    };
-    let files = files_name(name);
-    let (deployment, service, config, files, secret) = futures::try_join!(
-        get("apps/v1", "Deployment", name),
-        get("v1", "Service", name),
-        get("v1", "ConfigMap", name),
-        get("v1", "ConfigMap", &files),
-        get("v1", "Secret", name)
-    )?;
-    Ok(Documents {
-        deployment,
-        service,
-        config,
-        files,
-        secret,
-    })
-}
-
-fn present(documents: &Documents) -> Result<Present> {
-    Ok(Present {
-        deployment: typed(documents.deployment.as_ref())?,
-        service: typed(documents.service.as_ref())?,
-        config: typed(documents.config.as_ref())?,
-        files: typed(documents.files.as_ref())?,
-        secret: typed(documents.secret.as_ref())?,
-    })
-}
-
-fn typed<K: DeserializeOwned>(document: Option<&Value>) -> Result<Option<K>> {
-    document
-        .map(|document| serde_json::from_value(document.clone()))
-        .transpose()
-        .map_err(|error| {
-            Error::new("the API server answers with an object that cannot be read")
-                .caused_by(printable::short(&error.to_string(), 200))
-        })
+    let then = &settings.resources;
+    settings.surge = resources::may_surge(rules, &now.resources, then, settings.replicas);
 }
 
 /// The app as `expose-app` sees it; it need not exist yet.

@@ -102,6 +102,22 @@ fn explain_status(status: &Status, request: &Request<'_>, connection: &Connectio
     }
 }
 
+/// What may be in a name, as API servers say it and in plain words.
+const FORMS: [(&str, &str); 3] = [
+    (
+        "a lowercase RFC 1123 subdomain must consist of",
+        "it may have lower-case letters, digits, `-` and `.`, a letter or digit first and last",
+    ),
+    (
+        "a lowercase RFC 1123 label must consist of",
+        "it may have lower-case letters, digits and `-`, a letter or digit first and last",
+    ),
+    (
+        "a DNS-1035 label must consist of",
+        "it may have lower-case letters, digits and `-`, a letter first",
+    ),
+];
+
 /// What is wrong with which field, each as one line; else what the API server says.
 fn wrong_fields(status: &Status) -> Vec<String> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
@@ -109,12 +125,18 @@ fn wrong_fields(status: &Status) -> Vec<String> {
         .filter(|cause| !cause.field.is_empty() && !cause.message.is_empty())
         .take(8)
         .map(|cause| {
+            let form = FORMS.iter().find_map(|(theirs, ours)| {
+                let (before, _) = cause.message.split_once(theirs)?;
+                Some(format!("{before}{ours}"))
+            });
             // The form as a regular expression comes after an example, or alone.
-            let why = [", and must ", " (e.g. ", ", regex used"]
+            let end = [", and must ", " (e.g. ", ", regex used"]
                 .iter()
                 .filter_map(|mark| cause.message.find(mark))
-                .min()
-                .map_or(cause.message.as_str(), |at| &cause.message[..at]);
+                .min();
+            let why = form
+                .as_deref()
+                .unwrap_or(&cause.message[..end.unwrap_or(cause.message.len())]);
             let why = match why.split_once("quantities must match ") {
                 Some((before, _)) => format!("{before}not a quantity"),
                 None => why.to_owned(),

@@ -6,11 +6,11 @@
 //! proves it.
 
 mod describe;
-mod selector;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use commons::labels::matches;
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -21,7 +21,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::ObjectMeta;
 
 pub use describe::{describe_peer, describe_selector};
-pub use selector::matches;
 
 /// The label that every namespace has and that is its name (since Kubernetes 1.22).
 pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";

@@ -10,6 +10,7 @@ use commons::cluster::{Right, refuse_lacking};
 use commons::duration;
 use commons::error::{Error, Kind, Result};
 use commons::grant::{Term, Timer};
+use commons::labels::{self, Labels};
 use commons::printable;
 use commons::shell::shell;
 
@@ -403,13 +404,7 @@ fn refuse_own_host(plan: &Plan, routes: &ExistingRoutes) -> Result<()> {
 
 /// A Service that is called like the app and does not lead to it: most likely its selector is mistyped.
 fn leads_elsewhere(service: &Service, backend: &Backend) -> String {
-    let list = |labels: &BTreeMap<String, String>| {
-        let labels: Vec<String> = labels
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        printable::short(&labels.join(","), 120)
-    };
+    let list = |labels: &Labels| printable::short(&labels::text(labels), 120);
     let selector = service
         .spec
         .as_ref()

@@ -6,6 +6,7 @@ use super::{
 use crate::seen::Pod;
 use crate::state::State;
 use commons::error::{Error, Hint};
+use commons::labels;
 use commons::printable;
 use commons::shell::shell;
 
@@ -223,16 +224,11 @@ fn insufficient(state: &State, pod: &Pod, resource: &str) -> (String, Hint) {
 
 /// What a pod wants of its node.
 fn selected(pod: &Pod) -> String {
-    let wanted: Vec<String> = pod
-        .spec
-        .node_selector
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
+    let wanted = &pod.spec.node_selector;
     if wanted.is_empty() {
         "what its `affinity` asks for".to_owned()
     } else {
-        format!("the label {}", printable::short(&wanted.join(", "), 200))
+        format!("the label {}", printable::short(&labels::text(wanted), 200))
     }
 }
 

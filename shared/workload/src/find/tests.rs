@@ -89,7 +89,7 @@ fn an_app_has_its_pods_newest_first_and_the_services_that_lead_to_it() {
             .collect::<Vec<_>>(),
         ["front"]
     );
-    assert_eq!(app.selector, BTreeMap::from([("app".into(), "web".into())]));
+    assert_eq!(app.selector, Labels::from([("app".into(), "web".into())]));
 }
 
 #[test]

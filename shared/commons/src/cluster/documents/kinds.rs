@@ -79,15 +79,19 @@ pub fn known_resource(document: &Value) -> Option<(&'static str, &'static str)> 
         .map(|known| (known.0, known.2))
 }
 
+/// The `apiVersion` of an everyday kind.
+pub(super) fn version(known: &(&str, &str, &str, bool)) -> String {
+    match known.0 {
+        "" => "v1".to_owned(),
+        "autoscaling" => "autoscaling/v2".to_owned(),
+        group => format!("{group}/v1"),
+    }
+}
+
 /// The everyday kind that was meant by one that there is not: of its name in another group, or of a name like it.
 pub(super) fn known_kind(api_version: &str, kind: &str) -> Option<String> {
     let same = KNOWN.iter().find(|known| known.1 == kind);
-    if let Some((group, ..)) = same.filter(|known| known.0 != group(api_version)) {
-        let version = match *group {
-            "" => "v1".to_owned(),
-            "autoscaling" => "autoscaling/v2".to_owned(),
-            group => format!("{group}/v1"),
-        };
+    if let Some(version) = same.map(version).filter(|version| version != api_version) {
         return Some(format!("`apiVersion: {version}`"));
     }
     let close = close_names(kind, KNOWN.iter().map(|known| known.1));

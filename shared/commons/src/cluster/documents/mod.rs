@@ -18,13 +18,15 @@ use serde_json::Value;
 use super::{Cluster, path_segment};
 use content::same;
 use kinds::{KNOWN, known_kind, text};
-use refusal::{Conflict, Refusal, conflicts, explain_conflicts, others_conflict, schema_error};
+use refusal::{
+    Conflict, Refusal, conflicts, explain_conflicts, not_of_its_form, others_conflict,
+    schema_errors,
+};
 use takeover::taken_over;
 
 use crate::apply::Outcome;
 use crate::error::{Error, Kind, Request, Result};
 use crate::printable;
-use crate::shell::shell;
 pub use content::says_already;
 pub use kinds::{group, known_resource, name, reference};
 pub use refusal::Remedy;
@@ -77,9 +79,10 @@ impl Cluster {
             path_segment(part)?;
         }
         let group = group(api_version);
+        // A version that is not the usual one may be gone.
         let known = KNOWN
             .iter()
-            .find(|known| known.0 == group && known.1 == kind);
+            .find(|known| known.1 == kind && kinds::version(known) == api_version);
         let (resource, namespaced) = match known {
             Some(known) => (known.2.to_owned(), known.3),
             None => self.discover(api_version, kind).await?,
@@ -282,8 +285,8 @@ impl Cluster {
                 Ok(after) => Ok(Ok(after)),
                 Err(kube::Error::Api(status)) => match conflicts(&status) {
                     Some(conflicts) => Ok(Err(Refusal::Conflicts(conflicts))),
-                    None => match schema_error(&status.message, document["kind"] == "Secret") {
-                        Some(why) => Ok(Err(Refusal::Schema(why))),
+                    None => match schema_errors(&status.message, &place.noun) {
+                        Some(wrong) => Ok(Err(Refusal::Schema(wrong))),
                         None => Err(kube::Error::Api(status)),
                     },
                 },
@@ -293,18 +296,7 @@ impl Cluster {
         match self.send(place.asked("patch"), work).await? {
             Ok(after) => Ok(Ok(after)),
             Err(Refusal::Conflicts(conflicts)) => Ok(Err(conflicts)),
-            Err(Refusal::Schema(why)) => Err(Error::new(format!(
-                "{} `{}` is not written as the cluster knows it",
-                place.noun,
-                printable::line(&place.name)
-            ))
-            .caused_by(why)
-            .hint(format!(
-                "see which fields there are: `{}`",
-                shell("kubectl explain")
-                    .arg(&place.noun)
-                    .then("--recursive")
-            ))),
+            Err(Refusal::Schema(wrong)) => Err(not_of_its_form(place, wrong)),
         }
     }
 

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::Place;
-use crate::error::{Error, Hint, Kind, close_names};
+use crate::error::{Error, Hint, Kind};
 use crate::printable;
 use crate::shell::shell;
 
 /// Why a document was not applied, where it is not the API server's everyday answer.
 pub(super) enum Refusal {
     Conflicts(Vec<Conflict>),
-    Schema(String),
+    Schema(Vec<Wrong>),
 }
 
 /// A field that another manager has set to something else.
@@ -42,42 +42,129 @@ pub(super) fn conflicts(status: &kube::core::Status) -> Option<Vec<Conflict>> {
     )
 }
 
+/// Something that is wrong with a document, and what helps where that is known.
+type Wrong = (String, Option<String>);
+
 /// What is wrong with a document that is not of its kind's form; the API server says it with 500 when it applies, and with
-/// 400 when it validates.
-///
-/// It may quote what stands there, which of a Secret nobody is to read.
-pub(super) fn schema_error(message: &str, is_secret: bool) -> Option<String> {
-    let wrong = message.contains("failed to create typed patch object")
-        || message.contains("unable to convert unstructured object")
-        || message.contains("strict decoding error")
-        || message.contains("error decoding from json");
-    // `failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): .spec.foo: field not declared in schema`
-    wrong.then(|| {
-        let why = message
-            .split_once("): ")
-            .filter(|(before, _)| before.contains("typed patch object"))
-            .map_or(message, |(_, why)| why);
-        if let Some(unknown) = unknown_field(why) {
-            return unknown;
-        }
-        let words: Vec<&str> = why.split_whitespace().collect();
-        let why = words.join(" ");
-        let shown = match why.find(", got ") {
-            Some(at) if is_secret => &why[..at],
-            _ => &why,
-        };
-        printable::short(shown, 400)
-    })
+/// 400 when it validates. Of a Secret no value is repeated.
+pub(super) fn schema_errors(message: &str, noun: &str) -> Option<Vec<Wrong>> {
+    let is_schema = [
+        "failed to create typed patch object",
+        "unable to convert unstructured object",
+        "strict decoding error",
+        "error decoding from json",
+    ];
+    if !is_schema.iter().any(|known| message.contains(known)) {
+        return None;
+    }
+    // `failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): .spec.foo: field not declared in schema`, or several
+    // on lines of their own.
+    let why = message
+        .rsplit_once(", Kind=")
+        .map_or(message, |(_, why)| why);
+    let why = why.split_once(": ").map_or(why, |(_, why)| why);
+    let lines = why.trim_start_matches("errors:").lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty()).take(8);
+    Some(lines.map(|line| wrong(line, noun)).collect())
 }
 
-/// `.spec.containers[name="web"].ports[containerPort=0].containerPrt: field not declared in schema` in words.
-fn unknown_field(why: &str) -> Option<String> {
-    let (path, _) = why.split_once(": field not declared in schema")?;
+/// The failure to write such a document.
+pub(super) fn not_of_its_form(place: &Place, wrong: Vec<Wrong>) -> Error {
+    let name = printable::line(&place.name);
+    let mut error = Error::new(format!(
+        "{} `{name}` is not written as the cluster knows it",
+        place.noun
+    ));
+    for (what, remedy) in wrong {
+        let is_new = |remedy: &String| {
+            error
+                .hints()
+                .iter()
+                .all(|hint| hint.as_ref() != remedy.as_str())
+        };
+        let remedy = remedy.filter(is_new);
+        error = error.caused_by(what).hints_from(remedy);
+    }
+    error
+}
+
+/// One of them in words: `.spec.replicas: expected numeric (int or float), got string`.
+fn wrong(line: &str, noun: &str) -> Wrong {
+    let is_secret = noun == "secret";
+    let Some((path, why)) = line
+        .split_once(": ")
+        .filter(|(path, _)| path.starts_with('.'))
+    else {
+        return without_field(line);
+    };
+    let path = plain(path);
+    let (place, field) = path.rsplit_once('.').unwrap_or(("", &path));
+    if why == "field not declared in schema" {
+        let place = if place.is_empty() {
+            String::new()
+        } else {
+            format!(" in `{place}`")
+        };
+        let explain = shell("kubectl explain").arg(noun).then("--recursive");
+        return (
+            format!("there is no field `{field}`{place}"),
+            Some(format!("see which fields there are: `{explain}`")),
+        );
+    }
+    if let Some(key) = why.strip_prefix("duplicate entries for key ") {
+        let key = printable::short(key.trim_matches(['[', ']']), 100);
+        return (
+            format!("`{path}` has {key} twice"),
+            Some("keep one of them".to_owned()),
+        );
+    }
+    let value = why.strip_prefix("expected string, got &value.valueUnstructured{Value:");
+    if let Some(value) = value.map(|value| value.trim_end_matches('}')) {
+        let is_scalar = !value.starts_with(['[', 'm']);
+        let value = if is_secret {
+            "...".to_owned()
+        } else {
+            printable::short(value, 100)
+        };
+        return (
+            format!("`{path}` must be a string"),
+            is_scalar.then(|| format!("put it in quotes: `{field}: \"{value}\"`")),
+        );
+    }
+    let why = why
+        .split(", got ")
+        .next()
+        .filter(|_| is_secret)
+        .unwrap_or(why);
+    (format!("`{path}`: {}", printable::short(why, 300)), None)
+}
+
+/// What the API server says without naming the field.
+fn without_field(line: &str) -> Wrong {
+    if line.contains("quantities must match") {
+        return (
+            "an amount in it is not a quantity".to_owned(),
+            Some("memory is written `256Mi` or `2Gi`, CPU `500m` or `2`".to_owned()),
+        );
+    }
+    if line.contains("illegal base64") {
+        return (
+            "a value under `data` is not base64".to_owned(),
+            Some("put it there in base64 (`base64 -w0 FILE`), or remove this document if the Secret exists already".to_owned()),
+        );
+    }
+    (printable::short(line, 400), None)
+}
+
+/// `.spec.containers[name="web"].ports[containerPort=0]` as `spec.containers[web].ports[]`: items of lists are told by their keys, and
+/// of these a name is one to people, too.
+fn plain(path: &str) -> String {
     let mut plain = String::new();
     let mut rest = path.trim_start_matches('.');
-    // Items of lists are told by their keys; a name is one to people, too.
-    while let Some((before, keys)) = rest.split_once('[') {
-        let (keys, after) = keys.split_once(']')?;
+    while let Some((before, (keys, after))) = rest
+        .split_once('[')
+        .and_then(|(before, rest)| Some((before, rest.split_once(']')?)))
+    {
         let name = keys
             .strip_prefix("name=\"")
             .and_then(|name| name.split('"').next());
@@ -85,86 +172,8 @@ fn unknown_field(why: &str) -> Option<String> {
         rest = after;
     }
     plain += rest;
-    let plain = printable::short(&plain, 200);
-    let (place, field) = plain.rsplit_once('.').unwrap_or(("", &plain));
-    let place = if place.is_empty() {
-        String::new()
-    } else {
-        format!(" in `{place}`")
-    };
-    let meant = close_names(
-        field,
-        FIELDS.iter().copied().filter(|known| *known != field),
-    );
-    Some(match meant.first() {
-        Some(meant) => format!("there is no field `{field}`{place}; did you mean `{meant}`?"),
-        None => format!("there is no field `{field}`{place}"),
-    })
+    printable::short(&plain, 200)
 }
-
-/// Fields that people write most, for those that are mistyped.
-const FIELDS: [&str; 60] = [
-    "annotations",
-    "args",
-    "automountServiceAccountToken",
-    "backend",
-    "claimName",
-    "command",
-    "configMap",
-    "configMapKeyRef",
-    "configMapRef",
-    "containerPort",
-    "containers",
-    "data",
-    "emptyDir",
-    "env",
-    "envFrom",
-    "host",
-    "hosts",
-    "http",
-    "httpGet",
-    "image",
-    "imagePullPolicy",
-    "imagePullSecrets",
-    "ingressClassName",
-    "initContainers",
-    "key",
-    "labels",
-    "limits",
-    "livenessProbe",
-    "matchLabels",
-    "metadata",
-    "mountPath",
-    "name",
-    "namespace",
-    "path",
-    "pathType",
-    "paths",
-    "persistentVolumeClaim",
-    "port",
-    "ports",
-    "protocol",
-    "readOnly",
-    "readinessProbe",
-    "replicas",
-    "requests",
-    "resources",
-    "restartPolicy",
-    "rules",
-    "secretKeyRef",
-    "secretName",
-    "secretRef",
-    "securityContext",
-    "selector",
-    "serviceAccountName",
-    "startupProbe",
-    "storageClassName",
-    "stringData",
-    "targetPort",
-    "template",
-    "volumeMounts",
-    "volumes",
-];
 
 pub(super) fn others_conflict(outcome: &Result<Value, Vec<Conflict>>, friends: &[&str]) -> bool {
     match outcome {
@@ -252,24 +261,85 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_there_is_not_is_named() {
+    fn what_is_wrong_with_a_document_and_what_helps() {
+        let typed = "failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): ";
+        let converted = "failed to convert new object (ns/web; apps/v1, Kind=Deployment) to proper version: unable to convert unstructured object to apps/v1, Kind=Deployment: ";
+        let explain = "see which fields there are: `kubectl explain deployment --recursive`";
+        for (message, what, remedy) in [
+            (
+                format!("{typed}.spec.replica: field not declared in schema"),
+                "there is no field `replica` in `spec`",
+                explain,
+            ),
+            (
+                format!("{typed}.zzzz: field not declared in schema"),
+                "there is no field `zzzz`",
+                explain,
+            ),
+            (
+                format!(
+                    r#"{typed}.spec.template.spec.containers[name="web"].ports[containerPort=0,protocol="TCP"].containerPrt: field not declared in schema"#
+                ),
+                "there is no field `containerPrt` in `spec.template.spec.containers[web].ports[]`",
+                explain,
+            ),
+            (
+                format!(
+                    r#"{typed}.spec.template.spec.containers[name="c"].env: duplicate entries for key [name="A"]"#
+                ),
+                r#"`spec.template.spec.containers[c].env` has name="A" twice"#,
+                "keep one of them",
+            ),
+            (
+                format!(
+                    r#"{typed}.spec.template.spec.containers[name="c"].env[name="B"].value: expected string, got &value.valueUnstructured{{Value:3}}"#
+                ),
+                "`spec.template.spec.containers[c].env[B].value` must be a string",
+                "put it in quotes: `value: \"3\"`",
+            ),
+            (
+                format!("{typed}.spec.replicas: expected numeric (int or float), got string"),
+                "`spec.replicas`: expected numeric (int or float), got string",
+                "",
+            ),
+            (
+                format!(
+                    "{converted}quantities must match the regular expression '^([+-]?[0-9.]+)$'"
+                ),
+                "an amount in it is not a quantity",
+                "memory is written `256Mi` or `2Gi`, CPU `500m` or `2`",
+            ),
+        ] {
+            let wrong = schema_errors(&message, "deployment").expect("an error of the schema");
+            let (said, helps) = &wrong[0];
+            assert_eq!(
+                (said.as_str(), helps.as_deref().unwrap_or_default()),
+                (what, remedy)
+            );
+        }
         assert_eq!(
-            schema_error("failed to create typed patch object (ns/web; apps/v1, Kind=Deployment): .spec.replica: field not declared in schema", false).as_deref(),
-            Some("there is no field `replica` in `spec`; did you mean `replicas`?")
+            schema_errors("deployments.apps is forbidden", "deployment"),
+            None
         );
-        assert_eq!(schema_error("deployments.apps is forbidden", false), None);
+        let several = "failed to create typed patch object (ns/c; /v1, Kind=ConfigMap): errors:\n  .data.A: expected string, got &value.valueUnstructured{Value:true}\n  .data.B: expected string, got &value.valueUnstructured{Value:map[c:1]}";
+        let wrong = schema_errors(several, "configmap").expect("two errors");
         assert_eq!(
-            unknown_field(r#".spec.template.spec.containers[name="web"].ports[containerPort=0,protocol="TCP"].containerPrt: field not declared in schema"#).as_deref(),
-            Some("there is no field `containerPrt` in `spec.template.spec.containers[web].ports[]`; did you mean `containerPort`?")
+            wrong[0].1.as_deref(),
+            Some("put it in quotes: `A: \"true\"`")
         );
-        assert_eq!(
-            unknown_field(".zzzz: field not declared in schema").as_deref(),
-            Some("there is no field `zzzz`")
-        );
-        let secret = "failed to create typed patch object (ns/s; /v1, Kind=Secret): .stringData: expected map, got &{hunter2}";
-        assert_eq!(
-            schema_error(secret, true).as_deref(),
-            Some(".stringData: expected map")
-        );
+        assert_eq!(wrong[1], ("`data.B` must be a string".to_owned(), None));
+    }
+
+    #[test]
+    fn no_value_of_a_secret_is_repeated() {
+        for why in [
+            ".stringData.PIN: expected string, got &value.valueUnstructured{Value:hunter2}",
+            ".stringData: expected map, got &{hunter2}",
+        ] {
+            let message =
+                format!("failed to create typed patch object (ns/s; /v1, Kind=Secret): {why}");
+            let wrong = schema_errors(&message, "secret").expect("an error of the schema");
+            assert!(!format!("{wrong:?}").contains("hunter2"), "{wrong:?}");
+        }
     }
 }

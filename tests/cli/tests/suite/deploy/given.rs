@@ -110,9 +110,9 @@ fn files() {
         web(&["--config", "/etc/hostname:/../x"]),
         web(&[
             "--config",
-            "/etc/hostname:/a",
+            "/etc/hostname:/a/x",
             "--config",
-            "/etc/hostname:/b"
+            "/etc/hostname:/b/x"
         ]),
         web(&["--config", "/etc/hostname:/etc"]),
         web(&["--config", "/etc/hostname:relative"]),

@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::super::User;
 use super::*;
+use crate::config::User;
 
 const LIMIT: Duration = Duration::from_secs(20);
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -105,8 +105,6 @@ fn configured() -> Image {
     Image {
         ports: vec![3000],
         user: User::Named("node".to_owned()),
-        entrypoint: Vec::new(),
-        command: vec!["node".to_owned(), "server.js".to_owned()],
         architectures: vec!["amd64".to_owned()],
     }
 }

@@ -11,9 +11,8 @@ use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Image;
-use super::config::{Manifest, runs_on};
-use super::reference::{ImageReference, is_loopback};
+use crate::config::{Image, Manifest, runs_on};
+use crate::reference::{ImageReference, is_loopback};
 
 /// How long all questions about an image may take together, for a command that has better to do than to wait for a hint.
 pub const PATIENCE: Duration = Duration::from_millis(2500);

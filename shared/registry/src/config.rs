@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::reference::is_digest;
+use crate::reference::is_digest;
 
 /// What an image says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,10 +15,6 @@ pub struct Image {
     pub ports: Vec<u16>,
     /// As whom it runs unless told otherwise.
     pub user: User,
-    /// The program that is started, with its first arguments.
-    pub entrypoint: Vec<String>,
-    /// More arguments, or the program where there is no entrypoint.
-    pub command: Vec<String>,
     /// The architectures of Linux that it is offered for: `amd64`, `arm64`, `arm/v7`.
     pub architectures: Vec<String>,
 }
@@ -51,7 +47,7 @@ impl User {
 
 /// What a reference leads to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Manifest {
+pub enum Manifest {
     /// A list of images, one a platform.
     Index(Vec<IndexEntry>),
     /// One image: the digest of its configuration.
@@ -60,11 +56,11 @@ pub(super) enum Manifest {
 
 /// One image of an index.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct IndexEntry {
+pub struct IndexEntry {
     /// The digest of its manifest.
-    pub(super) digest: String,
+    pub digest: String,
     /// `amd64`, `arm/v7`.
-    pub(super) architecture: String,
+    pub architecture: String,
 }
 
 impl Manifest {
@@ -72,7 +68,7 @@ impl Manifest {
     ///
     /// # Errors
     /// A phrase about the registry's answer.
-    pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+    pub fn read(body: &[u8]) -> Result<Self, String> {
         let unclear = || "its answer is not the manifest of an image".to_owned();
         let value: Value = serde_json::from_slice(body).map_err(|_| unclear())?;
         if let Some(entries) = value.get("manifests").and_then(Value::as_array) {
@@ -110,13 +106,13 @@ impl IndexEntry {
     }
 
     /// Whether a node of this architecture runs it.
-    pub(super) fn is_for(&self, architecture: &str) -> bool {
+    pub fn is_for(&self, architecture: &str) -> bool {
         runs_on(&self.architecture, architecture)
     }
 }
 
 /// Whether an image for `offered` (`arm64`, `arm/v7`) is one for `wanted` (`arm64`, `arm`, `arm/v7`).
-pub(super) fn runs_on(offered: &str, wanted: &str) -> bool {
+pub fn runs_on(offered: &str, wanted: &str) -> bool {
     offered == wanted || offered.split('/').next() == Some(wanted)
 }
 
@@ -142,8 +138,6 @@ struct Configuration {
 struct ImageSettings {
     user: Option<String>,
     exposed_ports: Option<serde_json::Map<String, Value>>,
-    entrypoint: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
 }
 
 impl Image {
@@ -151,7 +145,7 @@ impl Image {
     ///
     /// # Errors
     /// A phrase about the registry's answer.
-    pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+    pub fn read(body: &[u8]) -> Result<Self, String> {
         let read: Configuration = serde_json::from_slice(body)
             .map_err(|_| "its answer is not the configuration of an image".to_owned())?;
         let settings = read.config.unwrap_or_default();
@@ -166,8 +160,6 @@ impl Image {
         Ok(Self {
             ports,
             user: User::from(settings.user.as_deref().unwrap_or_default()),
-            entrypoint: settings.entrypoint.unwrap_or_default(),
-            command: settings.cmd.unwrap_or_default(),
             architectures: read
                 .architecture
                 .map(|name| architecture(&name, read.variant.as_deref()))
@@ -262,8 +254,6 @@ mod tests {
             Image {
                 ports: vec![8080, 8443, 9000],
                 user: User::Id(101),
-                entrypoint: vec!["/docker-entrypoint.sh".to_owned()],
-                command: ["nginx", "-g", "daemon off;"].map(str::to_owned).to_vec(),
                 architectures: vec!["arm/v7".to_owned()],
             }
         );

@@ -260,7 +260,7 @@ fn check_digest(digest: &str) -> Result<String, String> {
 }
 
 /// Whether this is a digest that registries use today: SHA-256 or SHA-512 in lower-case hexadecimal.
-pub(super) fn is_digest(text: &str) -> bool {
+pub fn is_digest(text: &str) -> bool {
     let hex = |digits: &str, length| {
         digits.len() == length
             && digits
@@ -283,7 +283,7 @@ fn host_and_port(authority: &str) -> (&str, Option<&str>) {
 }
 
 /// Whether a host, an address of IPv6 in brackets, is the machine itself.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host
             .trim_matches(['[', ']'])
