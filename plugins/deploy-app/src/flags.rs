@@ -56,13 +56,13 @@ pub struct DeployArgs {
     /// CPU to reserve, such as `100m` or `2`
     #[arg(long, value_name = "QUANTITY", allow_negative_numbers = true, value_parser = quantity, help_heading = "App")]
     pub cpu: Option<Quantity>,
-    /// Memory to reserve, and at most: such as `256Mi` or `2Gi`
+    /// Memory to reserve, which is its limit too, such as `256Mi` or `2Gi`
     #[arg(long, value_name = "QUANTITY", allow_negative_numbers = true, value_parser = memory, help_heading = "App")]
     pub memory: Option<Quantity>,
     /// Give the app the login of this PostgreSQL database of the namespace: `PGHOST`, ..., `DATABASE_URL` (`DATABASE-` takes it away)
     #[arg(long = "use", value_name = "DATABASE", help_heading = "App")]
     pub uses: Option<UseInput>,
-    /// What stands after `--` replaces the image's command, not only its arguments; without any, it runs what the image says again
+    /// Replace the image's command, not only its arguments, by what stands after `--`; with nothing there, use the image's again
     #[arg(long, help_heading = "App")]
     pub command: bool,
     /// Let the image run as root, for images that must
@@ -269,7 +269,7 @@ fn check_name(name: &str) -> Result<()> {
         printable::short(name, 80)
     ))
     .caused_by(
-        "it has lower-case letters, digits and `-`, begins with a letter, and is at most 63 long",
+        "a name has only lower-case letters, digits and `-`, a letter first, and is at most 63 long",
     );
     if name.contains(['/', ':']) {
         return Err(error

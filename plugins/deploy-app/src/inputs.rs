@@ -244,10 +244,10 @@ pub struct InputFlags {
     /// Give the app this file, below /config or at PATH (`FILE-` removes it)
     #[arg(long, value_name = "FILE[:PATH]", help_heading = "Configuration")]
     pub config: Vec<ConfigInput>,
-    /// Set a variable that nobody may read: asked, or from a file, or from standard input with `K=-` (`K-` removes it)
+    /// Set a secret variable: asked for, or from a file, or from standard input with `K=-` (`K-` removes it)
     #[arg(long, value_name = "K[=@FILE]", help_heading = "Configuration")]
     pub secret: Vec<SecretInput>,
-    /// As --env-file, for variables that nobody may read
+    /// As --env-file, for secret variables
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub secret_file: Vec<String>,
 }

@@ -67,6 +67,22 @@ impl Documents {
         })
     }
 
+    /// What there is in the place of a document.
+    pub fn like(&self, document: &Value) -> Option<&Value> {
+        let all = [
+            &self.deployment,
+            &self.service,
+            &self.config,
+            &self.files,
+            &self.secret,
+        ];
+        let is_it = |there: &&Value| {
+            there["kind"] == document["kind"]
+                && there["metadata"]["name"] == document["metadata"]["name"]
+        };
+        all.into_iter().flatten().find(is_it)
+    }
+
     /// Those that there are, what runs first.
     pub fn into_all(self) -> impl Iterator<Item = Value> {
         let all = [

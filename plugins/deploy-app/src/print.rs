@@ -16,19 +16,21 @@ pub fn written(
     written: &[Written],
     address: Option<Vec<PlannedObject>>,
 ) -> Result<()> {
-    let mut objects: Vec<PlannedObject> = written
-        .iter()
-        .map(|written| PlannedObject {
-            line: line(
-                &documents::reference(&written.object),
-                written.outcome,
-                mode.dry_run,
-            ),
-            document: shown(&written.object),
-        })
-        .collect();
-    objects.extend(address.into_iter().flatten());
-    self::objects(ui, mode, &objects)
+    let objects = written.iter().map(|written| PlannedObject {
+        line: line(
+            &documents::reference(&written.object),
+            written.outcome,
+            mode.dry_run,
+        ),
+        document: shown(&written.object),
+    });
+    let objects: Vec<PlannedObject> = objects.chain(address.into_iter().flatten()).collect();
+    // As kubectl would; YAML with the fields in the order in which people write them.
+    if mode.output.output == Some(output::Format::Yaml) {
+        let documents: Vec<Value> = objects.into_iter().map(|object| object.document).collect();
+        return ui.result(manifest::write(&documents)?.trim_end());
+    }
+    apply::print_objects(ui, mode.output.output, &objects)
 }
 
 /// An object of the server as it may be printed: without its managers, and a Secret without its values.
@@ -57,15 +59,3 @@ pub fn shown(object: &Value) -> Value {
 
 /// Where `kubectl apply` keeps all that was applied, a Secret's values too.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// As kubectl would; YAML with the fields in the order in which people write them.
-pub fn objects(ui: &Ui, mode: &Mode, objects: &[PlannedObject]) -> Result<()> {
-    if mode.output.output == Some(output::Format::Yaml) {
-        let documents: Vec<Value> = objects
-            .iter()
-            .map(|object| object.document.clone())
-            .collect();
-        return ui.result(manifest::write(&documents)?.trim_end());
-    }
-    apply::print_objects(ui, mode.output.output, objects)
-}

@@ -215,38 +215,31 @@ impl Settings {
 
     /// Takes over variables, secrets and files.
     fn take(&mut self, inputs: Inputs) -> Result<()> {
-        let absent =
-            |what: &str, name: &str| Error::usage(format!("there is no {what} `{name}` to remove"));
+        // What else it is, and the flag of that.
+        let absent = |what: &str, name: &str, other: Option<(&str, &'static str)>| {
+            Error::usage(format!("there is no {what} `{name}` to remove")).hints_from(other.map(
+                |(what, flag)| format!("it is {what}: `{}`", shell(flag).arg(format!("{name}-"))),
+            ))
+        };
         for name in &inputs.unset_env {
-            self.env.remove(name).ok_or_else(|| {
-                let error = absent("variable", name);
-                if self.secrets.contains_key(name) {
-                    error.hint(format!(
-                        "it is a secret: `{}`",
-                        shell("--secret").arg(format!("{name}-"))
-                    ))
-                } else {
-                    error
-                }
-            })?;
+            let other = self
+                .secrets
+                .contains_key(name)
+                .then_some(("a secret", "--secret"));
+            let removed = self.env.remove(name);
+            removed.ok_or_else(|| absent("variable", name, other))?;
         }
         for name in &inputs.unset_secrets {
-            self.secrets.remove(name).ok_or_else(|| {
-                let error = absent("secret", name);
-                if self.env.contains_key(name) {
-                    error.hint(format!(
-                        "it is an open variable: `{}`",
-                        shell("--env").arg(format!("{name}-"))
-                    ))
-                } else {
-                    error
-                }
-            })?;
+            let other = self
+                .env
+                .contains_key(name)
+                .then_some(("an open variable", "--env"));
+            let removed = self.secrets.remove(name);
+            removed.ok_or_else(|| absent("secret", name, other))?;
         }
         for name in &inputs.unset_files {
-            self.files
-                .remove(name)
-                .ok_or_else(|| absent("file", name))?;
+            let removed = self.files.remove(name);
+            removed.ok_or_else(|| absent("file", name, None))?;
         }
         for (name, value) in inputs.env {
             if self.secrets.contains_key(&name) {

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use commons::shell::shell;
 use commons::{Cluster, Error, Result, printable};
 use database::{
     self, Database, DatabaseRef, Field, Holder, Key, Location, Note, Outside, Protocol, References,
@@ -98,9 +99,12 @@ async fn inside(
             "`{name}` has no Service, so it has no lasting address"
         ))
         .hint(format!(
-            "make one: `kubectl expose pod {name} --port {}{}`",
-            database.port,
-            cluster.here()
+            "make one: `{}`",
+            shell("kubectl expose pod")
+                .arg(&database.name)
+                .then("--port")
+                .arg(database.port)
+                .option("-n", cluster.named())
         )));
     };
     let (values, references) = database::login(cluster, database).await?;
@@ -229,7 +233,7 @@ fn line_breaks(notes: &[Note]) -> impl Iterator<Item = String> {
             let gets = format!("the value of {key} ends in a line break: the app gets it too");
             Some(if *is_left_out {
                 format!(
-                    "{gets}, and the server has the {field} without it; store it without (`printf` in place of `echo`)"
+                    "{gets}, and the server has the {field} without one; store the value without it (`printf` in place of `echo`)"
                 )
             } else {
                 format!("{gets}, as a part of the {field}")

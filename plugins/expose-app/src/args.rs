@@ -28,7 +28,7 @@ Examples:
   # close it
   kubectl expose-app remove web";
 
-/// Give an app of your namespace an https address, proven to answer with it
+/// Give an app of your namespace an https address, and check that it answers there
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-expose_app", bin_name = "kubectl expose-app",
     display_name = "kubectl expose-app", version, override_usage = USAGE, after_help = EXAMPLES, disable_help_subcommand = true)]

@@ -38,7 +38,7 @@ pub struct ExposeArgs {
     /// For this time from now on, such as `90m`, `8h` or `2d`; then it closes by itself
     #[arg(long = "for", allow_hyphen_values = true, value_name = "DURATION", value_parser = duration::parse)]
     duration: Option<Duration>,
-    /// Until you remove it: takes the end from an address that has one
+    /// Without an end, until you remove it
     #[arg(long, conflicts_with = "duration")]
     forever: bool,
     /// Where the certificate comes from: `wildcard` (the controller's own), `issuer=NAME` (cert-manager), `secret=NAME`, or `off`
@@ -59,7 +59,7 @@ pub struct ExposeArgs {
     /// Use the host even if something else answers there
     #[arg(long)]
     take: bool,
-    /// The page by which the address is proven
+    /// The page to request when the address is checked
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
     path: String,
     /// Wait at most this long until the app runs
@@ -257,10 +257,10 @@ fn explain(unproven: Unproven, args: &ExposeArgs, close: &Shell) -> Error {
         }
         Unproven::Lost { error, .. } if args.take => error
             .caused_by("the ingress controller obeys them, and `--take` cannot change that")
-            .caused_by("what this command made is removed again")
+            .note("what this command made is removed again")
             .hint(exposure::another_host("NAME")),
         Unproven::Lost { error, .. } | Unproven::TakenBack { error, .. } => {
-            error.caused_by("what this command made is removed again")
+            error.note("what this command made is removed again")
         }
     }
 }
@@ -418,7 +418,7 @@ async fn wait(
         Ok(found) => Ok(found.pods),
         Err(error) => Err(match error.kind() {
             Kind::Signal(_) => Error::of(error.kind(), "interrupted: nothing is exposed"),
-            _ => error.hint("or make the address now, without waiting for the app: `--no-wait`"),
+            _ => error.hint("or do not wait for the app: `--no-wait`"),
         }),
     }
 }

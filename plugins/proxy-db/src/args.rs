@@ -68,7 +68,7 @@ pub struct Args {
     )]
     output: Option<ReadyFormat>,
 
-    /// Run this once the database answers, with PGHOST, PGUSER and the like set, and end with it
+    /// Run this once the database answers, with PGHOST, PGUSER and the like set; the tunnel closes when it ends
     ///
     /// What is known of the database is set as the clients of its kind read it. If it is somebody else's, libpq reads no
     /// ~/.pgpass and sends no password in clear text. The program `mysql` reads ~/.my.cnf in any case, which may name another

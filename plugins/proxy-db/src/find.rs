@@ -120,7 +120,7 @@ async fn not_shared(
         _ => String::new(),
     };
     error.hint(format!(
-        "ask its owner: `{}`",
+        "its owner can type: `{}`",
         request(&typed.name, &own_name)
     ))
 }

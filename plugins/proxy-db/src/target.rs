@@ -129,7 +129,7 @@ impl Target {
         );
         match card {
             Some(card) => error.hint(format!(
-                "ask {}: `{}`",
+                "{} can type: `{}`",
                 card.owner,
                 request(&card.database, &card.with)
             )),

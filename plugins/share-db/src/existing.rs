@@ -223,7 +223,7 @@ fn refuse_others(
     }
     Err(
         Error::new(format!("something else is called `{}`", plan.name))
-            .caused_by("an object of that name does not say that it is this share")
+            .caused_by("an object of that name belongs to no share")
             .hint(format!(
                 "see what is shared: `{}`",
                 commons::shell("kubectl share-db list")

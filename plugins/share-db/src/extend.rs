@@ -233,8 +233,12 @@ fn report(cluster: &Cluster, ui: &Ui, args: &Args, extended: &[Share]) -> Result
         }
         match share.verified {
             Some(true) => {}
-            Some(false) => ui.warning(format!("{with} cannot connect to {database}: something of the share is gone; share it again")),
-            None => ui.warning(format!("whether {with} may connect to {database} is not known")),
+            Some(false) => ui.warning(format!(
+                "{with} cannot connect to {database}: a part of the share was deleted; share again"
+            )),
+            None => ui.warning(format!(
+                "whether {with} may connect to {database} is not known"
+            )),
         }
     }
     Ok(())

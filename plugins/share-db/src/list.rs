@@ -23,7 +23,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     for share in &found.shares {
         if share.verified == Some(false) {
             ui.warning(format!(
-                "{} cannot connect to {}: something of the share is gone; share it again",
+                "{} cannot connect to {}: a part of the share was deleted; share again",
                 share.with, share.database
             ));
         }

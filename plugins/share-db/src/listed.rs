@@ -296,7 +296,7 @@ impl Share {
             .in_namespace(&self.namespace)
             .then("--type=merge -p")
             .arg(r#"{"metadata":{"finalizers":null}}"#);
-        Some(format!("take them away: `{patch}`"))
+        Some(format!("remove its finalizers: `{patch}`"))
     }
 
     /// A command about this share.

@@ -32,7 +32,7 @@ pub fn plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &ResolvedSha
         objects.extend(of_share);
     }
     if left_out {
-        ui.warning("the RoleBinding is left out: applied by other means than this command, it would never end");
+        ui.warning("the RoleBinding is left out: applied by kubectl it would never end");
     }
     apply::print_objects(ui, format, &objects)
 }
@@ -198,14 +198,14 @@ fn warn(ui: &Ui, made: &Made, worth: Option<&Worth>) {
     for (groups, rights) in &besides.in_groups {
         let groups: Vec<String> = groups.iter().map(|group| printable::ascii(group)).collect();
         ui.warning(format!(
-            "members of group {} may do more here: {}; so may {with} as one of them",
+            "members of group {} can do more here: {}, and {with} too if a member",
             groups.join(", of "),
             listed(rights)
         ));
     }
     if besides.groups_left > 0 {
         ui.warning(format!(
-            "{} more groups are given something here; what their members may do was not asked",
+            "{} more groups have rights here; what their members can do was not checked",
             besides.groups_left
         ));
     }

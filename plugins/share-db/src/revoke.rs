@@ -345,13 +345,13 @@ fn report(ui: &Ui, in_words: bool, meant: &[Share], after: &[After]) -> Result<(
         }
         for group in &after.groups {
             ui.warning(format!(
-                "members of group {} may still connect to {database}; so may {with} as one of them",
+                "members of group {} can still connect to {database}, and {with} too if a member",
                 printable::ascii(group)
             ));
         }
         if after.groups_left > 0 {
             ui.warning(format!(
-                "{} more groups are given something here; whether their members may connect was not asked",
+                "{} more groups have rights here; whether their members can connect was not checked",
                 after.groups_left
             ));
         }

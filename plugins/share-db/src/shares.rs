@@ -254,7 +254,7 @@ impl NamespaceFacts<'_> {
 /// Says what a list of shares does not show by itself.
 pub fn warn(ui: &Ui, found: &Found) {
     if !found.complete {
-        ui.warning("your role may not read RoleBindings, so this may not be all that is shared: its owner sees all of it");
+        ui.warning("your role cannot read RoleBindings, so shares may be missing here; the namespace's owner sees all of them");
     }
     for Trace {
         name, namespace, ..
@@ -281,7 +281,9 @@ pub fn warn(ui: &Ui, found: &Found) {
         ));
         for namespace in namespaces(&found.unreadable) {
             let all = shell("kubectl share-db revoke --all").in_namespace(namespace);
-            ui.hint(format!("end them with all others: `{all}`"));
+            ui.hint(format!(
+                "to end every share of this namespace, these too: `{all}`"
+            ));
         }
     }
 }

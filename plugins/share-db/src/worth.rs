@@ -31,11 +31,11 @@ pub fn worth(database: &str, protocol: Protocol, trust: &Trust, with: &str) -> W
             ))
         }
         Trust::LetsIn(entry) => Worth::Warning(format!(
-            "{database} lets in whoever comes through a tunnel, without a password: {who} {}",
+            "{database} asks for no password through a tunnel: {who} {}",
             powers(protocol, entry)
         )),
         Trust::NotKnown(why) => Worth::Checked(format!(
-            "Whether {database} lets in whoever comes through a tunnel, without a password, is not known: {why}."
+            "Not checked: whether {database} asks for a password through a tunnel ({why})."
         )),
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     fn a_superuser_is_called_one() {
         assert_eq!(
             warning(Protocol::Postgres, &let_in(Some("shop"), true), BOB),
-            "db lets in whoever comes through a tunnel, without a password: bob is its superuser, can run programs in its pod, read the passwords in its environment, and may leave logins behind that stay after the share"
+            "db asks for no password through a tunnel: bob is its superuser, can run programs in its pod, read the passwords in its environment, and may leave logins behind that stay after the share"
         );
     }
 
@@ -196,7 +196,7 @@ mod tests {
             ),
             (
                 Trust::NotKnown(NotKnown::NoPod),
-                "Whether db lets in whoever comes through a tunnel, without a password, is not known: no pod of it is ready.",
+                "Not checked: whether db asks for a password through a tunnel (no pod of it is ready).",
             ),
         ] {
             assert_eq!(

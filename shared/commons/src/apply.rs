@@ -116,7 +116,7 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
     ))
     .caused_by(by)
     .hint(format!(
-        "rename or delete it if it is yours: `kubectl delete {kind} {} -n {}`",
+        "if you do not need it: `kubectl delete {kind} {} -n {}`",
         existing.name_any(),
         existing.namespace().unwrap_or_default()
     )))

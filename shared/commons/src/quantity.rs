@@ -91,23 +91,6 @@ impl Quantity {
         Self((self.0.saturating_sub(other.0)).max(0))
     }
 
-    /// How often `each`, which is more than nothing, is in it.
-    pub fn holds(self, each: Self) -> i128 {
-        self.0 / each.0
-    }
-
-    /// The share of each of so many, at least one.
-    #[must_use]
-    pub fn shared_by(self, count: i128) -> Self {
-        Self(self.0 / count)
-    }
-
-    /// The largest multiple of `step` that is not more than this.
-    #[must_use]
-    pub fn round_down(self, step: Self) -> Self {
-        Self(self.0 / step.0 * step.0)
-    }
-
     /// As CPU is written, rounded up to whole millicores: `100m`, `2`.
     pub fn cpu(self) -> String {
         let millicores = (self.0 + MILLI - 1) / MILLI;
@@ -194,14 +177,10 @@ mod tests {
 
     #[test]
     fn writes_round_amounts() {
-        let ten = Quantity::millicores(10);
-        let cpu = Quantity::millicores(1234).round_down(ten).cpu();
-        assert_eq!(cpu, "1230m");
+        assert_eq!(Quantity::millicores(1234).cpu(), "1234m");
         assert_eq!(Quantity::units(2).cpu(), "2");
         assert_eq!(Quantity(1).cpu(), "1m", "a little is not nothing");
-        let sixteen = Quantity::mebibytes(16);
-        let memory = Quantity::mebibytes(1000).round_down(sixteen).memory();
-        assert_eq!(memory, "992Mi");
+        assert_eq!(Quantity::mebibytes(1000).memory(), "1000Mi");
         assert_eq!(Quantity::mebibytes(2048).memory(), "2Gi");
         assert_eq!(Quantity::units(100).memory(), "0Mi");
     }

@@ -135,6 +135,9 @@ impl Ui {
         for line in error.quoted() {
             self.say(None, &format!("  {line}"));
         }
+        for note in error.notes() {
+            self.say(None, &format!("note: {note}"));
+        }
         if !error.hints().is_empty() {
             self.say(None, "");
         }

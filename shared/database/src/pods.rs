@@ -123,7 +123,7 @@ pub(super) fn of_cnpg(
             names: present,
             is_lasting: false,
             warning: Some(format!(
-                "statefulset `{cluster}` gives its pods the names that cluster `{cluster}` gives to its next ones: only the pods that there are now are shared"
+                "statefulset `{cluster}` and cluster `{cluster}` may give new pods the same names: only the current pods are shared"
             )),
         };
     }

@@ -150,7 +150,7 @@ pub fn objects(
             )
         });
         ui.warning(format!(
-            "left out: {}, because applied by other means it would never end",
+            "{} is left out: applied by kubectl it would never end",
             resolved.object()
         ));
     }

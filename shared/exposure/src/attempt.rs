@@ -156,7 +156,7 @@ impl Attempt {
             Some(before) if self.applied.change.has_written() => {
                 let left = self.take_back().await;
                 let error = if left.is_empty() {
-                    error.caused_by(format!("restored the previous address: {before}"))
+                    error.note(format!("restored the previous address: {before}"))
                 } else {
                     error.hints_from(left)
                 };

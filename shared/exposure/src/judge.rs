@@ -130,13 +130,13 @@ fn judge_visit(facts: &Facts<'_>, visit: &Visit) -> Verdict {
             End::Fine => Verdict::Ours,
             End::Loop => Verdict::Wrong(
                 Error::new(format!("{app} answers, and redirects in a circle"))
-                    .caused_by("it does not know that the controller speaks https for it, and asks for https again and again, or redirects to itself")
-                    .hint("make it believe the header `X-Forwarded-Proto` (a setting of most frameworks: trusted proxies), or switch its own redirect to https off"),
+                    .caused_by("the controller speaks https and passes the request on as http, and the app redirects it to https again")
+                    .hint("let the app trust the header `X-Forwarded-Proto` (a setting of most frameworks: trusted proxies), or switch off its own redirect to https"),
             ),
             End::ToHttp(location) => Verdict::Wrong(
                 Error::new(format!("{app} answers, and redirects from https to http"))
                     .caused_by(format!("it leads to {}", printable::short(location, 120)))
-                    .hint("make it believe the header `X-Forwarded-Proto` (a setting of most frameworks: trusted proxies, proxy headers)"),
+                    .hint("let the app trust the header `X-Forwarded-Proto` (a setting of most frameworks: trusted proxies, proxy headers)"),
             ),
         };
     }
@@ -243,13 +243,13 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &HttpFailure) -> Verdict {
         HttpFailure::Name { why: Lookup::NoSuchName, .. } => Verdict::NotYet(
             Error::new(format!("the name {host} does not exist"))
                 .caused_by("DNS knows no address for it")
-                .hint(set("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", [Setting::Host(None)])),
+                .hint(set("use a host in your platform's domain (as in the addresses of your other services)", [Setting::Host(None)])),
         ),
         HttpFailure::Name { .. } => Verdict::NotYet(failed().hint(look_again("check the network of this machine, then look again", namespace))),
         HttpFailure::Local { .. } => Verdict::Wrong(
             Error::new(format!("{}://{host} is not asked", facts.tls.scheme()))
                 .caused_by(trouble.to_string())
-                .hint(set("take a host below your platform's domain", [Setting::Host(None)])),
+                .hint(set("use a host in your platform's domain", [Setting::Host(None)])),
         ),
         HttpFailure::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
             failed().hint(set("the controller has no https here: ask your cluster administrator, or do without", [Setting::Certificate(Source::Off)])),

@@ -370,7 +370,7 @@ pub fn endless<'a>(exposures: impl IntoIterator<Item = &'a Exposure>) -> Vec<Err
         let Exposure { url, lasts, .. } = exposure;
         let what = match (&exposure.ending, lasts) {
             (Ending::Over(_), _) => format!("{url} has ended, and is still there"),
-            (_, Some(lasts)) => format!("{url} was to end after {lasts}, and never ends"),
+            (_, Some(lasts)) => format!("{url} should end after {lasts}, but never will"),
             (_, None) => format!("{url} was to end, and never ends"),
         };
         let hint = remedy::remove("remove it", exposure.called(), &exposure.namespace);

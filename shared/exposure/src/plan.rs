@@ -20,7 +20,7 @@ use super::gateway::{
     BackendRef, GROUP, HttpRoute, HttpRouteSpec, ListenerSet, ListenerSetSpec, ParentRef, RouteRule,
 };
 use super::tls::Tls;
-use crate::network::{self, Admitted};
+use crate::network;
 use commons::apply::MANAGED_BY;
 use commons::grant::{FOR, Term, timer_job};
 use commons::names;
@@ -166,8 +166,8 @@ impl Plan {
         Some(network::allow(
             self.metadata(owner, false),
             pods,
-            Admitted::Peers(peers),
-            Some(port),
+            peers,
+            port,
         ))
     }
 

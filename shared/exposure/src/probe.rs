@@ -188,7 +188,7 @@ pub fn two_randoms() -> (u64, u64) {
 pub fn phrase(answer: &Result<Answer, HttpFailure>) -> String {
     match answer {
         Ok(answer) => format!("it answers {}", describe(answer)),
-        Err(trouble) => format!("it does not answer like a host without a route: {trouble}"),
+        Err(trouble) => format!("something else answers there: {trouble}"),
     }
 }
 

@@ -412,7 +412,7 @@ fn proof(resolved: &Resolved, app: &AnsweringApp, visit: Option<super::judge::Vi
     {
         warnings.push(
             Error::new(format!(
-                "the app answers {} there, just as the controller does for hosts that nobody has: whether it is the app cannot be told",
+                "the app answers {} there, and the controller answers the same for hosts without a route: whether it is the app cannot be told",
                 describe(&own.answer)
             ))
             .hint(set("name a page that it has", [Setting::Path])),

@@ -85,7 +85,11 @@ async fn read(cluster: &Cluster, state: &mut State, wants: &BTreeSet<Want>) {
                     )
                     .await
                     .ok()
-                    .map(|all| all.into_iter().map(VolumeClaim::into_parts).collect());
+                    .map(|all| {
+                        all.into_iter()
+                            .map(|claim| (claim.metadata.name, claim.status.phase))
+                            .collect()
+                    });
             }
         }
         more
@@ -147,27 +151,11 @@ impl<'de> Deserialize<'de> for Keys {
 #[serde(default)]
 struct VolumeClaim {
     metadata: Meta,
-    spec: VolumeClaimSpec,
     status: VolumeClaimStatus,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct VolumeClaimSpec {
-    storage_class_name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct VolumeClaimStatus {
     phase: String,
-}
-
-impl VolumeClaim {
-    fn into_parts(self) -> (String, (String, String)) {
-        (
-            self.metadata.name,
-            (self.status.phase, self.spec.storage_class_name),
-        )
-    }
 }

@@ -61,8 +61,8 @@ pub(super) struct More {
     pub(super) config_maps: Option<BTreeMap<String, BTreeSet<String>>>,
     pub(super) secrets: Option<BTreeSet<String>>,
     pub(super) secret_keys: BTreeMap<String, BTreeSet<String>>,
-    /// By name: phase and storage class.
-    pub(super) claims: Option<BTreeMap<String, (String, String)>>,
+    /// Their phases, by name.
+    pub(super) claims: Option<BTreeMap<String, String>>,
 }
 
 /// How far a roll-out is.

@@ -119,7 +119,7 @@ fn an_address_that_lost_its_timer_is_seen_and_closed() {
         .expose_app(&["list"])
         .ok()
         .says("never ends")
-        .says("was to end after 20s")
+        .says("should end after 20s")
         .says("its timer is gone")
         .says("kubectl expose-app remove deployment/web");
     alice.deploy_app(&["list"]).ok();

@@ -184,7 +184,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "the app is scaled to nothing",
-        sentence: "deployment/web is to have no pods",
+        sentence: "deployment/web is stopped: it has 0 replicas",
         code: 1,
         names: &["spec.replicas", "kubectl scale deployment/web"],
         happens: |scene| {
@@ -398,7 +398,7 @@ spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}
         what: "the app ends by itself",
         sentence: "container `web` of deployment/web exits with code 0 and is restarted (2 times)",
         code: 1,
-        names: &["must go on"],
+        names: &["must keep running"],
         happens: |scene| {
             scene.alice.deploy_app(&[
                 "web",

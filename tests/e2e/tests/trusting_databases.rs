@@ -59,7 +59,7 @@ fn a_postgres_that_trusts_makes_bob_its_superuser() {
     alice.deploys_postgres();
     let database = format!("{}/pg", alice.namespace());
     alice.share_db(&["pg", "--with", &bob.name]).ok().says(&format!(
-        "warning: pg lets in whoever comes through a tunnel, without a password: {} is its superuser, can run programs in its pod",
+        "warning: pg asks for no password through a tunnel: {} is its superuser, can run programs in its pod",
         bob.name
     ));
 
@@ -112,10 +112,7 @@ fn a_redis_with_and_without_a_password() {
     alice.applies(&redis("open", ""));
     alice.applies(&redis("closed", "--requirepass, secret"));
     for (name, says) in [
-        (
-            "open",
-            "open lets in whoever comes through a tunnel, without a password",
-        ),
+        ("open", "open asks for no password through a tunnel"),
         (
             "closed",
             "closed asks for a password, also through a tunnel (tried as default, without TLS)",

@@ -9,7 +9,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-use commons::apply::{DryRun, Outcome, PlannedObject, line};
+use commons::apply::{DryRun, Outcome};
 use commons::change::Change;
 use commons::cli::{Context, Interrupt, blocking};
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
@@ -23,7 +23,7 @@ use workload::Rollout;
 use crate::flags::{FromFiles, Mode};
 use crate::lint::{self, Around};
 use crate::objects::{MANAGER, ROLES};
-use crate::print::{self, shown};
+use crate::print;
 use crate::write::{self, Write, Written};
 use crate::{remedy, wait};
 
@@ -189,7 +189,7 @@ async fn try_out(
         return Ok(());
     };
     failures.for_each(|failure| ui.error(&failure));
-    Err(last.context("nothing was deployed"))
+    Err(last.note("nothing was deployed"))
 }
 
 /// How manifests are written: what `kubectl apply` or this command's flags have set is the files' from now on.
@@ -218,22 +218,15 @@ fn explain_immutable(error: Error, object: &Value, namespace: &str) -> Error {
 }
 
 fn print_plan(ui: &Ui, mode: &Mode, objects: &[Value], present: &[Option<Value>]) -> Result<()> {
-    let planned: Vec<PlannedObject> = objects
-        .iter()
-        .zip(present)
-        .map(|(object, before)| {
-            let outcome = match before {
-                None => Outcome::Created,
-                Some(there) if documents::says_already(there, object) => Outcome::Unchanged,
-                Some(_) => Outcome::Configured,
-            };
-            PlannedObject {
-                line: line(&documents::reference(object), outcome, mode.dry_run),
-                document: shown(object),
-            }
-        })
-        .collect();
-    print::objects(ui, mode, &planned)
+    let planned = objects.iter().zip(present).map(|(object, before)| Written {
+        outcome: match before {
+            None => Outcome::Created,
+            Some(there) if documents::says_already(there, object) => Outcome::Unchanged,
+            Some(_) => Outcome::Configured,
+        },
+        object: object.clone(),
+    });
+    print::written(ui, mode, &planned.collect::<Vec<_>>(), None)
 }
 
 /// Waits for all that runs, and says so.

@@ -73,7 +73,7 @@ pub fn of_app(settings: &Settings, facts: &ImageFacts) -> Vec<Finding> {
                 ports.join(", ")
             ),
             format!(
-                "if it does: `{}`",
+                "if the app listens there: `{}`",
                 shell("--port").arg(ports.first().map_or("", String::as_str))
             ),
         ));
@@ -81,7 +81,7 @@ pub fn of_app(settings: &Settings, facts: &ImageFacts) -> Vec<Finding> {
     let decided = settings.run_as.image_decides || settings.run_as.user.is_some();
     if facts.is_root && !decided {
         findings.push(Finding::new(
-            format!("image `{image}` runs as root, which is not allowed to it here"),
+            format!("image `{image}` runs as root, which is not allowed here"),
             "try it as another user: `--run-as 1000`; if it must be root: `--allow-root`",
         ));
     }

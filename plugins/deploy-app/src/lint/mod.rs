@@ -105,7 +105,7 @@ pub fn of_plan(plan: &Plan, notes: Vec<String>, image: &ImageFacts) -> Vec<Findi
                     shown(said)
                 ),
                 format!(
-                    "if the app listens where PORT says: `{}`",
+                    "if the app listens on the port that PORT names: `{}`",
                     shell("--port").arg(said)
                 ),
             )

@@ -45,8 +45,8 @@ pub fn changes(now: &Settings, then: &Settings) -> Vec<String> {
     if now.run_as != then.run_as {
         let shown = |run_as: RunAs| match (run_as.user, run_as.image_decides) {
             (Some(user), _) => user.to_string(),
-            (None, true) => "the image's, even root".into(),
-            (None, false) => "the image's".into(),
+            (None, true) => "the image's, root allowed".into(),
+            (None, false) => "the image's, not root".into(),
         };
         changes.push(arrow("user", &shown(now.run_as), &shown(then.run_as)));
     }
@@ -156,7 +156,7 @@ mod tests {
                 "port: 8000 -> none",
                 "variables: B added; A removed",
                 "secrets: PW added",
-                "user: the image's -> 1000",
+                "user: the image's, not root -> 1000",
             ]
         );
         assert!(!format!("{then:?}").contains("hunter2"));

@@ -6,13 +6,12 @@ mod report;
 mod resolve;
 mod rollback;
 
-use commons::apply::{DryRun, Outcome, PlannedObject, line};
+use commons::apply::{DryRun, Outcome};
 use commons::change::Change;
 use commons::cli::{Context, blocking};
 use commons::cluster::documents::{self, CLIENT_SIDE_APPLY, Writing};
 use commons::output::Format;
 use commons::{Cluster, Result, Ui};
-use serde_json::Value;
 
 use self::report::report;
 use self::resolve::{ResolvedApp, resolve};
@@ -113,7 +112,7 @@ async fn apply(cluster: &Cluster, change: &Change, resolved: &ResolvedApp) -> Re
     if documents.deployment.is_some() && !change.is_dry() && changes {
         match write::try_out(cluster, cluster.namespace(), &last(None)).await {
             Err(error) if write::matters_when_tried(&error) => {
-                return Err(error.context("nothing was changed"));
+                return Err(error.note("nothing was changed"));
             }
             _ => {}
         }
@@ -160,31 +159,15 @@ fn print_plan(ui: &Ui, mode: &Mode, resolved: &ResolvedApp) -> Result<()> {
         ..
     } = resolved;
     let same = now.as_ref() == Some(&plan.settings);
-    let mut objects: Vec<PlannedObject> = Vec::new();
-    let mut add = |document: Value, before: Option<&Value>| {
-        let outcome = match before {
+    let planned = plan.manifests().into_iter().map(|object| {
+        let outcome = match documents.like(&object) {
             None => Outcome::Created,
             Some(_) if same => Outcome::Unchanged,
             Some(_) => Outcome::Configured,
         };
-        objects.push(PlannedObject {
-            line: line(&documents::reference(&document), outcome, mode.dry_run),
-            document,
-        });
-    };
-    for document in plan.manifests() {
-        let before = match (document["kind"].as_str(), documents::name(&document)) {
-            (Some("Deployment"), _) => &documents.deployment,
-            (Some("Service"), _) => &documents.service,
-            (Some("Secret"), _) => &documents.secret,
-            (_, name) if name == plan.name => &documents.config,
-            _ => &documents.files,
-        };
-        add(document, before.as_ref());
-    }
-    if let Some(exposure) = exposure {
-        objects.extend(exposure.objects(ui, mode)?);
-    }
+        Written { outcome, object }
+    });
+    let planned: Vec<Written> = planned.collect();
     if let Some(secret) = plan
         .secret(false)
         .filter(|secret| secret.get("data").is_some())
@@ -195,5 +178,6 @@ fn print_plan(ui: &Ui, mode: &Mode, resolved: &ResolvedApp) -> Result<()> {
             documents::name(&secret)
         ));
     }
-    print::objects(ui, mode, &objects)
+    let address = exposure.as_ref().map(|exposure| exposure.objects(ui, mode));
+    print::written(ui, mode, &planned, address.transpose()?)
 }

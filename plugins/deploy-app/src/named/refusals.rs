@@ -40,8 +40,12 @@ fn refuse_foreign_app(
         let from_files =
             shell("kubectl deploy-app -f FILE --image IMAGE").option("-n", cluster.named());
         if deployment.is_some_and(is_from_files) {
-            return Error::of(error.kind(), format!("{name} was deployed from files"))
-                .hint(format!("deploy them again: `{from_files}`"));
+            return Error::of(error.kind(), format!("{name} was deployed from files")).hint(
+                format!(
+                    "change the files, then: `{}`",
+                    shell("kubectl deploy-app -f FILE").option("-n", cluster.named())
+                ),
+            );
         }
         error
             .without_hints()

@@ -167,7 +167,7 @@ async fn read(cluster: &Cluster, by_name: &ByName, inputs: &Inputs) -> Result<Re
 /// What a dry run does not find out of the image, which is asked of its registry.
 fn unchecked(image: &str) -> String {
     let image = printable::line(image);
-    format!("not checked in a dry run: what the registry says of {image}")
+    format!("not checked in a dry run: whether image {image} exists")
 }
 
 /// What is asked for, with what its image tells of it.

@@ -11,6 +11,9 @@ use crate::cluster::{Cluster, Namespaced};
 use crate::error::{Error, Kind, Result};
 use crate::shell::shell;
 
+/// What is said where everything was undone.
+const ROLLED_BACK: &str = "nothing was changed: all writes were rolled back";
+
 /// What became of one write that was to be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -93,9 +96,7 @@ impl Undone {
                 failure.kind(),
                 "interrupted: not everything could be rolled back",
             ),
-            (false, true) if self.any => {
-                failure.caused_by("nothing was changed: all writes were rolled back")
-            }
+            (false, true) if self.any => failure.note(ROLLED_BACK),
             (false, _) => failure,
         };
         if self.kept.is_empty() {
@@ -103,7 +104,7 @@ impl Undone {
         }
         let kept: Vec<&str> = self.kept.iter().map(String::as_str).collect();
         failure
-            .caused_by(format!("not rolled back: {}", kept.join(", ")))
+            .note(format!("not rolled back: {}", kept.join(", ")))
             .hints_from(hints)
     }
 }
@@ -229,13 +230,12 @@ pub(super) fn unanswered(error: &impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
 
-    /// What is undone, the failure, and what is said then: message, causes and hints.
+    /// What is undone, the failure, and what is said then: message, notes and hints.
     type Case<'a> = (Undone, Error, &'a str, &'a [&'a str], &'a [&'a str]);
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_failure_says_what_became_of_the_rest() {
-        const ROLLED_BACK: &str = "nothing was changed: all writes were rolled back";
         let names = |names: &[&str]| -> Vec<String> {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
@@ -309,16 +309,16 @@ mod tests {
                 &[],
             ),
         ];
-        for (undone, failure, message, causes, hints) in cases {
+        for (undone, failure, message, notes, hints) in cases {
             let kind = failure.kind();
             let said = undone.explain(failure);
             let told: Vec<String> = said.hints().iter().map(ToString::to_string).collect();
             assert_eq!((said.message(), said.kind()), (message, kind));
-            assert_eq!(said.causes(), causes, "{message}");
+            assert_eq!(said.notes().collect::<Vec<_>>(), notes, "{message}");
             assert_eq!(told, hints, "{message}");
         }
         let more = undone(true, &[], &[], &[]).and(vec!["close it".into()]);
-        assert!(more.explain(failure()).causes().is_empty());
+        assert!(more.explain(failure()).notes().next().is_none());
     }
 
     #[test]

@@ -150,15 +150,6 @@ impl Cluster {
         self.is_named || namespace != self.namespace
     }
 
-    /// What a command in a hint needs to be about the same namespace: ` -n NAMESPACE` if it was given so, else nothing.
-    pub fn here(&self) -> String {
-        if self.is_named {
-            format!(" -n {}", crate::printable::line(&self.namespace))
-        } else {
-            String::new()
-        }
-    }
-
     /// The namespace that a command in a hint needs to name to be about the same one: nothing where none was named.
     pub fn named(&self) -> Option<&str> {
         self.is_named.then_some(self.namespace.as_str())

@@ -47,13 +47,22 @@ pub enum Kind {
     Failed,
 }
 
+/// A line below the causes.
+#[derive(Clone, Debug)]
+enum After {
+    /// Somebody else's words.
+    Quoted(String),
+    /// What became of the rest.
+    Note(String),
+}
+
 /// A failure as the user will read it.
 #[derive(Clone, Debug)]
 pub struct Error {
     kind: Kind,
     message: String,
     causes: Vec<String>,
-    quoted: Vec<String>,
+    after: Vec<After>,
     hints: Vec<Hint>,
 }
 
@@ -69,7 +78,7 @@ impl Error {
             kind,
             message: message.into(),
             causes: Vec::new(),
-            quoted: Vec::new(),
+            after: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -100,11 +109,18 @@ impl Error {
         self
     }
 
+    /// What became of the rest, one phrase: `nothing was changed`.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.after.push(After::Note(note.into()));
+        self
+    }
+
     /// Lines of somebody else's words that the last cause announces, such as the end of a log.
     #[must_use]
     pub fn quoting<'a>(mut self, lines: impl IntoIterator<Item = &'a str>) -> Self {
-        self.quoted
-            .extend(lines.into_iter().map(|line| printable::short(line, 300)));
+        let lines = lines.into_iter().map(|line| printable::short(line, 300));
+        self.after.extend(lines.map(After::Quoted));
         self
     }
 
@@ -165,9 +181,20 @@ impl Error {
         &self.causes
     }
 
+    /// What became of the rest.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.after.iter().filter_map(|after| match after {
+            After::Note(note) => Some(note.as_str()),
+            After::Quoted(_) => None,
+        })
+    }
+
     /// The lines quoted.
-    pub fn quoted(&self) -> &[String] {
-        &self.quoted
+    pub fn quoted(&self) -> impl Iterator<Item = &str> {
+        self.after.iter().filter_map(|after| match after {
+            After::Quoted(line) => Some(line.as_str()),
+            After::Note(_) => None,
+        })
     }
 
     /// The hints.

@@ -246,7 +246,7 @@ pub fn rights_hints(namespace: Option<&str>) -> [String; 2] {
     let look = shell("kubectl auth can-i --list").option("-n", namespace);
     [
         format!("see what you may do there: `{look}`"),
-        "if it is your own namespace, seen from a service of Onyxia: relaunch that with Kubernetes role `admin`, or use the kubeconfig of your account page".into(),
+        "in a service of Onyxia (VSCode, Jupyter): relaunch it with Kubernetes role `admin`, or use the kubeconfig of your account page".into(),
     ]
 }
 
@@ -332,7 +332,7 @@ fn explain_rule(message: &str, request: &Request<'_>) -> Error {
         request.place()
     ))
     .caused_by(cause)
-    .hint("the rule is the cluster's, not this command's: ask who runs it")
+    .hint("this is a rule of the cluster: ask your cluster administrator")
 }
 
 /// The name of the admission webhook in a message of the API server.

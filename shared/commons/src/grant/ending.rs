@@ -39,7 +39,7 @@ impl Ending {
             None => Self::Never("its timer is gone"),
             Some(timer) => Self::Never(match timer.fault {
                 Some(Fault::Suspended) => "its timer is suspended",
-                Some(Fault::Foreign) => "its timer is in the hands of another controller",
+                Some(Fault::Foreign) => "another controller manages its timer",
                 Some(Fault::Stays) => "its timer is not removed when it ends",
                 Some(Fault::RunsPods) => "its timer was changed and runs pods",
                 None if timer.deadline.is_none() => "its timer has no end",

@@ -65,9 +65,7 @@ impl Fault {
             Self::Foreign => {
                 "another controller looks after it (`managedBy`), and may never end it"
             }
-            Self::Stays => {
-                "it was changed so that it would not be removed at its end, nor what it owns"
-            }
+            Self::Stays => "it would not be deleted at its end, and what it owns would stay",
             Self::RunsPods => "it was changed so that it runs pods",
         }
     }
@@ -161,9 +159,9 @@ impl Timer {
             }
             _ => return Ok(()),
         };
-        Err(Error::new(format!("the timer (job `{}`) is not as it was asked for", self.name))
+        Err(Error::new(format!("the cluster changed the timer (job `{}`)", self.name))
             .caused_by(why)
-            .hint("ask your cluster administrator to leave Jobs with `parallelism: 0` alone; `--forever` is without an end"))
+            .hint("ask your cluster administrator not to change Jobs with `parallelism: 0`, or use `--forever`, which needs no timer"))
     }
 }
 
@@ -275,7 +273,7 @@ pub async fn started(
         Ok(outcome) => outcome,
         Err(_) => Err(Error::new(format!("the cluster does not start the timer (job `{name}`)"))
             .caused_by(format!("no start time after {} s: its Job controller does not run, or something holds Jobs back", START_DEADLINE.as_secs()))
-            .hint("without a timer it would never end by itself; `--forever` says that this is meant")),
+            .hint("ask your cluster administrator, or use `--forever`, which needs no timer")),
     }
 }
 
@@ -389,7 +387,7 @@ pub async fn reset(
         (Some(_), None) => {
             return Err(
                 Error::new(format!("the timer (job `{}`) has not started", timer.name))
-                    .hint("end it and make it again"),
+                    .hint("end the share, and share again"),
             );
         }
     };

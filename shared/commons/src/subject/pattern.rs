@@ -165,7 +165,7 @@ pub fn resolve(
                 subject: pattern.user(name),
                 note: namespace.then(|| {
                     format!(
-                        "`{typed}` is taken for the namespace of {name}; a user of that name is `user:{}{typed}`",
+                        "`{typed}` was read as user {name}; for a user of that very name: `user:{}{typed}`",
                         pattern.prefix
                     )
                 }),
@@ -178,9 +178,9 @@ pub fn resolve(
 fn unknown(name: &str, why: &NoPattern, namespace: &str) -> Error {
     let namespace = printable::line(namespace);
     let cause = match why {
-        NoPattern::NoExample => format!(
-            "no RoleBinding of namespace `{namespace}` makes its owner `admin`, so there is no example to follow"
-        ),
+        NoPattern::NoExample => {
+            format!("no RoleBinding of namespace `{namespace}` shows how users are named here")
+        }
         NoPattern::Disagreement(users) => format!(
             "the RoleBindings of namespace `{namespace}` give different examples: {}",
             printable::short(&users.join(", "), 200)

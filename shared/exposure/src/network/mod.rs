@@ -8,12 +8,10 @@
 mod describe;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use commons::labels::matches;
-use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -55,38 +53,6 @@ fn isolates(policy: &NetworkPolicy, pod_labels: &BTreeMap<String, String>) -> bo
         .as_ref()
         .is_none_or(|selector| matches(selector, pod_labels));
     incoming && selected
-}
-
-/// Somebody who wants in.
-#[derive(Clone, Debug, Default)]
-pub struct Source {
-    /// Labels of its namespace, `kubernetes.io/metadata.name` included; nothing when it is outside of the cluster.
-    pub namespace: Option<BTreeMap<String, String>>,
-    /// Labels of the pod.
-    pub pod: BTreeMap<String, String>,
-    /// Its address, if known.
-    pub address: Option<IpAddr>,
-}
-
-/// Whether a pod with these labels in this namespace may be reached by `source` on a TCP port (named ports by `port_names`).
-///
-/// `policies` and `namespace` are those of the pod that is reached. What is let in always is not asked here: the pod's own
-/// node, and the pod itself.
-pub fn admits(
-    policies: &[NetworkPolicy],
-    namespace: &BTreeMap<String, String>,
-    pod_labels: &BTreeMap<String, String>,
-    source: &Source,
-    port: u16,
-    port_names: &[String],
-) -> bool {
-    let isolating = isolating(policies, pod_labels);
-    isolating.is_empty()
-        || isolating.into_iter().flat_map(rules).any(|rule| {
-            covers(rule, port, port_names)
-                && peers(rule)
-                    .is_none_or(|peers| peers.iter().any(|peer| is_from(peer, namespace, source)))
-        })
 }
 
 /// Whether everything that `peer` stands for reaches these pods on a TCP port as far as can be told from what is written: the
@@ -189,44 +155,32 @@ fn has_named_port(rule: &NetworkPolicyIngressRule) -> bool {
         .any(|port| matches!(port.port, Some(IntOrString::String(_))))
 }
 
-/// Whom a policy of ours is to let in.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Admitted {
-    /// Whoever asks, from wherever.
-    Everybody,
-    /// These alone; nobody if there are none.
-    Peers(Vec<NetworkPolicyPeer>),
-}
-
-/// A policy that lets `admitted` in to `pods` on one TCP port of theirs (a number or a name), or on all.
+/// A policy that lets these peers, and nobody if there are none, in to `pods` on one TCP port of theirs (a number or a name).
 ///
 /// It adds to what other policies let in. Where no other policy selects the pods, it is the first to isolate them and so shuts
 /// everybody else out: ask [`isolating`] first.
 pub fn allow(
     metadata: ObjectMeta,
     pods: LabelSelector,
-    admitted: Admitted,
-    port: Option<IntOrString>,
+    peers: Vec<NetworkPolicyPeer>,
+    port: IntOrString,
 ) -> NetworkPolicy {
-    let from = match admitted {
-        Admitted::Everybody => Some(None),
-        // To the API no peers are everybody.
-        Admitted::Peers(peers) if peers.is_empty() => None,
-        Admitted::Peers(peers) => Some(Some(peers)),
+    let port = NetworkPolicyPort {
+        port: Some(port),
+        protocol: Some("TCP".to_owned()),
+        end_port: None,
     };
-    let ports = port.map(|port| {
-        vec![NetworkPolicyPort {
-            port: Some(port),
-            protocol: Some("TCP".to_owned()),
-            end_port: None,
-        }]
+    // To the API a rule without peers is for everybody.
+    let rule = (!peers.is_empty()).then(|| NetworkPolicyIngressRule {
+        from: Some(peers),
+        ports: Some(vec![port]),
     });
     NetworkPolicy {
         metadata,
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: from.map(|from| vec![NetworkPolicyIngressRule { from, ports }]),
+            ingress: rule.map(|rule| vec![rule]),
             egress: None,
         }),
     }
@@ -262,50 +216,6 @@ fn covers(rule: &NetworkPolicyIngressRule, port: u16, names: &[String]) -> bool 
                 (Some(IntOrString::String(name)), _) => names.contains(name),
             }
         })
-}
-
-/// Whether `peer`, in a policy of `namespace`, stands for `source` among others.
-fn is_from(
-    peer: &NetworkPolicyPeer,
-    namespace: &BTreeMap<String, String>,
-    source: &Source,
-) -> bool {
-    if let Some(block) = &peer.ip_block {
-        return source
-            .address
-            .is_some_and(|address| contains(block, address));
-    }
-    let Some(theirs) = &source.namespace else {
-        return false;
-    };
-    let namespace_fits = match &peer.namespace_selector {
-        Some(selector) => matches(selector, theirs),
-        None => {
-            peer.pod_selector.is_some()
-                && theirs
-                    .get(NAMESPACE_NAME)
-                    .is_some_and(|name| namespace.get(NAMESPACE_NAME) == Some(name))
-        }
-    };
-    let pod_fits = peer
-        .pod_selector
-        .as_ref()
-        .is_none_or(|selector| matches(selector, &source.pod));
-    namespace_fits && pod_fits
-}
-
-/// Whether an address is in a block and in none of its exceptions. A block that cannot be read has nobody in it.
-fn contains(block: &IPBlock, address: IpAddr) -> bool {
-    let within = |cidr: &str| {
-        cidr.parse::<IpNet>()
-            .map(|network| network.contains(&address))
-    };
-    within(&block.cidr) == Ok(true)
-        && block
-            .except
-            .iter()
-            .flatten()
-            .all(|cidr| within(cidr) == Ok(false))
 }
 
 /// Whether a peer may be outside of the namespace `here`.

@@ -129,7 +129,10 @@ pub(super) fn admit(mut draft: Draft, probed: &Probed, options: &Options) -> Res
     if no_such_name && !draft.is_known_domain {
         return Err(Error::new(format!("the name {host} does not exist"))
             .caused_by("DNS knows no address for it")
-            .hint(set("take a host below your platform's domain (its documentation tells, and the addresses of services that it started for you)", [Setting::Host(None)])));
+            .hint(set(
+                "use a host in your platform's domain (as in the addresses of your other services)",
+                [Setting::Host(None)],
+            )));
     }
     match &probed.present {
         Some(present) if !options.take && is_taken(present, &probed.baseline) => {

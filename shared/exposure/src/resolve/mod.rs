@@ -127,7 +127,7 @@ fn is_taken_by(host: &str, how: &str) -> Error {
             host.split('.').next().unwrap_or_default()
         )))
         .hint(set(
-            "to take over a host that is yours elsewhere",
+            "if the host is yours in another namespace, and is to lead here",
             [Setting::Take],
         ))
 }

@@ -159,7 +159,7 @@ pub(super) fn missing(
     report.add(
         lasts,
         error.hint(format!(
-            "make it, or correct `{user}`: `{}`",
+            "create it: `{}`; or correct `{user}`",
             there(
                 state,
                 shell("kubectl")

@@ -26,7 +26,7 @@ pub(super) fn stands_still(state: &State, report: &mut Report) {
     if state.rollout.kind != Kind::DaemonSet && state.desired() == 0 {
         report.add(
             true,
-            Error::new(format!("{reference} is to have no pods"))
+            Error::new(format!("{reference} is stopped: it has 0 replicas"))
                 .caused_by("`spec.replicas` is 0")
                 .hint(format!(
                     "start it: `{}`",

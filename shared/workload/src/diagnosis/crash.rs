@@ -116,8 +116,9 @@ fn not_started(at: &Place<'_>, message: &str) -> Error {
                 at.field("args")
             )))
         } else {
-            error
-                .hint("the command is the image's own: correct its Dockerfile, or take another tag")
+            error.hint(
+                "the command comes from the image: correct its Dockerfile, or use another tag",
+            )
         };
     }
     if message.contains("exec format error") {
@@ -165,15 +166,27 @@ fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Er
     let says_so = end.reason == "OOMKilled";
     let error = match (end.exit_code, end.reason.as_str()) {
         _ if is_out_of_memory(at, end) => {
-            let error = Error::new(format!("{} was OOMKilled{times}", at.subject())).caused_by(match memory {
-                Some(limit) => format!("its limit is {}", printable::short(limit, 20)),
-                None => "the node had none left, or the namespace's default limit is too low".into(),
-            });
-            if says_so { error } else { error.caused_by("the node says only that it was killed (SIGKILL), as is done to what passes its limit") }
+            let error = Error::new(format!("{} was OOMKilled{times}", at.subject())).caused_by(
+                match memory {
+                    Some(limit) => format!("its limit is {}", printable::short(limit, 20)),
+                    None => {
+                        "the node had none left, or the namespace's default limit is too low".into()
+                    }
+                },
+            );
+            if says_so {
+                error
+            } else {
+                error.caused_by("the node says only that it was killed (SIGKILL), as is done to what passes its limit")
+            }
         }
-        (0, _) => Error::new(format!("{} exits with code 0 and is restarted{times}", at.subject()))
-            .caused_by("what runs in a pod of this kind must go on: a server, not a command that does something and ends"),
-        (code, _) => Error::new(format!("{} crashes: exit code {code}{times}", at.subject())).caused_by(meaning(code)),
+        (0, _) => Error::new(format!(
+            "{} exits with code 0 and is restarted{times}",
+            at.subject()
+        ))
+        .caused_by("the program ended; it must keep running, as a server does"),
+        (code, _) => Error::new(format!("{} crashes: exit code {code}{times}", at.subject()))
+            .caused_by(meaning(code)),
     };
     let error = match (lines.is_empty(), log.is_some()) {
         (false, _) => error

@@ -95,7 +95,7 @@ fn explain(state: &State, message: &str, lasts: i64, report: &mut Report) {
                 pod_field(state, "serviceAccountName")
             ))
             .hint(format!(
-                "make it, or leave the field out: `{}`",
+                "create it: `{}`; or leave the field out",
                 there(state, shell("kubectl create serviceaccount").arg(&account))
             )),
         );
@@ -227,7 +227,7 @@ fn exceeded(state: &State, text: &str) -> (bool, Error) {
     }
     if !never {
         error = error.hint(format!(
-            "or end something else: `{}`, `{}`",
+            "or stop something else; see what there is: `{}`, `{}`",
             there(state, shell("kubectl describe resourcequota")),
             there(state, shell("kubectl get pods"))
         ));
@@ -245,7 +245,7 @@ fn unspecified(state: &State, text: &str) -> Error {
         .collect();
     let error =
         Error::new(format!("{} must say how much it needs", state.reference())).caused_by(format!(
-            "the quota `{}` counts {}, and its containers do not set them",
+            "the quota `{}` counts {}, and the containers do not set it",
             printable::short(name, 253),
             printable::short(&wanted.join(", "), 200)
         ));

@@ -165,7 +165,7 @@ fn question(probe: Option<&Probe>) -> String {
         Some(Probe {
             exec: Some(exec), ..
         }) => format!("`{}`", printable::short(&exec.command.join(" "), 100)),
-        _ => "its question".into(),
+        _ => "the probe".into(),
     }
 }
 

@@ -78,7 +78,7 @@ fn no_node(state: &State, pod: &Pod, message: &str) -> Error {
     let error = error.hints_from(hints);
     if message.contains("Insufficient ") {
         return error.hint(format!(
-            "or end something else of yours: `{}`",
+            "or stop something else of yours; see what there is: `{}`",
             there(state, shell("kubectl get pods"))
         ));
     }
@@ -241,7 +241,7 @@ fn tainted(state: &State, reason: &str) -> (String, Hint) {
         None => "reserved for others (a taint)".into(),
     };
     let hint = format!(
-        "if you may use them, add what they want to `{}`",
+        "if you may use these nodes, tolerate their taints in `{}`",
         pod_field(state, "tolerations")
     );
     (words, Hint::new(hint))

@@ -35,7 +35,7 @@ pub(super) fn missing_claim(state: &State, claim: &str, lasts: bool, report: &mu
     report.add(
         lasts,
         error.hint(format!(
-            "make it, or correct `{field}`: `{}`",
+            "create it, or correct `{field}`; see which there are: `{}`",
             there(state, shell("kubectl get pvc"))
         )),
     );
@@ -85,11 +85,9 @@ pub(super) fn unbound(state: &State, pod: &Pod, waited: i64, report: &mut Report
         .map(|event| event.involved_object.name.as_str())
         .or_else(|| {
             let phases = state.more.claims.as_ref()?;
-            claims.iter().copied().find(|claim| {
-                phases
-                    .get(*claim)
-                    .is_some_and(|(phase, _)| phase == "Pending")
-            })
+            let is_pending =
+                |claim: &&str| phases.get(*claim).is_some_and(|phase| phase == "Pending");
+            claims.iter().copied().find(is_pending)
         })
         .or(claims.first().copied())
         .unwrap_or_default();

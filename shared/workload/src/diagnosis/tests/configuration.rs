@@ -32,7 +32,7 @@ fn a_configmap_that_is_missing() {
             "configmap `setings`, which deployment/web needs, does not exist",
             user,
             "do did you mean `settings`?",
-            "do make it, or correct `spec.template.spec.containers[0].envFrom[0]`: `kubectl create configmap setings --from-literal=KEY=VALUE -n alice`",
+            "do create it: `kubectl create configmap setings --from-literal=KEY=VALUE -n alice`; or correct `spec.template.spec.containers[0].envFrom[0]`",
         ],
     );
     state.more.config_maps = Some(BTreeMap::from([("setings".into(), BTreeSet::new())]));

@@ -163,7 +163,7 @@ fn told(state: &State) -> (bool, String) {
             .iter()
             .map(|cause| format!("because {cause}")),
     );
-    lines.extend(error.quoted().iter().map(|line| format!("| {line}")));
+    lines.extend(error.quoted().map(|line| format!("| {line}")));
     lines.extend(error.hints().iter().map(|hint| format!("do {hint}")));
     (findings[0].is_final, lines.join("\n"))
 }

@@ -50,7 +50,7 @@ fn a_quota_that_wants_to_be_told() {
         true,
         &[
             "deployment/web must say how much it needs",
-            "because the quota `onyxia-quota` counts limits.cpu, limits.memory, requests.cpu, requests.memory, and its containers do not set them",
+            "because the quota `onyxia-quota` counts limits.cpu, limits.memory, requests.cpu, requests.memory, and the containers do not set it",
             "do set `spec.template.spec.containers[0].resources`, such as `{requests: {cpu: 100m, memory: 128Mi}, limits: {cpu: 500m, memory: 256Mi}}`",
         ],
     );

@@ -40,7 +40,7 @@ fn controllers_that_stand_still() {
         &state,
         true,
         &[
-            "deployment/web is to have no pods",
+            "deployment/web is stopped: it has 0 replicas",
             "because `spec.replicas` is 0",
             "do start it: `kubectl scale deployment/web --replicas=1 -n alice`",
         ],
