@@ -510,7 +510,47 @@ async fn report(
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, Parser};
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ExposeArgs,
+    }
+
+    /// Hints repeat the command that was typed: a flag that is missing there would be lost when it is pasted.
+    #[test]
+    fn every_flag_is_in_the_command_that_hints_repeat() {
+        // How it is gone about, and not what the address is.
+        let left_out = ["dry-run", "output", "timeout"];
+        let command = Line::command();
+        let flags = command
+            .get_arguments()
+            .filter(|arg| arg.get_long().is_some());
+        for flag in flags.filter(|arg| !left_out.contains(&arg.get_long().unwrap_or_default())) {
+            let long = format!("--{}", flag.get_long().unwrap_or_default());
+            let mut line = vec!["expose-app".to_owned(), "web".to_owned(), long.clone()];
+            if flag.get_action().takes_values() {
+                let example = match &long[..] {
+                    "--for" => "8h",
+                    "--tls" => "off",
+                    "--parent" => "edge/shared",
+                    "--path" => "/page",
+                    "--port" => "8000",
+                    _ => "name",
+                };
+                line.push(example.to_owned());
+            }
+            let Line { args } = Line::try_parse_from(line).expect("a command line");
+            let typed = args.typed(None);
+            assert!(
+                typed.flags.iter().any(|typed| typed.first() == long),
+                "{long} is not repeated"
+            );
+        }
+    }
 
     #[test]
     fn paths_are_those_of_urls() {

@@ -1,6 +1,6 @@
 //! Making shares: all of them or none.
 
-use commons::apply::DryRun;
+use commons::apply::{DryRun, Outcome};
 use commons::change::Change;
 use commons::cli::Shield;
 use commons::grant::{self, Timer};
@@ -8,6 +8,7 @@ use commons::{Cluster, Error, Kind, Result};
 use database::{Database, Trust, trusts_local};
 use futures::future::{OptionFuture, join_all};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
@@ -39,7 +40,7 @@ pub struct Made {
     pub besides: Besides,
 }
 
-/// Makes all shares or none: what a failed or interrupted run has written is undone.
+/// Makes all shares or none: what a failed or interrupted run has written is undone. With a line for each object, sorted.
 ///
 /// # Errors
 /// Of the API server; what could not be undone is named in a hint.
@@ -48,14 +49,17 @@ pub async fn all(
     resolved: &ResolvedShare,
     shield: &Shield,
     dry_run: DryRun,
-) -> Result<Vec<Made>> {
+) -> Result<(Vec<Made>, Vec<String>)> {
     let change = Change::new(cluster, &resolved.database.namespace, dry_run);
     let making = resolved
         .shares
         .iter()
         .map(|existing| one(cluster, resolved, existing, &change));
     let making = async { join_all(making).await.into_iter().collect() };
-    change.all_or_nothing(shield, making).await
+    let made = change.all_or_nothing(shield, making).await?;
+    let mut lines = change.lines();
+    lines.sort();
+    Ok((made, lines))
 }
 
 /// What ends the share: its timer, running, and its Role, which goes with it.
@@ -75,9 +79,17 @@ async fn ending(
     let timer = match (step, &existing.job) {
         (Step::Extend, Some(job)) => {
             let now = cluster.now();
-            Some(grant::reset(cluster, change, job, plan.term, now).await?)
+            let timer = grant::reset(cluster, change, job, plan.term, now).await?;
+            change.tell::<Job>(&timer.name, Outcome::Configured);
+            Some(timer)
         }
-        (Step::Keep, _) => existing.timer.clone(),
+        (Step::Keep, _) => {
+            let timer = existing.timer.clone();
+            if let Some(timer) = &timer {
+                change.tell::<Job>(&timer.name, Outcome::Unchanged);
+            }
+            timer
+        }
         _ => {
             let (_, job) = change.put(&plan.job(), None).await?;
             let owner = Timer::of(&job).owner_reference();

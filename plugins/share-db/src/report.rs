@@ -1,8 +1,9 @@
 //! What is printed of a share that is made, or would be.
 
 use commons::apply::{self, DryRun, Outcome, PlannedObject};
+use commons::change;
 use commons::cluster::Right;
-use commons::grant::Term;
+use commons::grant::{Term, Timer};
 use commons::output::{self, Format};
 use commons::shell::shell;
 use commons::subject::Subject;
@@ -16,10 +17,19 @@ use crate::make::{Made, ResolvedShare, pod_to_prove};
 use crate::share::ShareArgs;
 use crate::worth::{Worth, worth};
 
-/// Prints what would be written. Documents that could be applied by other means leave out what gives a right that is to end:
-/// a timer has its UID only once it is there, so nothing would end it.
-pub fn plan(cluster: &Cluster, ui: &Ui, args: &ShareArgs, resolved: &ResolvedShare) -> Result<()> {
+/// Prints what would be written; `tried` is what the API server said of it, a line an object. Documents that could be applied by
+/// other means leave out what gives a right that is to end: a timer has its UID only once it is there, so nothing would end it.
+pub fn plan(
+    cluster: &Cluster,
+    ui: &Ui,
+    args: &ShareArgs,
+    resolved: &ResolvedShare,
+    tried: Option<Vec<String>>,
+) -> Result<()> {
     let format = args.output.output;
+    if let (Some(lines), None) = (&tried, format) {
+        return lines.iter().try_for_each(|line| ui.result(line));
+    }
     let documents = matches!(format, Some(Format::Yaml | Format::Json));
     let mut objects = Vec::new();
     let mut left_out = false;
@@ -52,32 +62,26 @@ fn planned(
         ..
     } = existing;
     let database = &resolved.database;
-    let outcome = |exists: bool| {
-        if exists {
-            Outcome::Configured
-        } else {
-            Outcome::Created
-        }
-    };
     let timer = match step {
         Step::Create => Outcome::Created,
         Step::Keep => Outcome::Unchanged,
         Step::Extend => Outcome::Configured,
     };
+    let owner = existing.timer.as_ref().map(Timer::owner_reference);
+    let owner = owner.as_ref().filter(|_| *step != Step::Create);
+    let kept = existing.timer.as_ref().and_then(Timer::until);
     let until = match plan.term {
+        Term::For(_) if *step == Step::Keep => kept,
         Term::For(duration) => cluster.now().checked_add(duration).ok(),
         Term::Forever => None,
     };
-    let card_data = plan.card(database, &resolved.owner, until, None);
+    let wanted_card = plan.card(database, &resolved.owner, until, owner);
+    let wanted_role = plan.role(database, owner);
     Ok(vec![
         PlannedObject::new(&plan.job(), timer, dry_run)?,
-        PlannedObject::new(&plan.role(database, None), outcome(role.is_some()), dry_run)?,
-        PlannedObject::new(&card_data, outcome(card.is_some()), dry_run)?,
-        PlannedObject::new(
-            &plan.role_binding(None),
-            outcome(binding.is_some()),
-            dry_run,
-        )?,
+        change::planned(&wanted_role, role.as_ref(), dry_run)?,
+        change::planned(&wanted_card, card.as_ref(), dry_run)?,
+        change::planned(&plan.role_binding(owner), binding.as_ref(), dry_run)?,
     ])
 }
 

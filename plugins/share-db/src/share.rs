@@ -53,12 +53,12 @@ pub async fn run(context: &Context, args: ShareArgs) -> Result<()> {
     drop(progress);
     let dry_run = args.dry_run.dry_run;
     if dry_run == DryRun::Client {
-        return report::plan(cluster, ui, &args, &resolved);
+        return report::plan(cluster, ui, &args, &resolved, None);
     }
     let shield = context.interrupt.shield();
-    let made = make::all(cluster, &resolved, &shield, dry_run).await?;
+    let (made, lines) = make::all(cluster, &resolved, &shield, dry_run).await?;
     if dry_run == DryRun::Server {
-        return report::plan(cluster, ui, &args, &resolved);
+        return report::plan(cluster, ui, &args, &resolved, Some(lines));
     }
     report::made(cluster, ui, &args, &resolved, &made)
 }

@@ -18,13 +18,12 @@ use kube::ResourceExt;
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::apply::{DryRun, Outcome, change_line, reference, refuse_foreign};
+use crate::apply::{DryRun, Outcome, PlannedObject, change_line, reference, refuse_foreign};
 use crate::cli::Shield;
 use crate::cluster::documents::{self, Writing};
 use crate::cluster::{Cluster, Namespaced};
 use crate::error::Result;
 
-pub use merge::is_as_wanted;
 pub use undo::Undone;
 use undo::{Fate, delete_own, documents_own, is_refusal, make_again, restore, unanswered};
 
@@ -402,6 +401,23 @@ impl Change {
         }
         undone
     }
+}
+
+/// An object as `--dry-run` prints it, with what would become of it beside the one that is there.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn planned<K: Namespaced>(
+    wanted: &K,
+    present: Option<&K>,
+    dry_run: DryRun,
+) -> Result<PlannedObject> {
+    let outcome = match present {
+        None => Outcome::Created,
+        Some(present) if merge::is_as_wanted(present, wanted)? => Outcome::Unchanged,
+        Some(_) => Outcome::Configured,
+    };
+    PlannedObject::new(wanted, outcome, dry_run)
 }
 
 async fn undo_all(steps: Vec<Step>, deadline: Instant) -> Vec<(String, Result<Fate>)> {

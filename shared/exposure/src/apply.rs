@@ -13,7 +13,7 @@ use super::prove::AnsweringApp;
 use super::resolve::Resolved;
 use super::tls::{CLUSTER_ISSUER, ISSUER};
 use commons::apply::{DryRun, Outcome, PlannedObject};
-use commons::change::{Change, is_as_wanted};
+use commons::change::{self, Change};
 use commons::cluster::{Cluster, Namespaced};
 use commons::error::{Error, Result};
 use commons::grant::{self, FOR, Term};
@@ -160,44 +160,43 @@ pub fn objects(
 fn all_objects(resolved: &Resolved, dry_run: DryRun) -> Result<Vec<PlannedObject>> {
     let Resolved { plan, found, .. } = resolved;
     let mut objects = Vec::new();
-    let outcome = |present: bool, same: bool| match (present, same) {
-        (false, _) => Outcome::Created,
-        (true, true) => Outcome::Unchanged,
-        (true, false) => Outcome::Configured,
-    };
-    let without_owner =
-        |object: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
-            object.owner_references = None;
-        };
     if let Some(job) = plan.job() {
-        objects.push(PlannedObject::new(
-            &job,
-            outcome(found.job.is_some(), false),
-            dry_run,
-        )?);
-    }
-    macro_rules! push {
-        ($object:expr, $found:expr) => {
-            if let Some(mut object) = $object {
-                without_owner(&mut object.metadata);
-                let same = match $found {
-                    Some(present) => is_as_wanted(present, &object)?,
-                    None => false,
-                };
-                objects.push(PlannedObject::new(
-                    &object,
-                    outcome($found.is_some(), same),
-                    dry_run,
-                )?);
-            }
+        // Its end is another one each time.
+        let outcome = match found.job {
+            Some(_) => Outcome::Configured,
+            None => Outcome::Created,
         };
+        objects.push(PlannedObject::new(&job, outcome, dry_run)?);
     }
-    push!(plan.service(None), &found.service);
-    push!(plan.policy(None), &found.policy);
-    push!(plan.listener_set(None), &found.listener_set);
-    push!(plan.ingress(None), &found.ingress);
-    push!(plan.route(None), &found.route);
+    objects.extend(planned(
+        plan.service(None),
+        found.service.as_ref(),
+        dry_run,
+    )?);
+    objects.extend(planned(plan.policy(None), found.policy.as_ref(), dry_run)?);
+    let listener_set = plan.listener_set(None);
+    objects.extend(planned(listener_set, found.listener_set.as_ref(), dry_run)?);
+    objects.extend(planned(
+        plan.ingress(None),
+        found.ingress.as_ref(),
+        dry_run,
+    )?);
+    objects.extend(planned(plan.route(None), found.route.as_ref(), dry_run)?);
     Ok(objects)
+}
+
+/// An object of the plan, whose owner is not there yet.
+fn planned<K: Namespaced>(
+    wanted: Option<K>,
+    present: Option<&K>,
+    dry_run: DryRun,
+) -> Result<Option<PlannedObject>> {
+    wanted
+        .map(|mut wanted| {
+            wanted.meta_mut().owner_references = None;
+            change::planned(&wanted, present, dry_run)
+        })
+        .transpose()
 }
 
 /// Writes what the plan says and remembers in `applied` what was made, so that it can be taken back at any moment. A host that
