@@ -6,7 +6,7 @@ use commons::cluster::documents;
 use commons::quantity::Quantity;
 use commons::shell::{Shell, shell};
 use commons::{Error, printable};
-use exposure::{Setting, Source};
+use exposure::{CertificateSource, Setting};
 use workload::Amount;
 
 /// The same failure of an app that is there, with commands to type.
@@ -216,11 +216,11 @@ fn of_expose_app(app: &str, setting: &Setting, here: Option<&str>) -> Shell {
         Setting::Path => Some("--path /PAGE"),
         Setting::Take => Some("--take"),
         Setting::Certificate(source) => match source {
-            Source::Wildcard => Some("--tls wildcard"),
-            Source::Secret => Some("--tls secret=NAME"),
-            Source::Issuer => Some("--tls issuer=NAME"),
-            Source::Off => Some("--tls off"),
-            Source::Unsaid => None,
+            CertificateSource::Wildcard => Some("--tls wildcard"),
+            CertificateSource::Secret => Some("--tls secret=NAME"),
+            CertificateSource::Issuer => Some("--tls issuer=NAME"),
+            CertificateSource::Off => Some("--tls off"),
+            CertificateSource::Unsaid => None,
         },
     };
     let command = shell("kubectl expose-app").arg(app);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn meanwhile() -> Hint {
-        let to = [Source::Off, Source::Secret].map(Setting::Certificate);
+        let to = [CertificateSource::Off, CertificateSource::Secret].map(Setting::Certificate);
         let (why, to) = ("meanwhile".to_owned(), to.to_vec());
         exposure::Remedy::Set { why, to }.hint("")
     }

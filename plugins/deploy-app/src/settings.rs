@@ -84,7 +84,7 @@ impl<T> Edit<T> {
 
 /// What was asked for, read from the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct WantedSettings {
     pub image: Option<String>,
     pub port: Edit<u16>,
     pub replicas: Option<i32>,
@@ -163,7 +163,7 @@ impl Settings {
     ///
     /// # Errors
     /// A new app without an image or port; something to remove that there is not; a variable that is a secret already.
-    pub fn wanted(name: &str, now: Option<Self>, wanted: Wanted) -> Result<Self> {
+    pub fn wanted(name: &str, now: Option<Self>, wanted: WantedSettings) -> Result<Self> {
         let is_new = now.is_none();
         let mut settings = match (now, &wanted.image) {
             (Some(now), _) => now,
@@ -374,14 +374,14 @@ pub mod tests {
 
     /// A small app.
     pub fn example() -> Settings {
-        let wanted = Wanted {
+        let wanted = WantedSettings {
             image: Some("web:1".into()),
             port: Edit::Set(8000),
             inputs: Inputs {
                 env: BTreeMap::from([("A".into(), "1".into())]),
                 ..Inputs::default()
             },
-            ..Wanted::default()
+            ..WantedSettings::default()
         };
         Settings::wanted("web", None, wanted).expect("settings")
     }
@@ -451,9 +451,9 @@ pub mod tests {
 
     #[test]
     fn what_is_not_named_stays() {
-        let wanted = Wanted {
+        let wanted = WantedSettings {
             image: Some("web:2".into()),
-            ..Wanted::default()
+            ..WantedSettings::default()
         };
         let then = Settings::wanted("web", Some(example()), wanted).expect("settings");
         assert_eq!(
@@ -471,18 +471,18 @@ pub mod tests {
             secrets: BTreeMap::from([("A".into(), Hidden::new(b"1".to_vec()))]),
             ..Inputs::default()
         };
-        let wanted = Wanted {
+        let wanted = WantedSettings {
             inputs,
-            ..Wanted::default()
+            ..WantedSettings::default()
         };
         let then = Settings::wanted("web", Some(example()), wanted).expect("settings");
         assert!(then.env.is_empty() && then.secrets.contains_key("A"));
-        let back = Wanted {
+        let back = WantedSettings {
             inputs: Inputs {
                 env: BTreeMap::from([("A".into(), "1".into())]),
                 ..Inputs::default()
             },
-            ..Wanted::default()
+            ..WantedSettings::default()
         };
         let error = Settings::wanted("web", Some(then), back).expect_err("not by accident");
         assert_eq!(error.message(), "`A` is a secret already");
@@ -494,9 +494,9 @@ pub mod tests {
             unset_env: BTreeSet::from(["B".into()]),
             ..Inputs::default()
         };
-        let wanted = Wanted {
+        let wanted = WantedSettings {
             inputs,
-            ..Wanted::default()
+            ..WantedSettings::default()
         };
         assert!(Settings::wanted("web", Some(example()), wanted).is_err());
     }
@@ -504,14 +504,14 @@ pub mod tests {
     #[test]
     fn a_new_app_needs_an_image_and_a_port() {
         assert_eq!(
-            Settings::wanted("web", None, Wanted::default())
+            Settings::wanted("web", None, WantedSettings::default())
                 .expect_err("no image")
                 .message(),
             "missing `--image`: there is no app `web` yet"
         );
-        let wanted = Wanted {
+        let wanted = WantedSettings {
             image: Some("web:1".into()),
-            ..Wanted::default()
+            ..WantedSettings::default()
         };
         assert_eq!(
             Settings::wanted("web", None, wanted)

@@ -55,7 +55,7 @@ pub struct Use {
 
 /// What `--use` found.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundLogin {
     pub uses: Use,
     /// A password that stands openly in the database's pod: the app gets it from its own Secret.
     pub copied: Option<Hidden>,
@@ -72,7 +72,7 @@ pub async fn find(
     app: &str,
     typed: &DatabaseRef,
     is_given: impl Fn(&str) -> bool,
-) -> Result<Found> {
+) -> Result<FoundLogin> {
     let namespace = cluster.namespace();
     if typed.namespace_in(cluster) != namespace {
         return Err(Error::usage("`--use` takes a database of the app's own namespace")
@@ -91,7 +91,7 @@ async fn inside(
     app: &str,
     database: &Database,
     is_given: impl Fn(&str) -> bool,
-) -> Result<Found> {
+) -> Result<FoundLogin> {
     let name = printable::line(&database.name).into_owned();
     refuse_others(&name, database.protocol)?;
     let Some(service) = database.service.clone() else {
@@ -139,7 +139,7 @@ async fn inside(
         _ => None,
     };
     let quotable = is_plain && !has_line_break;
-    Ok(Found {
+    Ok(FoundLogin {
         uses: Use {
             env: environment(app, &service, database.port, &references, quotable),
             database: name,
@@ -155,7 +155,7 @@ fn of_outside(
     typed: &str,
     outside: &Outside,
     is_given: impl Fn(&str) -> bool,
-) -> Result<Found> {
+) -> Result<FoundLogin> {
     let name = printable::line(typed).into_owned();
     refuse_others(&name, outside.protocol)?;
     let references = References {
@@ -165,7 +165,7 @@ fn of_outside(
         uri: Login::Absent,
     };
     let port = outside.port.unwrap_or(5432);
-    Ok(Found {
+    Ok(FoundLogin {
         warnings: unknown(&name, &references, is_given).collect(),
         uses: Use {
             env: environment(app, &outside.service, port, &references, false),

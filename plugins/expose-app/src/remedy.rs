@@ -2,7 +2,7 @@
 
 use commons::Error;
 use commons::shell::{Shell, shell};
-use exposure::{Remedy, Setting, Source};
+use exposure::{CertificateSource, Remedy, Setting};
 
 /// The command that was typed, which is to be typed again with another setting.
 #[derive(Clone, Debug)]
@@ -70,11 +70,13 @@ impl CommandLine {
             Setting::Controller => shell("--controller NAMESPACE"),
             Setting::Path => shell("--path /PAGE"),
             Setting::Take => shell("--take"),
-            Setting::Certificate(Source::Wildcard) => shell("--tls wildcard"),
-            Setting::Certificate(Source::Secret) => shell("--tls secret=NAME"),
-            Setting::Certificate(Source::Issuer) => shell("--tls issuer=NAME"),
-            Setting::Certificate(Source::Off) => shell("--tls off"),
-            Setting::Certificate(Source::Unsaid) => return self.command(&["--tls"], None),
+            Setting::Certificate(CertificateSource::Wildcard) => shell("--tls wildcard"),
+            Setting::Certificate(CertificateSource::Secret) => shell("--tls secret=NAME"),
+            Setting::Certificate(CertificateSource::Issuer) => shell("--tls issuer=NAME"),
+            Setting::Certificate(CertificateSource::Off) => shell("--tls off"),
+            Setting::Certificate(CertificateSource::Unsaid) => {
+                return self.command(&["--tls"], None);
+            }
             Setting::NoGateway => return self.command(&["--gateway", "--parent"], None),
         };
         let replaced = match flag.first() {
@@ -119,7 +121,7 @@ mod tests {
             ),
             (Setting::NoGateway, "--host 'a b' --tls off"),
             (
-                Setting::Certificate(Source::Unsaid),
+                Setting::Certificate(CertificateSource::Unsaid),
                 "--host 'a b' --gateway",
             ),
         ] {

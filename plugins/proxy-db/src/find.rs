@@ -8,7 +8,7 @@ use database::{Credentials, Database, DatabaseRef};
 
 /// What was found.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundDatabase {
     /// The database.
     pub database: Database,
     /// How to log in, as far as one may know.
@@ -19,7 +19,7 @@ pub struct Found {
     pub is_among_others: bool,
 }
 
-impl Found {
+impl FoundDatabase {
     /// Whether somebody else decides what answers.
     pub fn is_foreign(&self) -> bool {
         self.card.is_some() || self.is_among_others
@@ -30,7 +30,7 @@ impl Found {
 ///
 /// # Errors
 /// Neither is there; what one may not see and what is not shared look the same, and the hint says whom to ask.
-pub async fn find(cluster: &Cluster, typed: &DatabaseRef) -> Result<Found> {
+pub async fn find(cluster: &Cluster, typed: &DatabaseRef) -> Result<FoundDatabase> {
     let shared = async {
         // A namespace in front is most often somebody else's.
         match typed.namespace {
@@ -46,7 +46,7 @@ pub async fn find(cluster: &Cluster, typed: &DatabaseRef) -> Result<Found> {
     let missing = match own {
         Ok(database) => {
             let credentials = database::credentials(cluster, &database).await?;
-            return Ok(Found {
+            return Ok(FoundDatabase {
                 database,
                 credentials,
                 card: None,
@@ -68,7 +68,7 @@ pub async fn find(cluster: &Cluster, typed: &DatabaseRef) -> Result<Found> {
         Some(card) => {
             let database = card.to_database(typed.namespace_in(cluster));
             let credentials = database::credentials(cluster, &database).await?;
-            Ok(Found {
+            Ok(FoundDatabase {
                 database,
                 credentials,
                 card: Some(card),

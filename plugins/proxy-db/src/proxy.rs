@@ -9,10 +9,10 @@ use commons::cluster::Right;
 use commons::error::rights_hints;
 use commons::{Cluster, Error, Kind, Result, Ui};
 use database::{Credentials, DatabaseRef, Protocol};
-use tunnel::listener::{self, Admission, Bound, Callers, Destination, Wanted};
+use tunnel::listener::{self, Admission, Bound, Callers, Destination, WantedPort};
 use tunnel::{Endpoint, WebSocketPerConnection};
 
-use crate::find::{Found, find};
+use crate::find::{FoundDatabase, find};
 use crate::report::{self, Ready};
 use crate::target::{News, Target};
 use crate::{child, login, remedy, wait};
@@ -43,11 +43,11 @@ pub async fn run(context: &Context, options: ProxyOptions) -> Result<()> {
     // A port that is taken is known before anything is asked of the cluster.
     let exactly = options
         .port
-        .map(|port| listener::bind(Wanted::Exactly(port)).map_err(remedy::phrased))
+        .map(|port| listener::bind(WantedPort::Exactly(port)).map_err(remedy::phrased))
         .transpose()?;
     let found = find(cluster, &options.database).await?;
     let is_foreign = found.is_foreign();
-    let Found {
+    let FoundDatabase {
         database,
         credentials,
         card,
@@ -55,7 +55,7 @@ pub async fn run(context: &Context, options: ProxyOptions) -> Result<()> {
     } = found;
     let bound = match exactly {
         Some(bound) => bound,
-        None => listener::bind(Wanted::Preferably(database.port))?,
+        None => listener::bind(WantedPort::Preferably(database.port))?,
     };
     if let Some(taken) = &bound.instead {
         ui.warning(format!(

@@ -1,7 +1,7 @@
 //! What the listener tells and what helps, in this command's words.
 
 use commons::{Error, Ui};
-use tunnel::listener::{Notice, Remedy};
+use tunnel::listener::{ListenerRemedy, Notice};
 
 /// Says what there is to know of the connections.
 pub fn tell(ui: &Ui, notice: Notice) {
@@ -22,10 +22,10 @@ pub fn tell(ui: &Ui, notice: Notice) {
 pub fn phrased(error: Error) -> Error {
     error.phrased(|hint| {
         let said = match hint.remedy()? {
-            Remedy::AnyLocalUser => {
+            ListenerRemedy::AnyLocalUser => {
                 "`--any-local-user` lets every user of this machine in, with whatever access the database gives local connections"
             }
-            Remedy::AnyPort => "omit `--port`: a free port is chosen",
+            ListenerRemedy::AnyPort => "omit `--port`: a free port is chosen",
         };
         Some(vec![said.to_owned()])
     })

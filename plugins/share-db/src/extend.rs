@@ -19,7 +19,7 @@ use kube::ResourceExt;
 
 use crate::listed::{Ends, Share};
 use crate::selection::{Selection, more_time_for_others, others_with_the_same};
-use crate::shares::{self, Found};
+use crate::shares::{self, FoundShares};
 use crate::verify;
 
 /// Set a new end for a share, counted from now; it may also be earlier
@@ -71,7 +71,7 @@ fn has_living_timer(share: &Share) -> bool {
 }
 
 /// Refuses to give more time to somebody who was not named.
-fn refuse_others(meant: &[Share], found: &Found) -> Result<()> {
+fn refuse_others(meant: &[Share], found: &FoundShares) -> Result<()> {
     let others = others_with_the_same(meant, found, Share::timer_uid);
     let Some(share) = meant.first().filter(|_| !others.is_empty()) else {
         return Ok(());

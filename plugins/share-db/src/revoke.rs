@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::cut::{Cut, CutFlags};
 use crate::listed::{Held, Share, Trace};
 use crate::selection::{Selection, others_with_the_same};
-use crate::shares::{self, Found};
+use crate::shares::{self, FoundShares};
 use crate::verify;
 use crate::worth::left_behind;
 
@@ -97,7 +97,12 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
 }
 
 /// Ends these shares; one that cannot be ended does not keep the others.
-async fn end_all(cluster: &Cluster, meant: &[Share], found: &Found, dry_run: DryRun) -> Result<()> {
+async fn end_all(
+    cluster: &Cluster,
+    meant: &[Share],
+    found: &FoundShares,
+    dry_run: DryRun,
+) -> Result<()> {
     if dry_run == DryRun::Client {
         return Ok(());
     }
@@ -129,12 +134,17 @@ async fn tell_of_logins(cluster: &Cluster, ui: &Ui, revoked: &[Share]) {
     }
 }
 
-fn ended_something(found: &Found) -> bool {
+fn ended_something(found: &FoundShares) -> bool {
     !found.unreadable.is_empty() || !found.leftovers.is_empty()
 }
 
 /// Ends what carries our label and cannot be read, since it may give rights all the same, and what is left of shares.
-async fn end_unreadable(cluster: &Cluster, ui: &Ui, found: &Found, dry_run: DryRun) -> Result<()> {
+async fn end_unreadable(
+    cluster: &Cluster,
+    ui: &Ui,
+    found: &FoundShares,
+    dry_run: DryRun,
+) -> Result<()> {
     let unreadable = found
         .unreadable
         .iter()
@@ -168,7 +178,7 @@ fn would_end(ui: &Ui, trace: &Trace, dry_run: DryRun) -> Result<()> {
 }
 
 /// What is to be deleted. A Role that others have by another `RoleBinding` stays for them, with its timer and its card.
-fn traces(meant: &[Share], found: &Found) -> Vec<Trace> {
+fn traces(meant: &[Share], found: &FoundShares) -> Vec<Trace> {
     let staying: BTreeSet<(&str, &str)> = found
         .shares
         .iter()
@@ -256,7 +266,7 @@ async fn delete_card(cluster: &Cluster, namespace: &str, name: &str, dry: bool) 
 
 /// What is known after the end of a share.
 #[derive(Debug, Default)]
-struct After {
+struct AfterRevoke {
     /// Whether what gives the right is there all the same: something holds it back.
     is_held_back: bool,
     /// Whether the colleague is out, by their name; nothing where it could not be asked.
@@ -267,7 +277,7 @@ struct After {
     groups_left: usize,
 }
 
-async fn after(cluster: &Cluster, share: &Share, groups: &[String]) -> After {
+async fn after(cluster: &Cluster, share: &Share, groups: &[String]) -> AfterRevoke {
     let Share {
         namespace,
         subject,
@@ -278,22 +288,22 @@ async fn after(cluster: &Cluster, share: &Share, groups: &[String]) -> After {
         .await
         && is_there::<Role>(cluster, namespace, share.trace.role.as_ref()).await;
     if is_held_back || share.pods.is_empty() {
-        return After {
+        return AfterRevoke {
             is_held_back,
-            ..After::default()
+            ..AfterRevoke::default()
         };
     }
     let is_out = verify::ended(cluster, namespace, subject, pods).await.ok();
     match verify::groups_that_may(cluster, namespace, subject, pods, groups).await {
-        Ok((groups, groups_left)) => After {
+        Ok((groups, groups_left)) => AfterRevoke {
             is_held_back,
             is_out,
             groups,
             groups_left,
         },
-        Err(_) => After {
+        Err(_) => AfterRevoke {
             is_out,
-            ..After::default()
+            ..AfterRevoke::default()
         },
     }
 }
@@ -305,7 +315,7 @@ async fn is_there<K: Namespaced>(cluster: &Cluster, namespace: &str, held: Optio
     matches!(found, Ok(Some(object)) if object.uid().as_ref() == Some(&held.uid))
 }
 
-fn report(ui: &Ui, in_words: bool, meant: &[Share], after: &[After]) -> Result<()> {
+fn report(ui: &Ui, in_words: bool, meant: &[Share], after: &[AfterRevoke]) -> Result<()> {
     for (share, after) in meant.iter().zip(after) {
         let Share {
             with,

@@ -9,7 +9,7 @@ use commons::{Cluster, Error, Kind, Result, Ui, printable};
 use database::DatabaseRef;
 
 use crate::listed::Share;
-use crate::shares::Found;
+use crate::shares::FoundShares;
 
 /// What was typed to choose among them.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ impl Selection {
     /// [`Kind::NotFound`] where there is no such share, with those that there are.
     pub fn among(
         &self,
-        found: &Found,
+        found: &FoundShares,
         cluster: &Cluster,
         ui: &Ui,
         verb: &'static str,
@@ -161,7 +161,7 @@ fn those_with<'a>(shares: &'a [Share], typed: &SubjectRef) -> Vec<&'a Share> {
 /// The other shares that have the same as one of these: the UID of their `RoleBinding` or of their timer.
 pub fn others_with_the_same(
     meant: &[Share],
-    found: &Found,
+    found: &FoundShares,
     uid: fn(&Share) -> Option<&str>,
 ) -> Vec<Share> {
     let is_other = |share: &&Share| {

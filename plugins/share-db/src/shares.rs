@@ -22,7 +22,7 @@ use crate::verify::groups_bound;
 
 /// The shares that there are.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FoundShares {
     /// By database and colleague.
     pub shares: Vec<Share>,
     /// What carries our label and does not say whose share it is.
@@ -60,7 +60,7 @@ struct NamespaceFacts<'a> {
 }
 
 /// All shares of a namespace (nothing: of every namespace).
-pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<Found> {
+pub async fn all(cluster: &Cluster, namespace: Option<&str>) -> Result<FoundShares> {
     let (jobs, roles, bindings) = futures::join!(
         cluster.list_in::<Job>(namespace, ""),
         cluster.list_in::<Role>(namespace, ""),
@@ -113,11 +113,11 @@ fn patterns<'a>(bindings: impl Iterator<Item = &'a RoleBinding>) -> BTreeMap<Str
 }
 
 impl NamespaceFacts<'_> {
-    fn join(&self, bindings: &[RoleBinding], complete: bool) -> Found {
-        let mut found = Found {
+    fn join(&self, bindings: &[RoleBinding], complete: bool) -> FoundShares {
+        let mut found = FoundShares {
             complete,
             groups: groups_bound(bindings),
-            ..Found::default()
+            ..FoundShares::default()
         };
         let mut joined: BTreeSet<Key> = BTreeSet::new();
         for binding in bindings {
@@ -192,7 +192,7 @@ impl NamespaceFacts<'_> {
 
     /// A share for each subject of a `RoleBinding`. One that somebody made by hand for a Role of ours does not say what it is
     /// about; the Role does.
-    fn of_binding(&self, binding: &RoleBinding, key: &Key, trace: &Trace, found: &mut Found) {
+    fn of_binding(&self, binding: &RoleBinding, key: &Key, trace: &Trace, found: &mut FoundShares) {
         let role = self.roles.get(key).copied();
         let said = Said::of(binding.annotations())
             .filter(|_| is_ours(binding.meta(), MANAGER))
@@ -219,7 +219,7 @@ impl NamespaceFacts<'_> {
     }
 
     /// A timer without a `RoleBinding`: somebody deleted that, or it may not be read.
-    fn of_timer(&self, key: &Key, timer: &Timer, job: &Job, found: &mut Found) {
+    fn of_timer(&self, key: &Key, timer: &Timer, job: &Job, found: &mut FoundShares) {
         if timer.over {
             return;
         }
@@ -252,7 +252,7 @@ impl NamespaceFacts<'_> {
 }
 
 /// Says what a list of shares does not show by itself.
-pub fn warn(ui: &Ui, found: &Found) {
+pub fn warn(ui: &Ui, found: &FoundShares) {
     if !found.complete {
         ui.warning("your role cannot read RoleBindings, so shares may be missing here; the namespace's owner sees all of them");
     }

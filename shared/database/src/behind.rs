@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Endpoints, Pod, PodSpec, Service};
 use kube::ResourceExt;
 
-use super::credentials::{Source, names_without_reading};
+use super::credentials::{CredentialSource, names_without_reading};
 use super::images::Image;
 use super::pods::{self, CNPG_CLUSTER, CnpgPods, controller};
 use super::port::{self, Port, database_container};
@@ -19,7 +19,7 @@ use tunnel::Endpoint;
 
 /// What is around a Service, as far as it must be known.
 #[derive(Default)]
-pub(super) struct Around {
+pub(super) struct Candidates {
     /// The first of its pods; nothing where the `StatefulSet` tells as much.
     pod: Option<Pod>,
     /// What makes them.
@@ -28,7 +28,7 @@ pub(super) struct Around {
     cnpg: Option<(String, CnpgPods)>,
 }
 
-impl Around {
+impl Candidates {
     /// Reads it. `set` is one that is known already, by its name or as the owner of the Service.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ pub(super) fn behind_service(
     name: &str,
     service: &Service,
     endpoints: &Endpoints,
-    around: &Around,
+    around: &Candidates,
 ) -> Result<Database> {
     let seen = pods::of_endpoints(endpoints);
     let (names, lasting_names, warnings) = around.names(&seen);
@@ -222,12 +222,12 @@ fn of_parts(
     let image = database_container(containers)
         .and_then(|container| Image::new(container, pod_spec, protocol));
     let (source, [username, dbname]) = match (cnpg, image) {
-        (Some(cnpg), _) => (Source::Cnpg(cnpg.to_owned()), [None, None]),
+        (Some(cnpg), _) => (CredentialSource::Cnpg(cnpg.to_owned()), [None, None]),
         (None, Some(image)) => {
             let names = names_without_reading(&image);
-            (Source::Container(Box::new(image)), names)
+            (CredentialSource::Container(Box::new(image)), names)
         }
-        (None, None) => (Source::Unknown, [None, None]),
+        (None, None) => (CredentialSource::Unknown, [None, None]),
     };
     Database {
         namespace: namespace.into(),

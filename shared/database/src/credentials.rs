@@ -42,7 +42,7 @@ pub struct References {
 
 /// Where the credentials of a database are.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Source {
+pub(crate) enum CredentialSource {
     /// Nowhere that is known.
     #[default]
     Unknown,
@@ -95,12 +95,12 @@ pub async fn learn_names(cluster: &Cluster, database: &mut Database) -> Result<(
 /// none of them is read.
 pub fn secrets(database: &Database) -> Vec<String> {
     let holders = match &database.source {
-        Source::Unknown => Vec::new(),
-        Source::Cnpg(name) => {
+        CredentialSource::Unknown => Vec::new(),
+        CredentialSource::Cnpg(name) => {
             let superuser = Holder::Secret(format!("{name}-superuser"));
             cnpg::secrets(name).into_iter().chain([superuser]).collect()
         }
-        Source::Container(image) => match image.password(&Known::new()) {
+        CredentialSource::Container(image) => match image.password(&Known::new()) {
             Ok(Value::Key(key)) => vec![key.holder],
             Err(holder) => vec![holder],
             Ok(_) => Vec::new(),
@@ -134,7 +134,7 @@ async fn find(
         None => Value::Absent,
     };
     match &database.source {
-        Source::Unknown => {
+        CredentialSource::Unknown => {
             let references = References {
                 username: of_card(&database.username),
                 dbname: of_card(&database.dbname),
@@ -143,8 +143,10 @@ async fn find(
             };
             Ok((references, Known::new()))
         }
-        Source::Cnpg(name) => cnpg::login(cluster, &database.namespace, name).await,
-        Source::Container(image) => in_container(cluster, &database.namespace, image, fields).await,
+        CredentialSource::Cnpg(name) => cnpg::login(cluster, &database.namespace, name).await,
+        CredentialSource::Container(image) => {
+            in_container(cluster, &database.namespace, image, fields).await
+        }
     }
 }
 
@@ -222,8 +224,8 @@ fn told(
 ) -> Credentials {
     let mut notes = Vec::new();
     let drops_line_break = match &database.source {
-        Source::Container(image) => image.drops_line_break(),
-        Source::Unknown | Source::Cnpg(_) => false,
+        CredentialSource::Container(image) => image.drops_line_break(),
+        CredentialSource::Unknown | CredentialSource::Cnpg(_) => false,
     };
     let mut text = |field: Field, value: &Value| {
         if !fields.contains(&field) {

@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use kube::ResourceExt;
 
-use super::behind::{Around, behind_pod, behind_service};
+use super::behind::{Candidates, behind_pod, behind_service};
 use super::candidates::names_of;
 use super::outside::{self, Outside};
 use super::pods::CNPG_CLUSTER;
@@ -281,7 +281,8 @@ impl Search<'_> {
         set: Option<StatefulSet>,
         endpoints: Endpoints,
     ) -> Result<Location> {
-        let around = Around::read(self.cluster, self.namespace, &service, set, &endpoints).await?;
+        let around =
+            Candidates::read(self.cluster, self.namespace, &service, set, &endpoints).await?;
         behind_service(self.namespace, self.name, &service, &endpoints, &around)
             .map(Location::inside)
     }

@@ -201,7 +201,7 @@ pub struct Database {
     /// The user to log in as.
     pub username: Option<String>,
     /// Where the rest of the credentials is, for those who may read it.
-    pub(crate) source: credentials::Source,
+    pub(crate) source: credentials::CredentialSource,
     /// What its owner should know before sharing it.
     pub warnings: Vec<String>,
     /// When the share ends; nothing for one's own and for shares without an end.
@@ -211,8 +211,8 @@ pub struct Database {
 }
 
 /// No credentials but those that a card tells.
-pub(crate) fn nowhere() -> credentials::Source {
-    credentials::Source::Unknown
+pub(crate) fn nowhere() -> credentials::CredentialSource {
+    credentials::CredentialSource::Unknown
 }
 
 /// The pod that serves a database at this moment, by one read of the Service's Endpoints.
@@ -293,7 +293,7 @@ pub(crate) fn example() -> Database {
         protocol: Protocol::Postgres,
         dbname: Some("shop".into()),
         username: Some("shop".into()),
-        source: credentials::Source::default(),
+        source: credentials::CredentialSource::default(),
         warnings: Vec::new(),
         until: None,
         owner: None,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::existing::{certificate_in, covers};
 use super::gateway::Condition;
-use super::remedy::{Setting, Source, set};
+use super::remedy::{CertificateSource, Setting, set};
 use commons::cluster::Cluster;
 use commons::error::Error;
 use commons::printable;
@@ -205,7 +205,7 @@ fn explain(seen: &IssueFacts<'_>) -> IssueProgress {
         return IssueProgress::Waiting(
             seen.failed()
                 .caused_by(format!("cert-manager has made no Certificate `{}`: it does not run here, or does not act on this object", seen.secret))
-                .hint(set("take another source of certificates", [Setting::Certificate(Source::Wildcard), Setting::Certificate(Source::Secret)])),
+                .hint(set("take another source of certificates", [Setting::Certificate(CertificateSource::Wildcard), Setting::Certificate(CertificateSource::Secret)])),
         );
     };
     let mut challenges = seen.challenges.iter();
@@ -305,14 +305,14 @@ impl IssueFacts<'_> {
             .hint(format!("other addresses show which there are: `{others}`"))
             .hint(set(
                 "take one of those",
-                [Setting::Certificate(Source::Issuer)],
+                [Setting::Certificate(CertificateSource::Issuer)],
             ))
     }
 
     fn issuer_not_ready(&self) -> Error {
         self.failed()
             .caused_by(format!("issuer `{}` is not ready: those who run the platform have not finished it, or it does not work at the moment", self.issuer))
-            .hint(set("ask them, or take another source of certificates meanwhile", [Setting::Certificate(Source::Wildcard)]))
+            .hint(set("ask them, or take another source of certificates meanwhile", [Setting::Certificate(CertificateSource::Wildcard)]))
     }
 
     /// What the Certificate itself says.
@@ -351,7 +351,7 @@ fn rate_limited(message: &str, error: Error) -> Error {
             .caused_by("the issuer gives no more certificates for this domain for a while")
             .hint(set(
                 "use the platform's wildcard certificate",
-                [Setting::Certificate(Source::Wildcard)],
+                [Setting::Certificate(CertificateSource::Wildcard)],
             ))
     } else {
         error
@@ -413,7 +413,7 @@ mod tests {
         let IssueProgress::Failed(error) = progress(&[request], &[], &[]) else {
             panic!("it is final")
         };
-        let issuer = Setting::Certificate(Source::Issuer);
+        let issuer = Setting::Certificate(CertificateSource::Issuer);
         assert!(remedy::sets(&error, &issuer), "{error:?}");
     }
 
@@ -425,7 +425,7 @@ mod tests {
         let IssueProgress::Failed(error) = progress(&[], &[order], &[]) else {
             panic!("it is final")
         };
-        let wildcard = Setting::Certificate(Source::Wildcard);
+        let wildcard = Setting::Certificate(CertificateSource::Wildcard);
         assert!(remedy::sets(&error, &wildcard), "{error:?}");
     }
 

@@ -92,7 +92,7 @@ pub struct HttpRoute {
     pub spec: HttpRouteSpec,
     /// What the Gateways made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<RouteStatus>,
+    pub status: Option<HttpRouteStatus>,
 }
 
 fn route_version() -> String {
@@ -165,7 +165,7 @@ pub struct BackendRef {
 
 /// What the Gateways made of a route.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct RouteStatus {
+pub struct HttpRouteStatus {
     /// One entry a Gateway.
     #[serde(default)]
     pub parents: Vec<ParentStatus>,

@@ -10,7 +10,7 @@ use commons::web::{Answer, Certificate, HttpFailure, Lookup, TlsFailure, Unconne
 use super::fingerprint::{Fingerprint, title};
 use super::gateway::ParentRef;
 use super::pods::AppResponse;
-use super::remedy::{Remedy, Setting, Source, set};
+use super::remedy::{CertificateSource, Remedy, Setting, set};
 use super::tls::Tls;
 use commons::shell::shell;
 
@@ -252,7 +252,7 @@ fn judge_trouble(facts: &Facts<'_>, trouble: &HttpFailure) -> Verdict {
                 .hint(set("use a host in your platform's domain", [Setting::Host(None)])),
         ),
         HttpFailure::Connect { why: Unconnected::Refused, .. } if *facts.tls != Tls::Off => Verdict::NotYet(
-            failed().hint(set("the controller has no https here: ask your cluster administrator, or do without", [Setting::Certificate(Source::Off)])),
+            failed().hint(set("the controller has no https here: ask your cluster administrator, or do without", [Setting::Certificate(CertificateSource::Off)])),
         ),
         HttpFailure::Connect { .. } | HttpFailure::Proxy { .. } => Verdict::NotYet(
             failed().hint(look_again("if it opens in a browser of yours all the same, this machine's network is in the way; look again", namespace)),
@@ -319,7 +319,7 @@ fn judge_certificate(
             error.hint(other_certificate()),
         ),
         (_, Tls::Secret(secret)) => Verdict::NotYet(
-            error.hint(set(format!("put a certificate for {host} into secret `{secret}`, or choose another"), [Setting::Certificate(Source::Secret), Setting::Certificate(Source::Issuer)])),
+            error.hint(set(format!("put a certificate for {host} into secret `{secret}`, or choose another"), [Setting::Certificate(CertificateSource::Secret), Setting::Certificate(CertificateSource::Issuer)])),
         ),
         (_, _) if made_up || *why == TlsFailure::NotForThisName => Verdict::NotYet(
             error.caused_by("the controller has no certificate of its own for this host").hint(other_certificate()),
@@ -327,7 +327,7 @@ fn judge_certificate(
         (TlsFailure::UnknownIssuer, _) => Verdict::Wrong(
             error.hint("if that issuer is your organisation's, let this machine trust it (`SSL_CERT_FILE` names a file of trusted issuers)"),
         ),
-        (_, _) => Verdict::Wrong(error.hint(set("tell your cluster administrator; meanwhile", [Setting::Certificate(Source::Off)]))),
+        (_, _) => Verdict::Wrong(error.hint(set("tell your cluster administrator; meanwhile", [Setting::Certificate(CertificateSource::Off)]))),
     }
 }
 
@@ -344,9 +344,9 @@ fn other_certificate() -> Hint {
     set(
         "take a host one label below the platform's domain, or another source of certificates",
         [
-            Setting::Certificate(Source::Issuer),
-            Setting::Certificate(Source::Secret),
-            Setting::Certificate(Source::Off),
+            Setting::Certificate(CertificateSource::Issuer),
+            Setting::Certificate(CertificateSource::Secret),
+            Setting::Certificate(CertificateSource::Off),
         ],
     )
 }

@@ -44,7 +44,7 @@ pub use port::PortRef;
 pub use present::{Place, Present, is_comparable, unheard, urls};
 pub use probe::who_answers;
 pub use prove::{AnsweringApp, Proof, ProofOutcome, find_port, prove, ready_pods};
-pub use remedy::{Remedy, Setting, Source};
+pub use remedy::{CertificateSource, Remedy, Setting};
 pub use resolve::{Resolved, another_host, resolve};
 pub use tls::Tls;
 

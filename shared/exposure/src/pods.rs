@@ -85,14 +85,14 @@ pub enum Silence {
     /// It took longer than [`PATIENCE`].
     Slow,
     /// It speaks something else than HTTP.
-    NotHttp(Said),
+    NotHttp(Reaction),
     /// The pod could not be asked at all.
     NotAsked(Error),
 }
 
 /// How something that does not speak HTTP reacted to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Reaction {
     /// It answered something else.
     Something,
     /// It ended the connection.
@@ -177,9 +177,9 @@ async fn once(
             }
             Err(Silence::NotHttp(
                 if matches!(trouble, HttpFailure::Protocol(_)) {
-                    Said::Something
+                    Reaction::Something
                 } else {
-                    Said::Nothing
+                    Reaction::Nothing
                 },
             ))
         }
@@ -358,11 +358,11 @@ fn nothing_listens(
     })
 }
 
-fn not_http(app: &str, port: u16, said: Said) -> Error {
+fn not_http(app: &str, port: u16, said: Reaction) -> Error {
     let error =
         Error::new(format!("port {port} of {app} does not speak HTTP")).caused_by(match said {
-            Said::Something => "what it answers is not HTTP",
-            Said::Nothing => "it ended the connection instead of answering",
+            Reaction::Something => "what it answers is not HTTP",
+            Reaction::Nothing => "it ended the connection instead of answering",
         });
     let error = match usual(port) {
         Some(what) => error.caused_by(format!("{what} has this port")),
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn what_is_no_web_application_is_named_by_its_port() {
         let error = explain(
-            &Silence::NotHttp(Said::Nothing),
+            &Silence::NotHttp(Reaction::Nothing),
             "pod/pg",
             &endpoint(5432),
             &[],
@@ -467,7 +467,7 @@ mod tests {
         );
         assert_eq!(error.causes()[1], "PostgreSQL has this port");
         let error = explain(
-            &Silence::NotHttp(Said::Something),
+            &Silence::NotHttp(Reaction::Something),
             "pod/x",
             &endpoint(8000),
             &[],

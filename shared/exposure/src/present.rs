@@ -11,7 +11,7 @@ use super::pods::{self, Beginning, Sends, Silence};
 use super::port::{self, Choice, PortRef};
 use super::probe::{Prober, two_randoms};
 use super::prove::{AnsweringApp, PAUSE, ask_app, ready_pods};
-use super::resolve::{Found, Resolved, existing_routes, policing};
+use super::resolve::{ExistingObjects, Resolved, existing_routes, policing};
 use super::tls::Tls;
 use super::{Backend, Options};
 use commons::cluster::Cluster;
@@ -124,7 +124,7 @@ impl Place {
         Ok(Some(Present {
             resolved: Resolved::of_present(
                 plan(address, ingress, &backend, &port),
-                Found::of_ingress(ingress),
+                ExistingObjects::of_ingress(ingress),
                 policing.isolated_by,
                 prober,
                 baseline,

@@ -18,7 +18,7 @@ use super::pods::{self, AppResponse, Beginning, Sends};
 use super::remedy::{Setting, set};
 use super::resolve::Resolved;
 use super::tls::Tls;
-use super::watcher::{Next, Seen, Watcher};
+use super::watcher::{Next, Observation, Watcher};
 use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result};
 use commons::shell::shell;
@@ -274,7 +274,7 @@ pub async fn prove(
                 };
             }
         }
-        let seen = Seen {
+        let seen = Observation {
             claim: claim.as_ref().map(Claim::is_won),
             is_silent: matches!(look.visit, Err(HttpFailure::Timeout)),
             is_old_certificate: new_certificate

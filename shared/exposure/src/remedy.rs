@@ -63,12 +63,12 @@ pub enum Setting {
     /// That the host is used even if something else answers there.
     Take,
     /// Where the TLS certificate comes from.
-    Certificate(Source),
+    Certificate(CertificateSource),
 }
 
 /// Where a TLS certificate may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum CertificateSource {
     /// The controller's own, for all hosts of the domain.
     Wildcard,
     /// A Secret.

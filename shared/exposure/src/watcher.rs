@@ -37,7 +37,7 @@ const BELIEVED: u32 = 3;
 
 /// One look at the address, beside the verdict.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     /// Whether the host was won, where it had to be.
     pub(super) claim: Option<bool>,
     /// Whether nothing was answered.
@@ -98,7 +98,7 @@ impl Watcher {
     }
 
     /// What follows from one more look, which was judged at `now`.
-    pub(super) fn next(&mut self, verdict: Verdict, seen: Seen, now: Instant) -> Next {
+    pub(super) fn next(&mut self, verdict: Verdict, seen: Observation, now: Instant) -> Next {
         match &verdict {
             Verdict::SomebodyElse(_) => {
                 if self.others == 0 {
@@ -119,7 +119,7 @@ impl Watcher {
     }
 
     /// The app answers: so often, with the new certificate, and longer than what was there before can have.
-    fn answered(&mut self, seen: Seen, now: Instant) -> Next {
+    fn answered(&mut self, seen: Observation, now: Instant) -> Next {
         self.ours += 1;
         if seen.claim == Some(false) {
             return Next::Again(Duration::ZERO);
@@ -141,13 +141,13 @@ impl Watcher {
 
     /// At a host that is ours, or was taken on purpose, an older configuration of the controller may still answer for a while: of
     /// what was there before, or of somebody who has given way.
-    fn is_lost(&self, seen: Seen, now: Instant) -> bool {
+    fn is_lost(&self, seen: Observation, now: Instant) -> bool {
         self.others >= BELIEVED
             && now - self.written > TAKING_OVER
             && (seen.claim.is_none() || now - self.others_since > TAKING_OVER)
     }
 
-    fn complained(&mut self, error: Error, seen: Seen, now: Instant) -> Next {
+    fn complained(&mut self, error: Error, seen: Observation, now: Instant) -> Next {
         self.ours = 0;
         // Silence is what policies make; otherwise a controller may still ask a pod that has just gone.
         let standstill = if self.is_kept_out && seen.is_silent {
@@ -205,7 +205,7 @@ mod tests {
     /// What comes of looking every 100 ms, and after how many seconds.
     fn watched(
         mut watcher: Watcher,
-        seen: impl Fn(f64) -> Seen,
+        seen: impl Fn(f64) -> Observation,
         verdict: impl Fn(f64) -> Verdict,
     ) -> (Next, f64) {
         let start = watcher.started;
@@ -220,8 +220,8 @@ mod tests {
         panic!("it never ends")
     }
 
-    fn plain(_: f64) -> Seen {
-        Seen::default()
+    fn plain(_: f64) -> Observation {
+        Observation::default()
     }
 
     #[test]
@@ -250,9 +250,9 @@ mod tests {
             matches!(next, Next::Proven) && (3.0..3.5).contains(&at),
             "{at}"
         );
-        let old = |at: f64| Seen {
+        let old = |at: f64| Observation {
             is_old_certificate: at < 1.0,
-            ..Seen::default()
+            ..Observation::default()
         };
         let (next, at) = watched(watcher(Instant::now()), old, |_| Verdict::Ours);
         assert!(
@@ -260,9 +260,9 @@ mod tests {
             "{at}"
         );
         // Another certificate that stays is good enough, after a while.
-        let always = |_| Seen {
+        let always = |_| Observation {
             is_old_certificate: true,
-            ..Seen::default()
+            ..Observation::default()
         };
         let (next, at) = watched(watcher(Instant::now()), always, |_| Verdict::Ours);
         assert!(
@@ -289,9 +289,9 @@ mod tests {
             is_kept_out: true,
             ..watcher(Instant::now())
         };
-        let silent = |_| Seen {
+        let silent = |_| Observation {
             is_silent: true,
-            ..Seen::default()
+            ..Observation::default()
         };
         let (next, at) = watched(kept_out, silent, |_| not_yet("no answer"));
         assert!(matches!(next, Next::Failed(_)) && at < 0.3, "{at}");
@@ -308,9 +308,9 @@ mod tests {
             "{at}"
         );
         // At a host that was won, for as long as the controller has not read that they have given way.
-        let won = |_| Seen {
+        let won = |_| Observation {
             claim: Some(true),
-            ..Seen::default()
+            ..Observation::default()
         };
         let gives_way = |at: f64| match at {
             ..3.0 => not_yet("404"),
@@ -330,9 +330,9 @@ mod tests {
     #[test]
     fn an_open_claim_is_looked_at_without_a_pause() {
         let now = Instant::now();
-        let open = Seen {
+        let open = Observation {
             claim: Some(false),
-            ..Seen::default()
+            ..Observation::default()
         };
         for verdict in [Verdict::Ours, not_yet("404"), somebody()] {
             let next = watcher(now).next(verdict, open, now);

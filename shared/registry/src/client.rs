@@ -33,7 +33,7 @@ const INDEXES_AND_MANIFESTS: HeaderValue = HeaderValue::from_static(
 
 /// What a registry says about an image.
 #[derive(Clone, Debug)]
-pub enum Seen {
+pub enum Inspection {
     /// It is there.
     Found(Image),
     /// It is there, but not for the architecture asked for; these are offered.
@@ -66,7 +66,7 @@ pub async fn inspect(
     architecture: &str,
     patience: Duration,
     server: &str,
-) -> Seen {
+) -> Inspection {
     let client = Client::new(patience).keeping(MOST).beside(server);
     ask(client, image, architecture, patience).await
 }
@@ -76,7 +76,7 @@ async fn ask(
     image: &ImageReference,
     architecture: &str,
     patience: Duration,
-) -> Seen {
+) -> Inspection {
     let mut registry = Registry {
         client,
         origin: origin(image),
@@ -103,7 +103,11 @@ struct Registry<'a> {
 
 impl Registry<'_> {
     /// What is known of the image; what is not `Found` as an error.
-    async fn image(&mut self, image: &ImageReference, architecture: &str) -> Result<Seen, Seen> {
+    async fn image(
+        &mut self,
+        image: &ImageReference,
+        architecture: &str,
+    ) -> Result<Inspection, Inspection> {
         let wanted = image.digest().or(image.tag()).unwrap_or("latest");
         let answer = self.read(&format!("manifests/{wanted}")).await?;
         if answer.status == 404 {
@@ -119,48 +123,50 @@ impl Registry<'_> {
                     }
                 }
                 let Some(entry) = entries.iter().find(|entry| entry.is_for(architecture)) else {
-                    return Err(Seen::OtherArchitecture(offered));
+                    return Err(Inspection::OtherArchitecture(offered));
                 };
                 let answer = self.found(&format!("manifests/{}", entry.digest)).await?;
                 match manifest(&answer)? {
                     Manifest::Image { config } => config,
                     Manifest::Index(_) => {
-                        return Err(Seen::Unclear("its index leads to another index".to_owned()));
+                        return Err(Inspection::Unclear(
+                            "its index leads to another index".to_owned(),
+                        ));
                     }
                 }
             }
         };
         let answer = self.found(&format!("blobs/{config}")).await?;
-        let mut found = Image::read(whole(&answer)?).map_err(Seen::Unclear)?;
+        let mut found = Image::read(whole(&answer)?).map_err(Inspection::Unclear)?;
         if offered.is_empty() {
             let fits = |made_for: &String| runs_on(made_for, architecture);
             if !found.architectures.is_empty() && !found.architectures.iter().any(fits) {
-                return Err(Seen::OtherArchitecture(found.architectures));
+                return Err(Inspection::OtherArchitecture(found.architectures));
             }
         } else {
             found.architectures = offered;
         }
-        Ok(Seen::Found(found))
+        Ok(Inspection::Found(found))
     }
 
     /// What an answer of 404 to the first question means.
-    async fn missing(&mut self, image: &ImageReference, answer: &Answer) -> Seen {
+    async fn missing(&mut self, image: &ImageReference, answer: &Answer) -> Inspection {
         if codes(answer).iter().any(|code| code == "NAME_UNKNOWN") {
-            return Seen::NoSuchRepository;
+            return Inspection::NoSuchRepository;
         }
         // Some say the same of a repository; and it is a chance to see which tags there are.
         match self.read("tags/list").await {
-            Ok(answer) if answer.status == 404 => Seen::NoSuchRepository,
-            Ok(answer) => Seen::NoSuchTag(similar(image, &answer)),
-            Err(_) => Seen::NoSuchTag(Vec::new()),
+            Ok(answer) if answer.status == 404 => Inspection::NoSuchRepository,
+            Ok(answer) => Inspection::NoSuchTag(similar(image, &answer)),
+            Err(_) => Inspection::NoSuchTag(Vec::new()),
         }
     }
 
     /// Reads what must be there, since the registry itself named it.
-    async fn found(&mut self, path: &str) -> Result<Answer, Seen> {
+    async fn found(&mut self, path: &str) -> Result<Answer, Inspection> {
         let answer = self.read(path).await?;
         if answer.status == 404 {
-            return Err(Seen::Unclear(
+            return Err(Inspection::Unclear(
                 "a part of the image is missing there".to_owned(),
             ));
         }
@@ -168,7 +174,7 @@ impl Registry<'_> {
     }
 
     /// Reads something of this repository; the answer is 200 or 404. Gets a token first if the registry wants one.
-    async fn read(&mut self, path: &str) -> Result<Answer, Seen> {
+    async fn read(&mut self, path: &str) -> Result<Answer, Inspection> {
         let path = format!("/v2/{}/{path}", self.repository);
         let mut answer = self.follow(&path).await;
         if is_local(&self.origin) && self.origin.starts_with("http:") && speaks_tls(&answer) {
@@ -182,14 +188,14 @@ impl Registry<'_> {
         }
         match answer.status {
             200 | 404 => Ok(answer),
-            401 | 403 => Err(Seen::Private),
-            429 => Err(Seen::RateLimited),
+            401 | 403 => Err(Inspection::Private),
+            429 => Err(Inspection::RateLimited),
             status => Err(unexpected(status)),
         }
     }
 
     /// Asks for something of the registry, and wherever that points. The token goes to the registry alone.
-    async fn follow(&self, path: &str) -> Result<Answer, Seen> {
+    async fn follow(&self, path: &str) -> Result<Answer, Inspection> {
         let mut url = parse(&format!("{}{path}", self.origin))?;
         for _ in 0..=REDIRECTS {
             let mut headers = vec![(header::ACCEPT, INDEXES_AND_MANIFESTS)];
@@ -207,11 +213,11 @@ impl Registry<'_> {
                 _ => return Ok(answer),
             }
         }
-        Err(Seen::Unclear("it redirects without end".to_owned()))
+        Err(Inspection::Unclear("it redirects without end".to_owned()))
     }
 
     /// Asks for a token that lets anybody pull from this repository.
-    async fn get_token(&self, refused: &Answer) -> Result<HeaderValue, Seen> {
+    async fn get_token(&self, refused: &Answer) -> Result<HeaderValue, Inspection> {
         let challenges = refused.headers.get_all(header::WWW_AUTHENTICATE);
         let Some(challenge) = challenges
             .iter()
@@ -219,20 +225,20 @@ impl Registry<'_> {
             .find_map(Challenge::read)
         else {
             // It wants a user and a password.
-            return Err(Seen::Private);
+            return Err(Inspection::Private);
         };
         let url = parse(&challenge.url(self.repository))?;
         may_follow(&self.origin, &url)?;
         if !may_ask(&self.origin, &url) {
-            return Err(Seen::Unclear(
+            return Err(Inspection::Unclear(
                 "it sends for its tokens to an address of this machine or its network".to_owned(),
             ));
         }
         let answer = self.get(&url, &[]).await?;
         match answer.status {
             200 => {}
-            400 | 401 | 403 | 404 => return Err(Seen::Private),
-            429 => return Err(Seen::RateLimited),
+            400 | 401 | 403 | 404 => return Err(Inspection::Private),
+            429 => return Err(Inspection::RateLimited),
             status => return Err(unexpected(status)),
         }
         let body: Value = serde_json::from_slice(whole(&answer)?).unwrap_or_default();
@@ -240,19 +246,23 @@ impl Registry<'_> {
             .into_iter()
             .find_map(|name| body.get(name)?.as_str().filter(|token| !token.is_empty()));
         let value = token.and_then(|token| HeaderValue::try_from(format!("Bearer {token}")).ok());
-        let mut value =
-            value.ok_or_else(|| Seen::Unclear("it gives out no token to read with".to_owned()))?;
+        let mut value = value
+            .ok_or_else(|| Inspection::Unclear("it gives out no token to read with".to_owned()))?;
         value.set_sensitive(true);
         Ok(value)
     }
 
-    async fn get(&self, url: &Uri, headers: &[(HeaderName, HeaderValue)]) -> Result<Answer, Seen> {
+    async fn get(
+        &self,
+        url: &Uri,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Answer, Inspection> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Seen::Unreachable(HttpFailure::Timeout));
+            return Err(Inspection::Unreachable(HttpFailure::Timeout));
         }
         let answer = self.client.within(left).get(url, headers).await;
-        answer.map_err(Seen::Unreachable)
+        answer.map_err(Inspection::Unreachable)
     }
 }
 
@@ -280,24 +290,24 @@ fn is_local(origin: &str) -> bool {
 }
 
 /// Whether a registry on this machine wants TLS after all, which servers say in different ways when spoken to without.
-fn speaks_tls(answer: &Result<Answer, Seen>) -> bool {
+fn speaks_tls(answer: &Result<Answer, Inspection>) -> bool {
     match answer {
         Ok(answer) => answer.status == 400,
         Err(seen) => matches!(
             seen,
-            Seen::Unreachable(HttpFailure::Closed | HttpFailure::Protocol(_))
+            Inspection::Unreachable(HttpFailure::Closed | HttpFailure::Protocol(_))
         ),
     }
 }
 
-fn parse(url: &str) -> Result<Uri, Seen> {
+fn parse(url: &str) -> Result<Uri, Inspection> {
     url.parse()
-        .map_err(|_| Seen::Unclear("it names an address that is none".to_owned()))
+        .map_err(|_| Inspection::Unclear("it names an address that is none".to_owned()))
 }
 
 /// Where a redirect of `from` leads: to a URL, or to a path of the same server. A registry may send us nowhere that it may not send
 /// us for its tokens.
-fn next(registry: &str, from: &Uri, to: &str) -> Result<Uri, Seen> {
+fn next(registry: &str, from: &Uri, to: &str) -> Result<Uri, Inspection> {
     let url = if to.starts_with('/') && !to.starts_with("//") {
         parse(&format!("{}{to}", origin_of(from)))?
     } else {
@@ -307,20 +317,20 @@ fn next(registry: &str, from: &Uri, to: &str) -> Result<Uri, Seen> {
     if may_ask(registry, &url) {
         Ok(url)
     } else {
-        Err(Seen::Unclear(
+        Err(Inspection::Unclear(
             "it leads to an address of this machine or its network".to_owned(),
         ))
     }
 }
 
 /// Refuses to leave TLS: without it is only asked on this machine, and only from there.
-fn may_follow(from: &str, to: &Uri) -> Result<(), Seen> {
+fn may_follow(from: &str, to: &Uri) -> Result<(), Inspection> {
     match to.scheme_str() {
         Some("https") => Ok(()),
         Some("http") if from.starts_with("http:") && is_local(from) && is_local(&origin_of(to)) => {
             Ok(())
         }
-        _ => Err(Seen::Unclear(
+        _ => Err(Inspection::Unclear(
             "it leads to an address without TLS".to_owned(),
         )),
     }
@@ -339,9 +349,9 @@ fn may_ask(registry: &str, realm: &Uri) -> bool {
     own || (host.contains('.') && !is_address && !is_loopback(host))
 }
 
-fn whole(answer: &Answer) -> Result<&[u8], Seen> {
+fn whole(answer: &Answer) -> Result<&[u8], Inspection> {
     if answer.truncated {
-        Err(Seen::Unclear(
+        Err(Inspection::Unclear(
             "its answer is too long, or broke off".to_owned(),
         ))
     } else {
@@ -349,15 +359,15 @@ fn whole(answer: &Answer) -> Result<&[u8], Seen> {
     }
 }
 
-fn manifest(answer: &Answer) -> Result<Manifest, Seen> {
-    Manifest::read(whole(answer)?).map_err(Seen::Unclear)
+fn manifest(answer: &Answer) -> Result<Manifest, Inspection> {
+    Manifest::read(whole(answer)?).map_err(Inspection::Unclear)
 }
 
-fn unexpected(status: u16) -> Seen {
+fn unexpected(status: u16) -> Inspection {
     let reason = StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason());
-    Seen::Unclear(match reason {
+    Inspection::Unclear(match reason {
         Some(reason) => format!("it answers {status} {reason}"),
         None => format!("it answers {status}"),
     })

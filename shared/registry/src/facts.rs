@@ -2,7 +2,7 @@
 
 use commons::{Cluster, printable};
 
-use crate::client::{self, Seen};
+use crate::client::{self, Inspection};
 use crate::config::User;
 use crate::reference::ImageReference;
 
@@ -39,7 +39,7 @@ pub async fn look_up(cluster: &Cluster, image: &str) -> ImageFacts {
     )
     .await
     {
-        Seen::Found(image) => ImageFacts {
+        Inspection::Found(image) => ImageFacts {
             missing: None,
             ports: image.ports,
             is_root: image.user == User::Root,
@@ -61,14 +61,14 @@ fn shown(text: &str) -> String {
 }
 
 /// Why an image cannot be pulled, where its registry says so clearly.
-fn why_missing(reference: &ImageReference, seen: Seen) -> Option<String> {
+fn why_missing(reference: &ImageReference, seen: Inspection) -> Option<String> {
     match seen {
-        Seen::NoSuchRepository => Some(format!("{} has no such image", reference.registry())),
-        Seen::NoSuchTag(similar) if similar.is_empty() => Some(format!(
+        Inspection::NoSuchRepository => Some(format!("{} has no such image", reference.registry())),
+        Inspection::NoSuchTag(similar) if similar.is_empty() => Some(format!(
             "there is no tag `{}` of it",
             reference.tag().unwrap_or_default()
         )),
-        Seen::NoSuchTag(similar) => {
+        Inspection::NoSuchTag(similar) => {
             let tags: Vec<String> = similar
                 .iter()
                 .map(|tag| format!("`{}`", shown(tag)))
@@ -79,15 +79,15 @@ fn why_missing(reference: &ImageReference, seen: Seen) -> Option<String> {
                 tags.join(", ")
             ))
         }
-        Seen::OtherArchitecture(offered) => Some(format!(
+        Inspection::OtherArchitecture(offered) => Some(format!(
             "it is made for {} only, and most clusters are {ARCHITECTURE}",
             shown(&offered.join(", "))
         )),
         // Private ones have their Secret, and what is unclear from here may be clear to the nodes.
-        Seen::Found(_)
-        | Seen::Private
-        | Seen::RateLimited
-        | Seen::Unreachable(_)
-        | Seen::Unclear(_) => None,
+        Inspection::Found(_)
+        | Inspection::Private
+        | Inspection::RateLimited
+        | Inspection::Unreachable(_)
+        | Inspection::Unclear(_) => None,
     }
 }

@@ -13,7 +13,7 @@ use super::explain::explained;
 use super::seen::{Controller, Event, Meta, Pod};
 use super::state::{Progress, State};
 use super::{Earlier, Finding, Kind, Ready, Rollout};
-use commons::cluster::{Change, Cluster, Seen, Selection};
+use commons::cluster::{Cluster, Delta, Selection, Versioned};
 use commons::error::{self, Error, Result};
 use commons::labels;
 use commons::shell::shell;
@@ -26,10 +26,10 @@ const SECOND_THOUGHT: Duration = Duration::from_secs(1);
 
 /// One change of what a roll-out is about.
 enum Update {
-    Workload(Change<Controller>),
-    ReplicaSet(Change<Controller>),
-    Pod(Change<Pod>),
-    Event(Change<Event>),
+    Workload(Delta<Controller>),
+    ReplicaSet(Delta<Controller>),
+    Pod(Delta<Pod>),
+    Event(Delta<Event>),
     /// This part may not be read; it is done without.
     Without(ReadPart),
     /// Time has passed.
@@ -268,7 +268,7 @@ async fn updates(
             .follow::<core::Pod, Pod>(namespace, &named)?
             .map(|change| change.map(Update::Pod))
             .boxed();
-        let no_workload = stream::iter([Ok(Update::Workload(Change::All(Vec::new())))]).boxed();
+        let no_workload = stream::iter([Ok(Update::Workload(Delta::All(Vec::new())))]).boxed();
         return Ok(
             stream::select_all([pod, events, no_workload, nothing(ReadPart::ReplicaSets)]).boxed(),
         );
@@ -309,14 +309,14 @@ async fn updates(
 
 /// The workload as it changes, and as it is at first.
 async fn definition(
-    mut changes: BoxStream<'static, Result<Change<Controller>>>,
+    mut changes: BoxStream<'static, Result<Delta<Controller>>>,
 ) -> Result<(BoxStream<'static, Result<Update>>, Option<Controller>)> {
     let first = match changes.next().await {
         Some(first) => first?,
-        None => Change::All(Vec::new()),
+        None => Delta::All(Vec::new()),
     };
     let definition = match &first {
-        Change::All(all) => all.first().cloned(),
+        Delta::All(all) => all.first().cloned(),
         _ => None,
     };
     let changes = stream::iter([Ok(first)])
@@ -326,10 +326,10 @@ async fn definition(
 }
 
 /// A part that one may not be allowed to read.
-fn part<T: Seen>(
-    changes: BoxStream<'static, Result<Change<T>>>,
+fn part<T: Versioned>(
+    changes: BoxStream<'static, Result<Delta<T>>>,
     part: ReadPart,
-    update: fn(Change<T>) -> Update,
+    update: fn(Delta<T>) -> Update,
 ) -> BoxStream<'static, Result<Update>> {
     changes
         .map(move |change| match change {
@@ -342,9 +342,9 @@ fn part<T: Seen>(
 
 fn apply(state: &mut State, update: Update) {
     match update {
-        Update::Workload(Change::All(all)) => state.workload = all.into_iter().next(),
-        Update::Workload(Change::Put(one)) => state.workload = Some(one),
-        Update::Workload(Change::Gone(_)) => state.workload = None,
+        Update::Workload(Delta::All(all)) => state.workload = all.into_iter().next(),
+        Update::Workload(Delta::Put(one)) => state.workload = Some(one),
+        Update::Workload(Delta::Gone(_)) => state.workload = None,
         Update::ReplicaSet(change) => {
             let sets = state.replica_sets.get_or_insert_default();
             change_list(sets, change, |set| &set.metadata);
@@ -356,10 +356,10 @@ fn apply(state: &mut State, update: Update) {
 }
 
 /// One of each UID.
-fn change_list<T>(list: &mut Vec<T>, change: Change<T>, meta: impl Fn(&T) -> &Meta) {
+fn change_list<T>(list: &mut Vec<T>, change: Delta<T>, meta: impl Fn(&T) -> &Meta) {
     match change {
-        Change::All(all) => *list = all,
-        Change::Put(one) => {
+        Delta::All(all) => *list = all,
+        Delta::Put(one) => {
             match list
                 .iter_mut()
                 .find(|other| meta(other).uid == meta(&one).uid)
@@ -368,6 +368,6 @@ fn change_list<T>(list: &mut Vec<T>, change: Change<T>, meta: impl Fn(&T) -> &Me
                 None => list.push(one),
             }
         }
-        Change::Gone(one) => list.retain(|other| meta(other).uid != meta(&one).uid),
+        Delta::Gone(one) => list.retain(|other| meta(other).uid != meta(&one).uid),
     }
 }

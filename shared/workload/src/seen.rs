@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use commons::cluster::Seen;
+use commons::cluster::Versioned;
 
 /// Declares structs that are read from the API server's JSON: every field may be absent.
 macro_rules! seen {
@@ -303,19 +303,19 @@ seen! {
     }
 }
 
-impl Seen for Controller {
+impl Versioned for Controller {
     fn version(&self) -> &str {
         &self.metadata.resource_version
     }
 }
 
-impl Seen for Pod {
+impl Versioned for Pod {
     fn version(&self) -> &str {
         &self.metadata.resource_version
     }
 }
 
-impl Seen for Event {
+impl Versioned for Event {
     fn version(&self) -> &str {
         &self.metadata.resource_version
     }

@@ -25,7 +25,7 @@ pub async fn report(
 ) -> Result<()> {
     let Context { cluster, ui, .. } = context;
     let exposure = resolved.exposure.take();
-    let report = Report {
+    let report = Ending {
         context,
         by_name,
         resolved: &resolved,
@@ -76,14 +76,14 @@ pub async fn report(
 }
 
 /// What is to be said of an app that was written.
-struct Report<'a> {
+struct Ending<'a> {
     context: &'a Context,
     by_name: &'a ByName,
     resolved: &'a ResolvedApp,
     unchanged: bool,
 }
 
-impl Report<'_> {
+impl Ending<'_> {
     fn tell_changes(&self) {
         let Some(now) = &self.resolved.now else {
             return;

@@ -20,7 +20,7 @@ use crate::lint::{self, Finding};
 use crate::objects::{Documents, ROLES, typed};
 use crate::plan::{Keep, Plan};
 use crate::resources::{self, Asked, Rules};
-use crate::settings::{Edit, Settings, Wanted};
+use crate::settings::{Edit, Settings, WantedSettings};
 use crate::uses::{self, Use, UseInput};
 
 /// What was read and decided before anything is written.
@@ -39,7 +39,7 @@ pub struct ResolvedApp {
 struct Read {
     documents: Documents,
     rules: Rules,
-    uses: Option<uses::Found>,
+    uses: Option<uses::FoundLogin>,
     image: ImageFacts,
 }
 
@@ -177,7 +177,7 @@ fn wanted(
     inputs: Inputs,
     uses: Edit<Use>,
     image: &ImageFacts,
-) -> Wanted {
+) -> WantedSettings {
     let command = (args.command || !args.words.is_empty()).then(|| {
         if args.command {
             (args.words.clone(), Vec::new())
@@ -187,7 +187,7 @@ fn wanted(
         }
     });
     let port = args.port.clone();
-    Wanted {
+    WantedSettings {
         image: args.image.first().cloned(),
         port: port.unwrap_or_else(|| told_port(image, now)),
         replicas: args.replicas,

@@ -30,7 +30,7 @@ use crate::flags::ConnectionFlags;
 use crate::login::Login;
 
 pub use rights::{Answer, Right, refuse_lacking};
-pub use watch::{Change, Seen, Selection};
+pub use watch::{Delta, Selection, Versioned};
 
 /// How long an ordinary request may take when `--request-timeout` says nothing.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const WATCH_SECONDS: u32 = 290;
 
 /// An object as far as following it needs it.
-pub trait Seen: Clone + DeserializeOwned + Send + 'static {
+pub trait Versioned: Clone + DeserializeOwned + Send + 'static {
     /// Its resource version.
     fn version(&self) -> &str;
 }
@@ -98,7 +98,7 @@ impl Objects {
 
 /// A change of what is followed.
 #[derive(Clone, Debug)]
-pub enum Change<T> {
+pub enum Delta<T> {
     /// These are all there are: at the start, and after a gap.
     All(Vec<T>),
     /// This one is new or different.
@@ -198,11 +198,11 @@ impl Cluster {
     ///
     /// # Errors
     /// A namespace that can be none.
-    pub fn follow<K: Namespaced, T: Seen>(
+    pub fn follow<K: Namespaced, T: Versioned>(
         &self,
         namespace: &str,
         selection: &Selection,
-    ) -> Result<BoxStream<'static, Result<Change<T>>>> {
+    ) -> Result<BoxStream<'static, Result<Delta<T>>>> {
         let follower = Follower {
             cluster: self.clone(),
             target: Objects::of::<K>(namespace, selection)?,
@@ -220,7 +220,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn changes<T: Seen>(self) -> BoxStream<'static, Result<Change<T>>> {
+    fn changes<T: Versioned>(self) -> BoxStream<'static, Result<Delta<T>>> {
         stream::unfold((self, Phase::List), async |(mut follower, state)| {
             let (item, state) = follower.next::<T>(state).await?;
             Some((item, (follower, state)))
@@ -229,16 +229,16 @@ impl Follower {
     }
 
     /// The next change, and where it leaves us.
-    async fn next<T: Seen>(
+    async fn next<T: Versioned>(
         &mut self,
         mut state: Phase<T>,
-    ) -> Option<(Result<Change<T>>, Phase<T>)> {
+    ) -> Option<(Result<Delta<T>>, Phase<T>)> {
         loop {
             state = match state {
                 Phase::Over => return None,
                 Phase::List => match self.list().await {
                     Ok((version, items)) => {
-                        return Some((Ok(Change::All(items)), Phase::Open(version)));
+                        return Some((Ok(Delta::All(items)), Phase::Open(version)));
                     }
                     Err(Some(error)) => return Some((Err(error), Phase::Over)),
                     Err(None) => Phase::List,
@@ -246,7 +246,7 @@ impl Follower {
                 Phase::Poll => {
                     tokio::time::sleep(POLL).await;
                     match self.list().await {
-                        Ok((_, items)) => return Some((Ok(Change::All(items)), Phase::Poll)),
+                        Ok((_, items)) => return Some((Ok(Delta::All(items)), Phase::Poll)),
                         Err(Some(error)) => return Some((Err(error), Phase::Over)),
                         Err(None) => Phase::Poll,
                     }
@@ -262,11 +262,11 @@ impl Follower {
                 Phase::Watching(version, mut events) => match self.event(&mut events).await {
                     Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
                         let version = object.version().to_owned();
-                        return Some((Ok(Change::Put(object)), Phase::Watching(version, events)));
+                        return Some((Ok(Delta::Put(object)), Phase::Watching(version, events)));
                     }
                     Some(Ok(WatchEvent::Deleted(object))) => {
                         let version = object.version().to_owned();
-                        return Some((Ok(Change::Gone(object)), Phase::Watching(version, events)));
+                        return Some((Ok(Delta::Gone(object)), Phase::Watching(version, events)));
                     }
                     Some(Ok(WatchEvent::Bookmark(bookmark))) => {
                         Phase::Watching(bookmark.metadata.resource_version, events)
@@ -291,7 +291,7 @@ impl Follower {
     }
 
     /// What there is now; no error for one that may pass.
-    async fn list<T: Seen>(&mut self) -> Result<(String, Vec<T>), Option<Error>> {
+    async fn list<T: Versioned>(&mut self) -> Result<(String, Vec<T>), Option<Error>> {
         match self.cluster.list_versioned(&self.target).await {
             Ok(list) => {
                 self.worked = Some(Instant::now());
@@ -311,7 +311,7 @@ impl Follower {
         }
     }
 
-    async fn open<T: Seen>(&self, version: &str) -> Result<Events<T>> {
+    async fn open<T: Versioned>(&self, version: &str) -> Result<Events<T>> {
         let params = WatchParams::default()
             .labels(&self.target.selection.labels)
             .fields(&self.target.selection.fields)

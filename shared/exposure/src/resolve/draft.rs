@@ -17,11 +17,11 @@ use commons::shell::shell;
 use super::another_host;
 use super::location::Location;
 use super::policing::{Policing, policing};
-use super::read::{CertificateFacts, Found, Snapshot};
+use super::read::{CertificateFacts, ExistingObjects, Snapshot};
 use crate::existing::{ExistingRoutes, RouteKind, covers};
 use crate::plan::{Plan, TLS, app_of, object_name};
 use crate::port::{self, Choice};
-use crate::remedy::{self, Setting, Source, set};
+use crate::remedy::{self, CertificateSource, Setting, set};
 use crate::tls::Tls;
 use crate::{Backend, MANAGER, Options, host, listed};
 
@@ -29,7 +29,7 @@ use crate::{Backend, MANAGER, Options, host, listed};
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) plan: Plan,
-    pub(super) found: Found,
+    pub(super) found: ExistingObjects,
     /// What was learned, a phrase each.
     pub(super) learned: Vec<String>,
     pub(super) warnings: Vec<Error>,
@@ -49,7 +49,7 @@ pub(super) struct Draft {
 ///
 /// # Errors
 /// Objects of these names that are not ours, that lead to another app, or that are just being removed.
-pub(super) fn refuse_what_is_there(found: &Found, backend: &Backend) -> Result<()> {
+pub(super) fn refuse_what_is_there(found: &ExistingObjects, backend: &Backend) -> Result<()> {
     refuse_foreign(found.ingress.as_ref(), MANAGER)?;
     refuse_foreign(found.route.as_ref(), MANAGER)?;
     refuse_foreign(found.policy.as_ref(), MANAGER)?;
@@ -67,7 +67,7 @@ pub(super) fn refuse_what_is_there(found: &Found, backend: &Backend) -> Result<(
 }
 
 /// Refuses to lead an address of one app to another one of the same name.
-fn refuse_another_apps(found: &Found, backend: &Backend) -> Result<()> {
+fn refuse_another_apps(found: &ExistingObjects, backend: &Backend) -> Result<()> {
     let metadata = found
         .ingress
         .as_ref()
@@ -160,7 +160,7 @@ fn certificate(
         .caused_by("without one, a route has the certificate that its Gateway has")
         .hint(set(
             "use the Gateway's own certificate",
-            [Setting::Certificate(Source::Unsaid)],
+            [Setting::Certificate(CertificateSource::Unsaid)],
         )));
     }
     match wanted.tls {
@@ -221,7 +221,7 @@ struct RouteTarget {
 ///
 /// # Errors
 /// Those of [`port::choose`].
-fn target(found: &Found, backend: &Backend, options: &Options) -> Result<RouteTarget> {
+fn target(found: &ExistingObjects, backend: &Backend, options: &Options) -> Result<RouteTarget> {
     // The Service that an earlier run has made leads to the app too; it is ours to keep as it has to be.
     let others: Vec<Service> = backend
         .services
@@ -424,7 +424,7 @@ fn leads_elsewhere(service: &Service, backend: &Backend) -> String {
 }
 
 /// The time for which an address is asked: what is said now, or else what was said before.
-fn lasts(term: Option<Term>, found: &Found) -> Option<String> {
+fn lasts(term: Option<Term>, found: &ExistingObjects) -> Option<String> {
     match term {
         Some(Term::For(duration)) => Some(duration::exact(duration)),
         Some(Term::Forever) => None,

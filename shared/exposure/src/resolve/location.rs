@@ -3,7 +3,7 @@
 use commons::error::{Error, Kind, Result};
 use commons::printable;
 
-use super::read::{Found, Snapshot};
+use super::read::{ExistingObjects, Snapshot};
 use crate::existing::{ExistingRoutes, RouteKind};
 use crate::gateway::ParentRef;
 use crate::remedy::{Setting, set};
@@ -106,7 +106,7 @@ fn on_gateway(
 }
 
 /// As the address is served already, or as the other addresses are.
-fn as_before(found: &Found, routes: &ExistingRoutes, domain: Option<&str>) -> RouteKind {
+fn as_before(found: &ExistingObjects, routes: &ExistingRoutes, domain: Option<&str>) -> RouteKind {
     let as_others = |gateway| {
         let taught = routes.route_kind(domain, gateway);
         taught.unwrap_or(RouteKind::Ingress { class: None })
@@ -145,7 +145,7 @@ fn host_in_words(host: &str, seen: &Snapshot, options: &Options) -> String {
     }
 }
 
-fn route_in_words(route: &RouteKind, found: &Found, options: &Options) -> Option<String> {
+fn route_in_words(route: &RouteKind, found: &ExistingObjects, options: &Options) -> Option<String> {
     match route {
         RouteKind::Ingress { class: Some(class) }
             if options.class.is_none() && found.ingress.is_none() =>

@@ -29,7 +29,7 @@ use location::location;
 use read::{Listener, certificate_facts, snapshot};
 
 pub(crate) use policing::policing;
-pub use read::Found;
+pub use read::ExistingObjects;
 pub(crate) use read::existing_routes;
 
 /// How long a controller may serve what is gone already: Traefik gathers changes for two seconds.
@@ -47,7 +47,7 @@ pub struct Resolved {
     pub learned: Vec<String>,
     /// What should be known though it goes on.
     pub warnings: Vec<Error>,
-    pub(crate) found: Found,
+    pub(crate) found: ExistingObjects,
     /// Policies that keep the controller out, as far as is known.
     pub(crate) isolated_by: Vec<String>,
     /// Whether a policy of ours would let in nobody who is not let in anyway.
@@ -136,7 +136,7 @@ impl Resolved {
     /// An address that is there as it is to be, and is only to be proven.
     pub(crate) fn of_present(
         plan: Plan,
-        found: Found,
+        found: ExistingObjects,
         isolated_by: Vec<String>,
         prober: Prober,
         baseline: Result<Baseline, HttpFailure>,
@@ -188,7 +188,7 @@ impl Resolved {
 
     /// The address that the app has already.
     pub(crate) fn address_before(&self) -> Option<String> {
-        let Found { ingress, route, .. } = &self.found;
+        let ExistingObjects { ingress, route, .. } = &self.found;
         let metadata = ingress
             .as_ref()
             .map(|ingress| &ingress.metadata)

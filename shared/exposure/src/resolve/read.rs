@@ -18,7 +18,7 @@ use crate::tls::Tls;
 
 /// The objects that there are under an exposure's name.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub struct ExistingObjects {
     pub(crate) ingress: Option<Ingress>,
     pub(crate) route: Option<HttpRoute>,
     pub(crate) listener_set: Option<ListenerSet>,
@@ -27,7 +27,7 @@ pub struct Found {
     pub(crate) job: Option<Job>,
 }
 
-impl Found {
+impl ExistingObjects {
     /// An Ingress that somebody has made.
     pub(crate) fn of_ingress(ingress: &Ingress) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Found {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) routes: ExistingRoutes,
-    pub(super) found: Found,
+    pub(super) found: ExistingObjects,
     /// The rights that exposing may need, and that one lacks.
     pub(super) lacking: Vec<Right>,
 }
@@ -77,7 +77,7 @@ pub(super) async fn snapshot(cluster: &Cluster, backend: &Backend) -> Result<Sna
         cluster.lacks(namespace, &needed),
     );
     let (routes, lacking) = (routes?, lacking?);
-    let found = Found {
+    let found = ExistingObjects {
         job: job?,
         ..found(&routes, &name)
     };
@@ -105,8 +105,8 @@ pub(crate) async fn existing_routes(cluster: &Cluster, namespace: &str) -> Resul
     })
 }
 
-fn found(routes: &ExistingRoutes, name: &str) -> Found {
-    Found {
+fn found(routes: &ExistingRoutes, name: &str) -> ExistingObjects {
+    ExistingObjects {
         ingress: routes
             .ingresses
             .iter()
@@ -128,7 +128,7 @@ fn found(routes: &ExistingRoutes, name: &str) -> Found {
             .iter()
             .find(|object| object.name_any() == name)
             .cloned(),
-        ..Found::default()
+        ..ExistingObjects::default()
     }
 }
 

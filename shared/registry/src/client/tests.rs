@@ -65,7 +65,7 @@ impl Server {
         Self { address, seen }
     }
 
-    async fn ask(&self, image: &str) -> Seen {
+    async fn ask(&self, image: &str) -> Inspection {
         let image = format!("{}/{image}", self.address).parse().unwrap();
         inspect(&image, "amd64", LIMIT, "127.0.0.1").await
     }
@@ -109,9 +109,9 @@ fn configured() -> Image {
     }
 }
 
-fn found(seen: Seen) -> Image {
+fn found(seen: Inspection) -> Image {
     match seen {
-        Seen::Found(image) => image,
+        Inspection::Found(image) => image,
         other => panic!("{other:?}"),
     }
 }
@@ -179,7 +179,7 @@ async fn an_architecture_that_is_not_offered_is_told_with_those_that_are() {
     for image in ["many", "one"] {
         let seen = registry.ask(image).await;
         assert!(
-            matches!(&seen, Seen::OtherArchitecture(offered) if *offered == ["arm64"]),
+            matches!(&seen, Inspection::OtherArchitecture(offered) if *offered == ["arm64"]),
             "{image}: {seen:?}"
         );
     }
@@ -244,7 +244,7 @@ async fn a_redirect_in_the_same_place_is_followed_but_not_for_ever() {
     assert_eq!(found(registry.ask("app:1").await), configured());
     let seen = registry.ask("loop:1").await;
     assert!(
-        matches!(&seen, Seen::Unclear(why) if why.contains("without end")),
+        matches!(&seen, Inspection::Unclear(why) if why.contains("without end")),
         "{seen:?}"
     );
 }
@@ -345,7 +345,7 @@ async fn an_answer_that_is_too_long_is_not_read() {
     let registry = Server::start(|_, _, _| (200, String::new(), "[".repeat(MOST + 1))).await;
     let seen = registry.ask("app").await;
     assert!(
-        matches!(&seen, Seen::Unclear(why) if why.contains("too long")),
+        matches!(&seen, Inspection::Unclear(why) if why.contains("too long")),
         "{seen:?}"
     );
 }
@@ -369,7 +369,7 @@ async fn all_questions_together_have_a_time_limit() {
     let begun = Instant::now();
     let seen = inspect(&image, "amd64", Duration::from_millis(400), "127.0.0.1").await;
     assert!(
-        matches!(seen, Seen::Unreachable(HttpFailure::Timeout)),
+        matches!(seen, Inspection::Unreachable(HttpFailure::Timeout)),
         "{seen:?}"
     );
     assert!(
@@ -387,7 +387,7 @@ async fn nobody_there_is_told() {
     let image = format!("{address}/app").parse().unwrap();
     let seen = inspect(&image, "amd64", LIMIT, "127.0.0.1").await;
     assert!(
-        matches!(seen, Seen::Unreachable(HttpFailure::Connect { .. })),
+        matches!(seen, Inspection::Unreachable(HttpFailure::Connect { .. })),
         "{seen:?}"
     );
 }
@@ -411,7 +411,7 @@ async fn a_registry_on_this_machine_is_asked_by_tls_where_it_wants_to() {
     let image = format!("{address}/app").parse().unwrap();
     let seen = inspect(&image, "amd64", LIMIT, "127.0.0.1").await;
     assert!(
-        matches!(seen, Seen::Unreachable(HttpFailure::Tls { .. })),
+        matches!(seen, Inspection::Unreachable(HttpFailure::Tls { .. })),
         "{seen:?}"
     );
     // A letter, and the type of record that a handshake is.

@@ -9,14 +9,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use super::sockets;
 use commons::error::{Error, Hint, Result};
 
-use super::Remedy;
+use super::ListenerRemedy;
 
 /// How many ports above a taken one are tried before any free one is taken.
 const NEARBY: u16 = 100;
 
 /// The local port that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedPort {
     /// This one or none.
     Exactly(u16),
     /// This one, or another if it is taken.
@@ -57,8 +57,8 @@ pub struct Taken {
 ///
 /// # Errors
 /// The exact port cannot be had; the error names what holds it where this machine tells.
-pub fn bind(wanted: Wanted) -> Result<Bound> {
-    let (Wanted::Exactly(port) | Wanted::Preferably(port)) = wanted;
+pub fn bind(wanted: WantedPort) -> Result<Bound> {
+    let (WantedPort::Exactly(port) | WantedPort::Preferably(port)) = wanted;
     let cause = match on(port) {
         Ok(sockets) => {
             return Ok(Bound {
@@ -70,11 +70,14 @@ pub fn bind(wanted: Wanted) -> Result<Bound> {
         Err(cause) => cause,
     };
     let taken = explain(port, &cause);
-    if let Wanted::Exactly(_) = wanted {
+    if let WantedPort::Exactly(_) = wanted {
         let error = Error::new(format!("cannot listen on port {port}"))
             .caused_by(format!("it is {}", taken.why));
         return Err(if cause.kind() == ErrorKind::AddrInUse {
-            error.hint(Hint::with_remedy(Remedy::AnyPort, "let the port be chosen"))
+            error.hint(Hint::with_remedy(
+                ListenerRemedy::AnyPort,
+                "let the port be chosen",
+            ))
         } else {
             error
         });
@@ -157,7 +160,7 @@ mod tests {
     #[test]
     fn a_free_port_is_ours_on_both_addresses() {
         let (port, _) = any().expect("a port");
-        let bound = bind(Wanted::Exactly(port)).expect("it was free");
+        let bound = bind(WantedPort::Exactly(port)).expect("it was free");
         assert_eq!((bound.port, &bound.instead), (port, &None));
         for address in bound.addresses() {
             assert!(address.ip().is_loopback() && address.port() == port);
@@ -179,7 +182,7 @@ mod tests {
                 continue;
             };
             let port = held.local_addr().expect("an address").port();
-            let error = bind(Wanted::Exactly(port)).expect_err("it is taken");
+            let error = bind(WantedPort::Exactly(port)).expect_err("it is taken");
             assert_eq!(error.message(), format!("cannot listen on port {port}"));
             if cfg!(target_os = "linux") {
                 assert!(
@@ -190,7 +193,7 @@ mod tests {
                     "{ip} {error:?}"
                 );
             }
-            let bound = bind(Wanted::Preferably(port)).expect("another one");
+            let bound = bind(WantedPort::Preferably(port)).expect("another one");
             assert!(bound.port > port, "{} for {port}", bound.port);
             assert_eq!(bound.instead.expect("a reason").port, port);
         }
@@ -199,6 +202,6 @@ mod tests {
     #[test]
     fn the_last_port_has_no_neighbours() {
         let _held = on(65535);
-        assert!(bind(Wanted::Preferably(65535)).is_ok());
+        assert!(bind(WantedPort::Preferably(65535)).is_ok());
     }
 }

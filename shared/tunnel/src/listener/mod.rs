@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 
-pub use bind::{Bound, Taken, Wanted, bind};
+pub use bind::{Bound, Taken, WantedPort, bind};
 use browser::Request;
 use repeats::Repeats;
 use sockets::Caller;
@@ -100,7 +100,7 @@ pub enum Notice {
 
 /// What helps; a plugin says it in its own flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
+pub enum ListenerRemedy {
     /// To let other users of this machine in too.
     AnyLocalUser,
     /// To let the port be chosen.
@@ -276,8 +276,10 @@ fn admit(local: &TcpStream, remote: SocketAddr) -> Result<(), Option<Error>> {
             let error = Error::new(format!(
                 "{who} of this machine was turned away: the tunnel is for you alone"
             ));
-            let hint =
-                Hint::with_remedy(Remedy::AnyLocalUser, "let other users of this machine in");
+            let hint = Hint::with_remedy(
+                ListenerRemedy::AnyLocalUser,
+                "let other users of this machine in",
+            );
             Err(Some(error.hint(hint)))
         }
         Caller::Gone => Err(None),

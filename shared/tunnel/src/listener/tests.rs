@@ -74,7 +74,7 @@ async fn with(names: &[&'static str], clients: impl AsyncFnOnce(u16, Rc<Notify>)
         next: Cell::default(),
         failed: RefCell::default(),
     });
-    let bound = bind(Wanted::Preferably(20_000)).expect("a port");
+    let bound = bind(WantedPort::Preferably(20_000)).expect("a port");
     let (port, closing) = (bound.port, Rc::new(Notify::new()));
     let serving = serve(
         bound,
@@ -173,7 +173,7 @@ async fn when_closing_nothing_new_is_taken_and_open_connections_go_on() {
 
 #[tokio::test]
 async fn dropping_it_resets_what_is_open() {
-    let bound = bind(Wanted::Preferably(21_000)).expect("a port");
+    let bound = bind(WantedPort::Preferably(21_000)).expect("a port");
     let port = bound.port;
     let pods = Rc::new(Pods {
         names: vec!["echo"],
@@ -214,7 +214,7 @@ async fn dropping_it_resets_what_is_open() {
 
 #[tokio::test]
 async fn a_port_that_is_kept_serves_nobody_and_stays_ours() {
-    let bound = bind(Wanted::Preferably(22_000)).expect("a port");
+    let bound = bind(WantedPort::Preferably(22_000)).expect("a port");
     let addresses = bound.addresses();
     let pods = Rc::new(Pods {
         names: vec!["echo"],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Place, Report, SETTLES, between, pod_field, said, there};
+use super::{ContainerPlace, Report, SETTLES, between, pod_field, said, there};
 use crate::remedy::Remedy;
 use crate::seen::ContainerStatus;
 use crate::state::{State, Want};
@@ -11,7 +11,7 @@ use commons::printable;
 use commons::shell::shell;
 
 /// A container that waits with `CreateContainerConfigError` or `CreateContainerError`.
-pub(super) fn incomplete(at: &Place<'_>, status: &ContainerStatus, report: &mut Report) {
+pub(super) fn incomplete(at: &ContainerPlace<'_>, status: &ContainerStatus, report: &mut Report) {
     let Some(waiting) = &status.state.waiting else {
         return;
     };
@@ -24,11 +24,18 @@ pub(super) fn incomplete(at: &Place<'_>, status: &ContainerStatus, report: &mut 
     let message = waiting.message.as_str();
     let lasts = at.state.since(at.pod.status.start_time).as_secs() >= SETTLES;
     if let Some(name) = between(message, "configmap \"", "\" not found") {
-        let user = user(at, name, Source::ConfigMap);
-        missing(at.state, Source::ConfigMap, name, &user, lasts, report);
+        let user = user(at, name, ConfigSource::ConfigMap);
+        missing(
+            at.state,
+            ConfigSource::ConfigMap,
+            name,
+            &user,
+            lasts,
+            report,
+        );
     } else if let Some(name) = between(message, "secret \"", "\" not found") {
-        let user = user(at, name, Source::Secret);
-        missing(at.state, Source::Secret, name, &user, lasts, report);
+        let user = user(at, name, ConfigSource::Secret);
+        missing(at.state, ConfigSource::Secret, name, &user, lasts, report);
     } else if let Some((key, source, name)) = missing_key(message) {
         no_key(at, source, name, key, lasts, report);
     } else if message.contains("runAsNonRoot") {
@@ -61,12 +68,12 @@ pub(super) fn incomplete(at: &Place<'_>, status: &ContainerStatus, report: &mut 
 
 /// What holds configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum ConfigSource {
     ConfigMap,
     Secret,
 }
 
-impl Source {
+impl ConfigSource {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::ConfigMap => "configmap",
@@ -130,7 +137,7 @@ impl Source {
 /// Something that a definition refers to does not exist. `user` is who refers to it, as a field.
 pub(super) fn missing(
     state: &State,
-    source: Source,
+    source: ConfigSource,
     name: &str,
     user: &str,
     lasts: bool,
@@ -172,22 +179,29 @@ pub(super) fn missing(
 }
 
 /// The kubelet's words for a key that is missing: the key, and of what.
-fn missing_key(message: &str) -> Option<(&str, Source, &str)> {
+fn missing_key(message: &str) -> Option<(&str, ConfigSource, &str)> {
     let (key, rest) = message
         .split_once("couldn't find key ")?
         .1
         .split_once(" in ")?;
     let (source, name) = if let Some(name) = rest.strip_prefix("ConfigMap ") {
-        (Source::ConfigMap, name)
+        (ConfigSource::ConfigMap, name)
     } else {
-        (Source::Secret, rest.strip_prefix("Secret ")?)
+        (ConfigSource::Secret, rest.strip_prefix("Secret ")?)
     };
     // `NAMESPACE/NAME`, and perhaps more words.
     let name = name.split_whitespace().next()?;
     Some((key, source, name.rsplit('/').next()?))
 }
 
-fn no_key(at: &Place<'_>, source: Source, name: &str, key: &str, lasts: bool, report: &mut Report) {
+fn no_key(
+    at: &ContainerPlace<'_>,
+    source: ConfigSource,
+    name: &str,
+    key: &str,
+    lasts: bool,
+    report: &mut Report,
+) {
     let keys = source.keys(at.state, name, report);
     if keys.as_ref().is_some_and(|keys| keys.contains(key)) {
         return;
@@ -195,8 +209,8 @@ fn no_key(at: &Place<'_>, source: Source, name: &str, key: &str, lasts: bool, re
     let position = at.container.env.iter().position(|variable| {
         let from = &variable.value_from;
         let reference = match source {
-            Source::ConfigMap => &from.config_map_key_ref,
-            Source::Secret => &from.secret_key_ref,
+            ConfigSource::ConfigMap => &from.config_map_key_ref,
+            ConfigSource::Secret => &from.secret_key_ref,
         };
         reference
             .as_ref()
@@ -239,11 +253,11 @@ fn no_key(at: &Place<'_>, source: Source, name: &str, key: &str, lasts: bool, re
 }
 
 /// The field of a container that refers to something.
-fn user(at: &Place<'_>, name: &str, source: Source) -> String {
+fn user(at: &ContainerPlace<'_>, name: &str, source: ConfigSource) -> String {
     let env_from = at.container.env_from.iter().position(|from| {
         let reference = match source {
-            Source::ConfigMap => &from.config_map_ref,
-            Source::Secret => &from.secret_ref,
+            ConfigSource::ConfigMap => &from.config_map_ref,
+            ConfigSource::Secret => &from.secret_ref,
         };
         reference
             .as_ref()
@@ -255,8 +269,8 @@ fn user(at: &Place<'_>, name: &str, source: Source) -> String {
     let variable = at.container.env.iter().position(|variable| {
         let from = &variable.value_from;
         let reference = match source {
-            Source::ConfigMap => &from.config_map_key_ref,
-            Source::Secret => &from.secret_key_ref,
+            ConfigSource::ConfigMap => &from.config_map_key_ref,
+            ConfigSource::Secret => &from.secret_key_ref,
         };
         reference
             .as_ref()
@@ -269,7 +283,7 @@ fn user(at: &Place<'_>, name: &str, source: Source) -> String {
 }
 
 /// `runAsNonRoot`, and an image that runs as root or does not tell by a number.
-fn root(at: &Place<'_>, message: &str) -> Error {
+fn root(at: &ContainerPlace<'_>, message: &str) -> Error {
     let error = Error::new(format!("{} may not run as root", at.subject()));
     let error = if let Some(user) = between(message, "non-numeric user (", ")") {
         error.caused_by(format!(

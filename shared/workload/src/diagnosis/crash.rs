@@ -4,7 +4,7 @@
 //! container could not even be started, when it has ended twice, when it has been down for eight seconds, or when nothing will
 //! start it again. One that runs again is given its time.
 
-use super::{Place, Report, between, logs, pod_field, said, there};
+use super::{ContainerPlace, Report, between, logs, pod_field, said, there};
 use crate::remedy::Remedy;
 use crate::seen::{ContainerStatus, Terminated};
 use commons::error::{Error, Hint};
@@ -15,7 +15,7 @@ use commons::shell::shell;
 const PATIENCE: i64 = 8;
 
 /// A container that ended, or could not be started.
-pub(super) fn ended(at: &Place<'_>, status: &ContainerStatus, report: &mut Report) {
+pub(super) fn ended(at: &ContainerPlace<'_>, status: &ContainerStatus, report: &mut Report) {
     let waits = status
         .state
         .waiting
@@ -87,7 +87,7 @@ pub(super) fn ended(at: &Place<'_>, status: &ContainerStatus, report: &mut Repor
 }
 
 /// A container that could not be started: there was no process.
-fn not_started(at: &Place<'_>, message: &str) -> Error {
+fn not_started(at: &ContainerPlace<'_>, message: &str) -> Error {
     let error = Error::new(format!("{} cannot be started", at.subject()));
     let command = Remedy::Command.hint(format!("correct `{}` (or the image)", at.field("command")));
     if let Some(program) = between(message, "exec: \"", "\": ") {
@@ -155,7 +155,7 @@ fn wrong_machine(error: Error, program: &str) -> Error {
 }
 
 /// A container that ran and ended.
-fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Error {
+fn crashed(at: &ContainerPlace<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Error {
     let lines = last_lines(log.unwrap_or_default());
     let times = if ends > 1 {
         format!(" ({ends} times)")
@@ -200,7 +200,7 @@ fn crashed(at: &Place<'_>, end: &Terminated, ends: i64, log: Option<&str>) -> Er
 
 /// Whether a container was killed for its memory. A node may miss why and say only that it was killed; where there is a limit,
 /// and no probe and nobody else is known to kill, that is why.
-fn is_out_of_memory(at: &Place<'_>, end: &Terminated) -> bool {
+fn is_out_of_memory(at: &ContainerPlace<'_>, end: &Terminated) -> bool {
     let is_limited = at.container.resources.limits.contains_key("memory");
     end.reason == "OOMKilled" || (end.exit_code == 137 && is_limited)
 }
@@ -221,7 +221,7 @@ pub(super) fn meaning(code: i64) -> String {
 }
 
 /// What to do about an end, as far as the code and the last lines tell.
-fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
+fn advice(at: &ContainerPlace<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
     let logs = Hint::new(format!("read all of it: `{}`", logs(at)));
     if is_out_of_memory(at, end) {
         let limit = at.container.resources.limits.get("memory");
@@ -251,7 +251,7 @@ fn advice(at: &Place<'_>, end: &Terminated, lines: &[&str]) -> Vec<Hint> {
 }
 
 /// What to do, and the hint to read all of the log.
-type Advice = fn(&Place<'_>, Hint) -> Vec<Hint>;
+type Advice = fn(&ContainerPlace<'_>, Hint) -> Vec<Hint>;
 
 /// What programs say before they end, in lower case: any of these, each with all its words, which may stand in several lines.
 const KNOWN: [(&[&[&str]], Advice); 6] = [

@@ -1,6 +1,6 @@
 //! Images that are not there, may not be had, or fit no machine here.
 
-use super::{Place, Report, pod_field, said, there};
+use super::{ContainerPlace, Report, pod_field, said, there};
 use crate::remedy::Remedy;
 use crate::seen::ContainerStatus;
 use commons::error::{Error, Hint};
@@ -154,7 +154,7 @@ pub(super) fn registry(image: &str) -> &str {
 }
 
 /// A container whose image is not there.
-pub(super) fn not_pulled(at: &Place<'_>, status: &ContainerStatus, report: &mut Report) {
+pub(super) fn not_pulled(at: &ContainerPlace<'_>, status: &ContainerStatus, report: &mut Report) {
     let Some(waiting) = &status.state.waiting else {
         return;
     };
@@ -188,7 +188,7 @@ pub(super) fn not_pulled(at: &Place<'_>, status: &ContainerStatus, report: &mut 
 }
 
 /// The failed pulls of this container's image: what was said, and how often.
-fn failures<'a>(at: &Place<'a>) -> Vec<(&'a str, i64)> {
+fn failures<'a>(at: &ContainerPlace<'a>) -> Vec<(&'a str, i64)> {
     let name = at.container.name.as_str();
     at.state
         .events_of(&at.pod.metadata.uid)
@@ -218,7 +218,7 @@ impl Cause {
 }
 
 /// The words for it.
-fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
+fn explain(at: &ContainerPlace<'_>, cause: Cause, text: &str) -> Error {
     let image = printable::short(&at.container.image, 200);
     let host = printable::short(registry(&at.container.image), 100);
     let correct = Remedy::Image.hint(format!(
@@ -267,7 +267,7 @@ fn explain(at: &Place<'_>, cause: Cause, text: &str) -> Error {
 }
 
 /// A registry gives the same answer for what is private and for what does not exist.
-fn denied(at: &Place<'_>, image: &str, host: &str, correct: Hint) -> Error {
+fn denied(at: &ContainerPlace<'_>, image: &str, host: &str, correct: Hint) -> Error {
     let error = Error::new(format!(
         "image `{image}` of {} is not given out by the registry {host}",
         at.subject()
@@ -313,12 +313,12 @@ fn denied(at: &Place<'_>, image: &str, host: &str, correct: Hint) -> Error {
     }
 }
 
-fn credentials(at: &Place<'_>, host: &str) -> String {
+fn credentials(at: &ContainerPlace<'_>, host: &str) -> String {
     format!("if it is private: {}", secret(at, host))
 }
 
 /// How credentials for a registry are put down.
-fn new_secret(at: &Place<'_>, host: &str, name: &str) -> String {
+fn new_secret(at: &ContainerPlace<'_>, host: &str, name: &str) -> String {
     let server = if host == "docker.io" {
         "https://index.docker.io/v1/"
     } else {
@@ -337,7 +337,7 @@ fn new_secret(at: &Place<'_>, host: &str, name: &str) -> String {
 }
 
 /// How the cluster is given credentials for a registry.
-fn secret(at: &Place<'_>, host: &str) -> String {
+fn secret(at: &ContainerPlace<'_>, host: &str) -> String {
     format!(
         "{}, then `imagePullSecrets: [{{name: pull}}]` in `{}`",
         new_secret(at, host, "pull"),
@@ -345,7 +345,7 @@ fn secret(at: &Place<'_>, host: &str) -> String {
     )
 }
 
-fn invalid(at: &Place<'_>, message: &str) -> Error {
+fn invalid(at: &ContainerPlace<'_>, message: &str) -> Error {
     let error = Error::new(format!(
         "`{}` of {} cannot be the name of an image",
         printable::short(&at.container.image, 200),
@@ -364,7 +364,7 @@ fn invalid(at: &Place<'_>, message: &str) -> Error {
     )))
 }
 
-fn never_pulled(at: &Place<'_>) -> Error {
+fn never_pulled(at: &ContainerPlace<'_>) -> Error {
     Error::new(format!(
         "image `{}` of {} is not on the node",
         printable::short(&at.container.image, 200),

@@ -101,7 +101,7 @@ fn of_pod(state: &State, pod: &Pod, report: &mut Report) {
     schedule::unschedulable(state, pod, report);
     volume::unmounted(state, pod, report);
     for (container, status) in pod.containers() {
-        let at = Place {
+        let at = ContainerPlace {
             state,
             pod,
             container,
@@ -114,13 +114,13 @@ fn of_pod(state: &State, pod: &Pod, report: &mut Report) {
 }
 
 /// A container in a pod, for naming it and its fields.
-struct Place<'a> {
+struct ContainerPlace<'a> {
     state: &'a State,
     pod: &'a Pod,
     container: &'a Container,
 }
 
-impl Place<'_> {
+impl ContainerPlace<'_> {
     /// The container's name, safe to print.
     fn name(&self) -> String {
         printable::short(&self.container.name, 63)
@@ -201,7 +201,7 @@ fn amount(field: &str) -> Option<Amount> {
 }
 
 /// The log of a container.
-fn logs(at: &Place<'_>) -> Shell {
+fn logs(at: &ContainerPlace<'_>) -> Shell {
     let command = shell("kubectl logs")
         .arg(&at.pod.metadata.name)
         .then("-c")

@@ -1,6 +1,6 @@
 //! Probes that fail: the kubelet asks the pod at its own address, and tells what it got.
 
-use super::{Place, Report, logs, said};
+use super::{ContainerPlace, Report, logs, said};
 use crate::remedy::Remedy;
 use crate::seen::{ContainerStatus, Event, Probe, Terminated};
 use commons::error::{Error, Hint};
@@ -53,7 +53,7 @@ impl Which {
         }
     }
 
-    fn of<'a>(self, at: &Place<'a>) -> Option<&'a Probe> {
+    fn of<'a>(self, at: &ContainerPlace<'a>) -> Option<&'a Probe> {
         match self {
             Self::Readiness => at.container.readiness_probe.as_ref(),
             Self::Liveness => at.container.liveness_probe.as_ref(),
@@ -64,7 +64,7 @@ impl Which {
 
 /// A container that runs and is not ready. That is no reason to give up (it may be slow), unless it has long been answering
 /// that there is no such page, or no right to see it.
-pub(super) fn failing(at: &Place<'_>, status: &ContainerStatus, report: &mut Report) {
+pub(super) fn failing(at: &ContainerPlace<'_>, status: &ContainerStatus, report: &mut Report) {
     let Some(running) = status.state.running.as_ref().filter(|_| !status.ready) else {
         return;
     };
@@ -85,7 +85,7 @@ pub(super) fn failing(at: &Place<'_>, status: &ContainerStatus, report: &mut Rep
 
 /// Whether it was a probe that ended a container; if so it is said.
 pub(super) fn killed(
-    at: &Place<'_>,
+    at: &ContainerPlace<'_>,
     end: &Terminated,
     report: &mut Report,
     runs_again: bool,
@@ -170,7 +170,7 @@ fn question(probe: Option<&Probe>) -> String {
 }
 
 /// Where the probe's target stands.
-fn target(at: &Place<'_>, which: Which, probe: Option<&Probe>, part: &str) -> String {
+fn target(at: &ContainerPlace<'_>, which: Which, probe: Option<&Probe>, part: &str) -> String {
     let kind = match probe {
         Some(Probe {
             http_get: Some(_), ..
@@ -185,7 +185,7 @@ fn target(at: &Place<'_>, which: Which, probe: Option<&Probe>, part: &str) -> St
     at.field(&format!("{}.{kind}.{part}", which.field()))
 }
 
-fn explain(at: &Place<'_>, which: Which, text: &str, killed: bool) -> Error {
+fn explain(at: &ContainerPlace<'_>, which: Which, text: &str, killed: bool) -> Error {
     let probe = which.of(at);
     let asked = question(probe);
     let error = not_passed(at, which, killed);
@@ -243,7 +243,7 @@ const TIMED_OUT: [&str; 5] = [
     "timeout:",
 ];
 
-fn not_passed(at: &Place<'_>, which: Which, killed: bool) -> Error {
+fn not_passed(at: &ContainerPlace<'_>, which: Which, killed: bool) -> Error {
     let (subject, name) = (at.subject(), which.as_str());
     Error::new(if killed {
         format!("{subject} is killed again and again: it does not pass its {name} probe")
@@ -253,7 +253,7 @@ fn not_passed(at: &Place<'_>, which: Which, killed: bool) -> Error {
 }
 
 /// What to do about an HTTP status code.
-fn after_code(at: &Place<'_>, which: Which, probe: Option<&Probe>, code: u16) -> String {
+fn after_code(at: &ContainerPlace<'_>, which: Which, probe: Option<&Probe>, code: u16) -> String {
     let path = || target(at, which, probe, "path");
     match code {
         404 => format!("correct the path: `{}`", path()),
@@ -263,7 +263,7 @@ fn after_code(at: &Place<'_>, which: Which, probe: Option<&Probe>, code: u16) ->
 }
 
 /// A probe that kills may only be too early.
-fn slow(at: &Place<'_>, which: Which) -> Option<Hint> {
+fn slow(at: &ContainerPlace<'_>, which: Which) -> Option<Hint> {
     let field = match which {
         Which::Readiness => return None,
         Which::Startup => "startupProbe.failureThreshold",

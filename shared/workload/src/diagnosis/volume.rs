@@ -1,6 +1,6 @@
 //! Volumes that cannot be had or mounted.
 
-use super::configuration::{Source, missing};
+use super::configuration::{ConfigSource, missing};
 use super::{Report, SETTLES, between, pod_field, said, there};
 use crate::seen::{ConfigMapVolume, Event, Pod, SecretVolume};
 use crate::state::{State, Want};
@@ -203,9 +203,9 @@ fn by_reference(state: &State, report: &mut Report) {
         let map = volume.config_map.as_ref().filter(|map| !map.optional);
         let secret = volume.secret.as_ref().filter(|secret| !secret.optional);
         for (source, name) in map
-            .map(|map| (Source::ConfigMap, map.name.as_str()))
+            .map(|map| (ConfigSource::ConfigMap, map.name.as_str()))
             .into_iter()
-            .chain(secret.map(|secret| (Source::Secret, secret.secret_name.as_str())))
+            .chain(secret.map(|secret| (ConfigSource::Secret, secret.secret_name.as_str())))
         {
             if source.names(state, report).is_some() {
                 let user = user(state, &volume.name, name);
@@ -228,12 +228,12 @@ fn explain(state: &State, pod: &Pod, event: &Event, waited: i64, report: &mut Re
     let volume = between(message, "for volume \"", "\"").unwrap_or_default();
     if let Some(name) = between(message, "configmap \"", "\" not found") {
         let user = user(state, volume, name);
-        missing(state, Source::ConfigMap, name, &user, lasts, report);
+        missing(state, ConfigSource::ConfigMap, name, &user, lasts, report);
         return;
     }
     if let Some(name) = between(message, "secret \"", "\" not found") {
         let user = user(state, volume, name);
-        missing(state, Source::Secret, name, &user, lasts, report);
+        missing(state, ConfigSource::Secret, name, &user, lasts, report);
         return;
     }
     if let Some((_, rest)) = message.split_once("references non-existent ") {
@@ -330,8 +330,8 @@ fn user(state: &State, volume: &str, name: &str) -> String {
 /// A volume that takes single keys, one of which is not there: `config key: app.conf`, `secret key: tls.key`.
 fn no_item(state: &State, volume: &str, rest: &str, lasts: bool, report: &mut Report) {
     let (source, key) = match rest.split_once(" key: ") {
-        Some(("secret", key)) => (Source::Secret, key),
-        Some((_, key)) => (Source::ConfigMap, key),
+        Some(("secret", key)) => (ConfigSource::Secret, key),
+        Some((_, key)) => (ConfigSource::ConfigMap, key),
         None => return,
     };
     let key = printable::short(key.trim(), 253);
@@ -365,12 +365,12 @@ fn no_item(state: &State, volume: &str, rest: &str, lasts: bool, report: &mut Re
             .iter()
             .flat_map(|projected| &projected.sources);
         match source {
-            Source::ConfigMap => found
+            ConfigSource::ConfigMap => found
                 .config_map
                 .iter()
                 .chain(sources.filter_map(|one| one.config_map.as_ref()))
                 .find_map(map),
-            Source::Secret => found
+            ConfigSource::Secret => found
                 .secret
                 .iter()
                 .chain(sources.filter_map(|one| one.secret.as_ref()))
