@@ -2,7 +2,7 @@
 
 use commons::apply::{self, PlannedObject, line};
 use commons::cluster::documents;
-use commons::{Result, Ui, manifest, output};
+use commons::{Result, Ui};
 use serde_json::Value;
 
 use crate::flags::Mode;
@@ -25,11 +25,6 @@ pub fn written(
         document: shown(&written.object),
     });
     let objects: Vec<PlannedObject> = objects.chain(address.into_iter().flatten()).collect();
-    // As kubectl would; YAML with the fields in the order in which people write them.
-    if mode.output.output == Some(output::Format::Yaml) {
-        let documents: Vec<Value> = objects.into_iter().map(|object| object.document).collect();
-        return ui.result(manifest::write(&documents)?.trim_end());
-    }
     apply::print_objects(ui, mode.output.output, &objects)
 }
 

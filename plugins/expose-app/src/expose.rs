@@ -8,7 +8,7 @@ use commons::grant::Term;
 use commons::labels::{self, Labels};
 use commons::output::{self, OutputFlags};
 use commons::shell::{Shell, shell};
-use commons::{Cluster, Error, Kind, Result, Ui, duration, printable};
+use commons::{Cluster, Error, Kind, Result, Ui, duration, names, printable};
 use exposure::{
     self, Attempt, Backend, Exposure, Options, ParentRef, PortRef, Probing, Proof, Resolved, Tls,
     Unproven,
@@ -45,7 +45,7 @@ pub struct ExposeArgs {
     #[arg(long, value_name = "SOURCE")]
     tls: Option<Tls>,
     /// Through the ingress controller of this class [default: as your other addresses, else the cluster's]
-    #[arg(long, value_name = "CLASS", conflicts_with_all = ["gateway", "parent"], value_parser = name)]
+    #[arg(long, value_name = "CLASS", conflicts_with_all = ["gateway", "parent"], value_parser = names::parse)]
     class: Option<String>,
     /// By a route of the Gateway API instead of an Ingress, on the Gateway that your other routes use
     #[arg(long)]
@@ -54,7 +54,7 @@ pub struct ExposeArgs {
     #[arg(long, value_name = "NAMESPACE/GATEWAY")]
     parent: Option<ParentRef>,
     /// Where the ingress controller runs, to let it in past the network policies of the app
-    #[arg(long, value_name = "NAMESPACE", value_parser = name)]
+    #[arg(long, value_name = "NAMESPACE", value_parser = names::parse)]
     controller: Option<String>,
     /// Use the host even if something else answers there
     #[arg(long)]
@@ -110,17 +110,6 @@ impl ExposeArgs {
             flags: flags.into_iter().flatten().collect(),
             namespace: here.map(str::to_owned),
         }
-    }
-}
-
-fn name(text: &str) -> Result<String, String> {
-    if commons::names::is_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "`{}` cannot be a name in Kubernetes",
-            printable::short(text, 60)
-        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use commons::apply;
-use commons::grant::{Fault, Term, Timer};
+use commons::grant::{self, Fault, Term, Timer};
 use commons::{Cluster, Error, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -87,14 +87,12 @@ fn step(
     }
 }
 
-/// Whether the end asked for is later than the one there is. A hundredth of the time more or less is no reason to write: the
-/// same command typed again changes nothing.
+/// Whether the end asked for is later than the one there is, by so much that it matters.
 fn is_later(now: Timestamp, duration: Duration, until: Timestamp) -> bool {
     let more = now
         .checked_add(duration)
         .map_or(i64::MAX, |asked| asked.duration_since(until).as_secs());
-    let matters = i64::try_from(duration.as_secs() / 100).unwrap_or(i64::MAX);
-    more > matters.max(1)
+    more > grant::tolerance(duration)
 }
 
 /// Reads what there is under a share's name, and refuses what is not ours, or another share. One that is just ending, or that

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cluster::Namespaced;
 use crate::error::{Error, Result};
+use crate::manifest;
 use crate::output::{self, Format};
 use crate::printable;
 use crate::ui::Ui;
@@ -122,7 +123,8 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
     )))
 }
 
-/// Prints the objects of a plan as kubectl would: as documents, or a line each.
+/// Prints the objects of a plan as kubectl would: as documents, or a line each; YAML with the fields in the order in which people
+/// write them.
 ///
 /// # Errors
 /// When they cannot be written.
@@ -137,13 +139,9 @@ pub fn print_objects(ui: &Ui, format: Option<Format>, objects: &[PlannedObject])
             )
         }
         Some(Format::Yaml) => {
-            for (position, object) in objects.iter().enumerate() {
-                if position > 0 {
-                    ui.result("---")?;
-                }
-                output::document(ui, format, &object.document)?;
-            }
-            Ok(())
+            let documents = objects.iter().map(|object| object.document.clone());
+            let text = manifest::write(&documents.collect::<Vec<_>>())?;
+            ui.result(text.trim_end())
         }
         Some(Format::Name) => objects
             .iter()

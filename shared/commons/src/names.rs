@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::printable;
+
 /// The longest name that fits a label's value and a Job's name.
 const MAX: usize = 63;
 
@@ -18,6 +20,20 @@ pub fn is_name(text: &str) -> bool {
         && text.starts_with(alphanumeric)
         && text.ends_with(alphanumeric)
         && !text.contains("..")
+}
+
+/// A name of a command line.
+///
+/// # Errors
+/// Why it is none, as clap shows it.
+pub fn parse(text: &str) -> Result<String, String> {
+    if is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "`{}` cannot be a name in Kubernetes (lower-case letters, digits, `-` and `.`)",
+        printable::short(text, 60)
+    ))
 }
 
 /// What people call the owner of a namespace: Onyxia's are `user-<name>` and `projet-<group>`.

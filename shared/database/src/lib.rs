@@ -27,8 +27,7 @@ use k8s_openapi::api::core::v1::Endpoints;
 
 use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result};
-use commons::names::is_name;
-use commons::printable;
+use commons::names;
 use tunnel::Endpoint;
 
 pub use candidates::{candidates, choose};
@@ -136,12 +135,7 @@ impl FromStr for DatabaseRef {
                 ),
             };
         for part in namespace.into_iter().chain([name]) {
-            if !is_name(part) {
-                return Err(format!(
-                    "`{}` cannot be a name in Kubernetes (lower-case letters, digits, `-` and `.`)",
-                    printable::short(part, 60)
-                ));
-            }
+            names::parse(part)?;
         }
         Ok(Self {
             namespace: namespace.map(Into::into),

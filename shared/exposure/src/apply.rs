@@ -344,11 +344,7 @@ async fn timer(
         .until()
         .zip(asked)
         .map(|(until, asked)| until.duration_since(asked).as_secs().abs());
-    // The same command typed again changes nothing.
-    let matters = i64::try_from(duration.as_secs() / 100)
-        .unwrap_or(i64::MAX)
-        .max(1);
-    if apart.is_some_and(|apart| apart <= matters) {
+    if apart.is_some_and(|apart| apart <= grant::tolerance(duration)) {
         change.tell::<Job>(&plan.name, Outcome::Unchanged);
         return Ok(Some(timer.owner_reference()));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use commons::names::is_name;
+use commons::names;
 
 /// Annotation by which cert-manager makes a certificate for an Ingress or Gateway, signed by an issuer of the cluster.
 pub const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";
@@ -34,15 +34,9 @@ impl FromStr for Tls {
     fn from_str(text: &str) -> Result<Self, String> {
         let named = |name: &str| {
             if name.is_empty() {
-                Err("the name is missing after `=`".into())
-            } else if is_name(name) {
-                Ok(name.to_owned())
-            } else {
-                Err(format!(
-                    "`{}` cannot be a name in Kubernetes",
-                    commons::printable::short(name, 60)
-                ))
+                return Err("the name is missing after `=`".into());
             }
+            names::parse(name)
         };
         match text.split_once('=') {
             None if text == "off" => Ok(Self::Off),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use commons::names::is_name;
+use commons::names;
 use commons::printable;
 
 /// What an app can be typed as, and be.
@@ -103,19 +103,14 @@ impl FromStr for AppRef {
             },
             _ => return Err("write `NAME` or `KIND/NAME`, such as `deployment/web`".into()),
         };
-        if !is_name(name) {
-            return Err(if name.is_empty() {
-                "the name is missing: write `NAME` or `KIND/NAME`, such as `deployment/web`".into()
-            } else {
-                format!(
-                    "`{}` cannot be a name in Kubernetes (lower-case letters, digits, `-` and `.`)",
-                    printable::short(name, 60)
-                )
-            });
+        if name.is_empty() {
+            return Err(
+                "the name is missing: write `NAME` or `KIND/NAME`, such as `deployment/web`".into(),
+            );
         }
         Ok(Self {
             kind,
-            name: name.into(),
+            name: names::parse(name)?,
         })
     }
 }

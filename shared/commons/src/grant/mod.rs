@@ -90,6 +90,14 @@ impl TermFlags {
     }
 }
 
+/// By how many seconds an end may differ from the one that is asked for: a hundredth of the time. The same command typed again changes
+/// nothing.
+pub fn tolerance(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs() / 100)
+        .unwrap_or(i64::MAX)
+        .max(1)
+}
+
 /// What is left until a moment; zero when it is over.
 pub fn left(until: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
