@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commons::apply::is_ours;
 use commons::cli::Context;
-use commons::output::{self, Columns, ListFlags, Listed};
+use commons::output::{self, ListFlags, Listed};
 use commons::{Result, duration};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -108,37 +108,25 @@ impl App {
 impl Listed for App {
     const KIND: &'static str = "App";
 
-    fn headers(columns: Columns) -> Vec<&'static str> {
-        let mut headers = vec!["NAME", "IMAGE", "READY", "ADDRESS", "AGE"];
-        if columns.namespace {
-            headers.insert(0, "NAMESPACE");
-        }
-        if columns.wide {
-            headers.extend(["PORT", "SERVICE", "FROM"]);
-        }
-        headers
+    const HEADERS: &'static [&'static str] = &["NAME", "IMAGE", "READY", "ADDRESS", "AGE"];
+    const WIDE: &'static [&'static str] = &["PORT", "SERVICE", "FROM"];
+
+    fn namespace(&self) -> &str {
+        &self.namespace
     }
 
-    fn cells(&self, columns: Columns) -> Vec<String> {
-        let mut cells = vec![
+    fn cells(&self) -> Vec<String> {
+        let address = self.url.clone().or_else(|| self.service.clone());
+        vec![
             self.name.clone(),
             self.image.clone(),
             format!("{}/{}", self.ready, self.replicas),
-            self.url
-                .clone()
-                .or_else(|| self.service.clone())
-                .unwrap_or_default(),
+            address.unwrap_or_default(),
             self.age.clone(),
-        ];
-        if columns.namespace {
-            cells.insert(0, self.namespace.clone());
-        }
-        if columns.wide {
-            cells.push(self.port.map(|port| port.to_string()).unwrap_or_default());
-            cells.push(self.service.clone().unwrap_or_default());
-            cells.push(if self.from_files { "files" } else { "flags" }.to_owned());
-        }
-        cells
+            self.port.map(|port| port.to_string()).unwrap_or_default(),
+            self.service.clone().unwrap_or_default(),
+            if self.from_files { "files" } else { "flags" }.to_owned(),
+        ]
     }
 
     fn name(&self) -> String {

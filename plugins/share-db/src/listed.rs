@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use commons::grant::{self, Ending, FOR, Term, Timer};
 use commons::names::is_name;
-use commons::output::{Columns, Listed};
+use commons::output::Listed;
 use commons::shell::{Shell, shell};
 use commons::subject::{self, Pattern, Subject, is_bare};
 use commons::{Cluster, duration, printable};
@@ -364,22 +364,14 @@ fn pods_of(role: &Role) -> Vec<String> {
 impl Listed for Share {
     const KIND: &'static str = "Share";
 
-    fn headers(columns: Columns) -> Vec<&'static str> {
-        let namespace = columns.namespace.then_some("NAMESPACE");
-        let wide: &[&str] = if columns.wide {
-            &["SUBJECT", "PODS", "NAME"]
-        } else {
-            &[]
-        };
-        let always = ["DATABASE", "WITH", "UNTIL", "LEFT", "VERIFIED"];
-        namespace
-            .into_iter()
-            .chain(always)
-            .chain(wide.iter().copied())
-            .collect()
+    const HEADERS: &'static [&'static str] = &["DATABASE", "WITH", "UNTIL", "LEFT", "VERIFIED"];
+    const WIDE: &'static [&'static str] = &["SUBJECT", "PODS", "NAME"];
+
+    fn namespace(&self) -> &str {
+        &self.namespace
     }
 
-    fn cells(&self, columns: Columns) -> Vec<String> {
+    fn cells(&self) -> Vec<String> {
         let left = self.left_seconds.map(Duration::from_secs);
         let now = self
             .until
@@ -400,25 +392,16 @@ impl Listed for Share {
             Some(false) => "no",
             None => "unknown",
         };
-        let mut cells = Vec::new();
-        if columns.namespace {
-            cells.push(self.namespace.clone());
-        }
-        cells.extend([
+        vec![
             self.database.clone(),
             self.with.clone(),
             until,
             left,
             verified.into(),
-        ]);
-        if columns.wide {
-            cells.extend([
-                self.subject.shown(),
-                self.pods.join(","),
-                printable::short(&self.name, 253),
-            ]);
-        }
-        cells
+            self.subject.shown(),
+            self.pods.join(","),
+            printable::short(&self.name, 253),
+        ]
     }
 
     fn name(&self) -> String {

@@ -110,23 +110,18 @@ impl Table {
     }
 }
 
-/// Which columns a table has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Columns {
-    /// More of them (`-o wide`).
-    pub wide: bool,
-    /// The namespace first (`-A`).
-    pub namespace: bool,
-}
-
 /// Something a command lists or reports, in every form.
 pub trait Listed: Serialize {
     /// The `kind` of one in JSON and YAML.
     const KIND: &'static str;
     /// Headers of the table.
-    fn headers(columns: Columns) -> Vec<&'static str>;
-    /// Cells of its row.
-    fn cells(&self, columns: Columns) -> Vec<String>;
+    const HEADERS: &'static [&'static str];
+    /// Those that `-o wide` adds.
+    const WIDE: &'static [&'static str];
+    /// Where it is; the first column with `-A`.
+    fn namespace(&self) -> &str;
+    /// A cell for each of the headers, and then for each that `-o wide` adds.
+    fn cells(&self) -> Vec<String>;
     /// `resource/name`.
     fn name(&self) -> String;
 }
@@ -176,13 +171,23 @@ pub fn list_of<T: Listed>(ui: &Ui, flags: ListFlags, items: &[T], empty: &str) -
             Ok(())
         }
         None | Some(Format::Wide) => {
-            let columns = Columns {
-                wide: format.is_some(),
-                namespace: flags.all_namespaces,
-            };
-            let mut table = Table::new(&T::headers(columns));
+            let namespace = flags.all_namespaces;
+            let mut headers = T::HEADERS.to_vec();
+            if format.is_some() {
+                headers.extend(T::WIDE);
+            }
+            let shown = headers.len();
+            if namespace {
+                headers.insert(0, "NAMESPACE");
+            }
+            let mut table = Table::new(&headers);
             for item in items {
-                table.row(item.cells(columns));
+                let place = namespace.then(|| item.namespace().to_owned());
+                table.row(
+                    place
+                        .into_iter()
+                        .chain(item.cells().into_iter().take(shown)),
+                );
             }
             ui.result(table.render())
         }

@@ -20,7 +20,7 @@ use commons::cluster::{Cluster, if_allowed};
 use commons::duration;
 use commons::error::{Error, Result};
 use commons::grant::{self, Ending, FOR, Term, Timer};
-use commons::output::{Columns, Listed};
+use commons::output::Listed;
 use commons::printable;
 use commons::web::HttpFailure;
 
@@ -215,18 +215,15 @@ impl Exposure {
 impl Listed for Exposure {
     const KIND: &'static str = "Exposure";
 
-    fn headers(columns: Columns) -> Vec<&'static str> {
-        let mut headers = vec!["URL", "APP", "ANSWERS", "CERTIFICATE UNTIL", "ENDS IN"];
-        if columns.wide {
-            headers.extend(["CLASS", "TLS", "OBJECT"]);
-        }
-        if columns.namespace {
-            headers.insert(0, "NAMESPACE");
-        }
-        headers
+    const HEADERS: &'static [&'static str] =
+        &["URL", "APP", "ANSWERS", "CERTIFICATE UNTIL", "ENDS IN"];
+    const WIDE: &'static [&'static str] = &["CLASS", "TLS", "OBJECT"];
+
+    fn namespace(&self) -> &str {
+        &self.namespace
     }
 
-    fn cells(&self, columns: Columns) -> Vec<String> {
+    fn cells(&self) -> Vec<String> {
         let answers = match &self.state {
             None => "<unknown>".into(),
             Some(state) => format!(
@@ -239,7 +236,7 @@ impl Listed for Exposure {
             .state
             .as_ref()
             .and_then(|state| state.certificate_until);
-        let mut cells = vec![
+        vec![
             self.url.clone(),
             self.app.clone(),
             answers,
@@ -252,18 +249,10 @@ impl Listed for Exposure {
                 (_, Some(left)) => left.clone(),
                 (_, None) => "never".into(),
             },
-        ];
-        if columns.wide {
-            cells.extend([
-                self.class.clone().unwrap_or_default(),
-                self.tls.clone(),
-                self.name(),
-            ]);
-        }
-        if columns.namespace {
-            cells.insert(0, self.namespace.clone());
-        }
-        cells
+            self.class.clone().unwrap_or_default(),
+            self.tls.clone(),
+            self.name(),
+        ]
     }
 
     fn name(&self) -> String {
