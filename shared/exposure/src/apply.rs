@@ -1,7 +1,6 @@
 //! Writing an exposure: the timer first, what leads to the app last; what a failed run has made is taken back.
 
 use std::cell::{Cell, RefCell};
-use std::pin::pin;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -9,7 +8,6 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use super::claim::Claim;
-use super::prove::AnsweringApp;
 use super::resolve::Resolved;
 use super::tls::{CLUSTER_ISSUER, ISSUER};
 use commons::apply::{DryRun, Outcome, PlannedObject};
@@ -23,13 +21,13 @@ use commons::ui::Ui;
 /// An exposure as far as it is written.
 pub struct Applied {
     pub(super) change: Change,
-    at: Cell<Option<tokio::time::Instant>>,
+    pub(super) at: Cell<Option<tokio::time::Instant>>,
     /// Whether the way to the app was changed, so that controllers may go on with what it was for a while.
     changed: Cell<bool>,
     /// To the host, where others may want it too.
-    claim: Cell<Option<Claim>>,
+    pub(super) claim: Cell<Option<Claim>>,
     /// What is to be done by hand, of what was taken back so far.
-    left: RefCell<Vec<String>>,
+    pub(super) left: RefCell<Vec<String>>,
 }
 
 impl Applied {
@@ -79,7 +77,7 @@ impl Applied {
         left
     }
 
-    async fn put<K>(&self, wanted: Option<&K>, present: Option<&K>) -> Result<()>
+    pub(super) async fn put<K>(&self, wanted: Option<&K>, present: Option<&K>) -> Result<()>
     where
         K: Namespaced + Send + Sync + 'static,
     {
@@ -94,7 +92,7 @@ impl Applied {
         Ok(())
     }
 
-    async fn drop_unneeded<K>(&self, unneeded: bool, present: Option<&K>) -> Result<()>
+    pub(super) async fn drop_unneeded<K>(&self, unneeded: bool, present: Option<&K>) -> Result<()>
     where
         K: Namespaced + 'static,
     {
@@ -106,7 +104,7 @@ impl Applied {
     }
 
     /// Deletes what the exposure had and does not need any more.
-    async fn drop_rest(&self, resolved: &Resolved) -> Result<()> {
+    pub(super) async fn drop_rest(&self, resolved: &Resolved) -> Result<()> {
         let Resolved { plan, found, .. } = resolved;
         self.drop_unneeded(plan.ingress(None).is_none(), found.ingress.as_ref())
             .await?;
@@ -199,112 +197,6 @@ fn planned<K: Namespaced>(
         .transpose()
 }
 
-/// Writes what the plan says and remembers in `applied` what was made, so that it can be taken back at any moment. A host that
-/// others may want too is looked at meanwhile; what came of that is told by [`super::prove`].
-///
-/// # Errors
-/// What is not ours; the API server's refusals.
-pub(super) async fn write(
-    cluster: &Cluster,
-    resolved: &Resolved,
-    applied: &Applied,
-    app: Option<&AnsweringApp>,
-) -> Result<()> {
-    let cluster = &cluster.under(super::MANAGER);
-    let Resolved { plan, found, .. } = resolved;
-    let owner = timer(cluster, &applied.change, resolved).await?;
-    let owner = owner.as_ref();
-    let (service, policy, listener_set) = (
-        plan.service(owner),
-        plan.policy(owner),
-        plan.listener_set(owner),
-    );
-    let first = futures::join!(
-        applied.put(service.as_ref(), found.service.as_ref()),
-        applied.put(policy.as_ref(), found.policy.as_ref()),
-        applied.put(listener_set.as_ref(), found.listener_set.as_ref()),
-    );
-    first.0.and(first.1).and(first.2)?;
-    let (ingress, route) = (plan.ingress(owner), plan.route(owner));
-    let mut writing = pin!(async {
-        applied
-            .put(ingress.as_ref(), found.ingress.as_ref())
-            .await?;
-        applied.put(route.as_ref(), found.route.as_ref()).await
-    });
-    if resolved.is_contested() && !applied.change.is_dry() {
-        let mut claim = Claim::open(resolved, app).await;
-        if claim.lost().is_some() {
-            applied.claim.set(Some(claim));
-            return Ok(());
-        }
-        match claim.beside(cluster, resolved, writing.as_mut()).await {
-            Some(written) => written?,
-            None => writing.await?,
-        }
-        applied.claim.set(Some(claim));
-    } else {
-        writing.await?;
-    }
-    applied.at.set(Some(tokio::time::Instant::now()));
-    if resolved.moves() {
-        // The address of before answers until the new one is proven.
-        return Ok(());
-    }
-    applied.drop_rest(resolved).await
-}
-
-/// Does `work`, such as waiting for an app, and looks meanwhile at its host, where others may want that too. If they have it, what
-/// was made is taken back at once, and [`super::prove`] says so.
-pub(super) async fn watched<T>(
-    cluster: &Cluster,
-    resolved: &Resolved,
-    applied: &Applied,
-    work: impl Future<Output = T>,
-) -> T {
-    let Some(mut claim) = applied.claim.take() else {
-        return work.await;
-    };
-    let mut work = pin!(work);
-    let done = tokio::select! {
-        biased;
-        done = work.as_mut() => Some(done),
-        () = claim.until_lost(cluster, resolved) => None,
-    };
-    applied.claim.set(Some(claim));
-    if let Some(done) = done {
-        return done;
-    }
-    let (left, done) = futures::join!(applied.take_back(), work);
-    applied.left.replace(left);
-    done
-}
-
-/// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
-/// which cannot be put back with the time that was left. The address that answers no more, if there is one.
-///
-/// # Errors
-/// The API server's refusals.
-pub(super) async fn finish(resolved: &Resolved, applied: &Applied) -> Result<Option<String>> {
-    let drop_all = async {
-        if resolved.moves() {
-            applied.drop_rest(resolved).await?;
-        }
-        let endless = resolved.plan.term == Some(Term::Forever);
-        applied
-            .drop_unneeded(endless, resolved.found.job.as_ref())
-            .await
-    };
-    drop_all.await.map_err(|error| {
-        error.context(format!(
-            "{} is made, but what it takes the place of could not be deleted",
-            resolved.plan.url()
-        ))
-    })?;
-    let before = resolved.address_before();
-    Ok(before.filter(|before| *before != resolved.plan.url()))
-}
-
 /// Whether cert-manager is to act on it no more.
 fn loses_issuer<K: Namespaced>(present: &K, wanted: &K) -> bool {
     let has = |object: &K, annotation: &str| object.annotations().contains_key(annotation);
@@ -314,7 +206,7 @@ fn loses_issuer<K: Namespaced>(present: &K, wanted: &K) -> bool {
 }
 
 /// How the other objects name the timer, once it runs.
-async fn timer(
+pub(super) async fn timer(
     cluster: &Cluster,
     change: &Change,
     resolved: &Resolved,

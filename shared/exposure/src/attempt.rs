@@ -1,13 +1,16 @@
 //! An address on its way: written, watched, proven, and tried again if somebody else got the host first.
 
+use std::pin::pin;
+
 use commons::apply::DryRun;
 use commons::cli::Shield;
+use commons::grant::Term;
 use commons::web::Answer;
 use commons::{Cluster, Error, Kind, Result, Ui};
 use k8s_openapi::api::core::v1::Pod;
 
-use super::apply::{Applied, finish, watched, write};
-use super::claim::{again, pods_of};
+use super::apply::{Applied, timer};
+use super::claim::{Claim, again, pods_of};
 use super::contest::Tries;
 use super::prove::{AnsweringApp, Proof, ProofOutcome, ask_app, prove};
 use super::resolve::Resolved;
@@ -16,9 +19,9 @@ use super::resolve::Resolved;
 pub struct Attempt {
     /// The address as planned.
     pub resolved: Resolved,
-    applied: Applied,
+    pub(super) applied: Applied,
     /// The app, as it answers without the address, once it was asked.
-    answering: Option<AnsweringApp>,
+    pub(super) answering: Option<AnsweringApp>,
 }
 
 /// Why an address is not proven.
@@ -129,19 +132,103 @@ impl Attempt {
     /// # Errors
     /// What is not ours; the API server's refusals; then [`Attempt::take_back`] undoes what was made.
     pub async fn write(&self, cluster: &Cluster) -> Result<()> {
-        write(
-            cluster,
-            &self.resolved,
-            &self.applied,
-            self.answering.as_ref(),
-        )
-        .await
+        let Self {
+            resolved,
+            applied,
+            answering,
+        } = self;
+        let cluster = &cluster.under(super::MANAGER);
+        let Resolved { plan, found, .. } = resolved;
+        let owner = timer(cluster, &applied.change, resolved).await?;
+        let owner = owner.as_ref();
+        let (service, policy, listener_set) = (
+            plan.service(owner),
+            plan.policy(owner),
+            plan.listener_set(owner),
+        );
+        let first = futures::join!(
+            applied.put(service.as_ref(), found.service.as_ref()),
+            applied.put(policy.as_ref(), found.policy.as_ref()),
+            applied.put(listener_set.as_ref(), found.listener_set.as_ref()),
+        );
+        first.0.and(first.1).and(first.2)?;
+        let (ingress, route) = (plan.ingress(owner), plan.route(owner));
+        let mut writing = pin!(async {
+            applied
+                .put(ingress.as_ref(), found.ingress.as_ref())
+                .await?;
+            applied.put(route.as_ref(), found.route.as_ref()).await
+        });
+        if resolved.is_contested() && !applied.change.is_dry() {
+            let mut claim = Claim::open(resolved, answering.as_ref()).await;
+            if claim.lost().is_some() {
+                applied.claim.set(Some(claim));
+                return Ok(());
+            }
+            match claim.beside(cluster, resolved, writing.as_mut()).await {
+                Some(written) => written?,
+                None => writing.await?,
+            }
+            applied.claim.set(Some(claim));
+        } else {
+            writing.await?;
+        }
+        applied.at.set(Some(tokio::time::Instant::now()));
+        if resolved.moves() {
+            // The address of before answers until the new one is proven.
+            return Ok(());
+        }
+        applied.drop_rest(resolved).await
     }
 
     /// Does `work`, such as waiting for an app, and looks meanwhile at its host, where others may want that too. If they have it,
     /// what was made is taken back at once, and [`Attempt::prove`] says so.
     pub async fn watched<T>(&self, cluster: &Cluster, work: impl Future<Output = T>) -> T {
-        watched(cluster, &self.resolved, &self.applied, work).await
+        let applied = &self.applied;
+        let Some(mut claim) = applied.claim.take() else {
+            return work.await;
+        };
+        let mut work = pin!(work);
+        let done = tokio::select! {
+            biased;
+            done = work.as_mut() => Some(done),
+            () = claim.until_lost(cluster, &self.resolved) => None,
+        };
+        applied.claim.set(Some(claim));
+        if let Some(done) = done {
+            return done;
+        }
+        let (left, done) = futures::join!(applied.take_back(), work);
+        applied.left.replace(left);
+        done
+    }
+
+    /// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
+    /// which cannot be put back with the time that was left. The address that answers no more, if there is one.
+    ///
+    /// # Errors
+    /// The API server's refusals.
+    pub async fn finish(&self) -> Result<Option<String>> {
+        let Self {
+            resolved, applied, ..
+        } = self;
+        let drop_all = async {
+            if resolved.moves() {
+                applied.drop_rest(resolved).await?;
+            }
+            let endless = resolved.plan.term == Some(Term::Forever);
+            applied
+                .drop_unneeded(endless, resolved.found.job.as_ref())
+                .await
+        };
+        drop_all.await.map_err(|error| {
+            error.context(format!(
+                "{} is made, but what it takes the place of could not be deleted",
+                resolved.plan.url()
+            ))
+        })?;
+        let before = resolved.address_before();
+        Ok(before.filter(|before| *before != resolved.plan.url()))
     }
 
     /// Undoes what was written; hints for what could not be undone.
@@ -173,15 +260,6 @@ impl Attempt {
             error,
             is_kept: !is_restored,
         }
-    }
-
-    /// Deletes what is better there until the new address is proven: the way to the old one, and a timer that is not to be any more,
-    /// which cannot be put back with the time that was left. The address that answers no more, if there is one.
-    ///
-    /// # Errors
-    /// The API server's refusals.
-    pub async fn finish(&self) -> Result<Option<String>> {
-        finish(&self.resolved, &self.applied).await
     }
 
     /// Proves the address, and tries again if somebody else got the host first. Returns the attempt that succeeded, with its proof.

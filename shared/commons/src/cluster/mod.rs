@@ -435,11 +435,6 @@ impl Cluster {
             Err(error) => Err(error),
         }
     }
-
-    /// Another failure than that of a request, put into words with this connection.
-    pub fn explain(&self, error: &kube::Error, request: &Request<'_>) -> Error {
-        explain(error, request, &self.connection)
-    }
 }
 
 /// `None` for what one may not read, or what is not served: whoever can do without goes on.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
@@ -11,16 +11,14 @@ use k8s_openapi::api::core::v1::{
     SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
-use kube::api::{Api, Patch, PatchParams, WatchEvent, WatchParams};
-use kube::{Resource, ResourceExt};
-use serde::Deserialize;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
 
 use super::Term;
 use crate::change::Change;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Delta, Selection, Versioned};
 use crate::error::{Error, Kind, Request, Result};
-use crate::printable;
 
 /// How long the Job's controller may take to start a timer. It takes milliseconds; a cluster where it takes longer has no
 /// working Job controller, or suspends Jobs.
@@ -76,51 +74,26 @@ impl Timer {
     pub fn of(job: &Job) -> Self {
         let spec = job.spec.clone().unwrap_or_default();
         let status = job.status.clone().unwrap_or_default();
-        Self::seen(TimerJob {
-            metadata: job.metadata.clone(),
-            spec: TimerJobSpec {
-                suspend: spec.suspend,
-                active_deadline_seconds: spec.active_deadline_seconds,
-                parallelism: spec.parallelism,
-                ttl_seconds_after_finished: spec.ttl_seconds_after_finished,
-                managed_by: spec.managed_by,
-            },
-            status: TimerJobStatus {
-                start_time: status.start_time,
-                conditions: status
-                    .conditions
-                    .into_iter()
-                    .flatten()
-                    .map(|condition| SeenCondition {
-                        type_: condition.type_,
-                        status: condition.status,
-                    })
-                    .collect(),
-            },
-        })
-    }
-
-    fn seen(job: TimerJob) -> Self {
-        let spec = job.spec;
-        let foreign = spec
+        let is_foreign = spec
             .managed_by
             .is_some_and(|manager| manager != "kubernetes.io/job-controller");
-        let finished = job.status.conditions.iter().any(|condition| {
+        let is_finished = status.conditions.iter().flatten().any(|condition| {
             matches!(condition.type_.as_str(), "Failed" | "Complete") && condition.status == "True"
         });
+        let metadata = job.metadata.clone();
         Self {
-            name: job.metadata.name.unwrap_or_default(),
-            uid: job.metadata.uid.unwrap_or_default(),
-            started: job.status.start_time.map(|time| time.0),
+            name: metadata.name.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            started: status.start_time.map(|time| time.0),
             deadline: spec.active_deadline_seconds,
             fault: match (spec.parallelism, spec.ttl_seconds_after_finished) {
-                (Some(0), Some(0)) if foreign => Some(Fault::Foreign),
+                (Some(0), Some(0)) if is_foreign => Some(Fault::Foreign),
                 (Some(0), Some(0)) => spec.suspend.unwrap_or(false).then_some(Fault::Suspended),
                 (Some(0), _) => Some(Fault::Stays),
                 _ => Some(Fault::RunsPods),
             },
-            over: finished || job.metadata.deletion_timestamp.is_some(),
-            resource_version: job.metadata.resource_version.unwrap_or_default(),
+            over: is_finished || metadata.deletion_timestamp.is_some(),
+            resource_version: metadata.resource_version.unwrap_or_default(),
         }
     }
 
@@ -263,11 +236,26 @@ pub async fn started(
     }
     let name = timer.name.clone();
     let waiting = async {
-        while timer.started.is_none() {
-            timer = next_change(cluster, namespace, &timer).await?;
+        let mut changes = cluster.follow::<Job, Job>(namespace, &Selection::named(&name))?;
+        while let Some(change) = changes.try_next().await? {
+            let job = match change {
+                Delta::All(jobs) => jobs.into_iter().next(),
+                Delta::Put(job) => Some(job),
+                Delta::Gone(_) => None,
+            };
+            let Some(job) = job.filter(|job| job.uid().as_ref() == Some(&timer.uid)) else {
+                break;
+            };
+            timer = Timer::of(&job);
             timer.check(deadline)?;
+            if timer.started.is_some() {
+                return Ok(timer);
+            }
         }
-        Ok(timer)
+        Err(Error::of(
+            Kind::NotFound,
+            format!("the timer (job `{name}`) was deleted by another client"),
+        ))
     };
     match tokio::time::timeout(START_DEADLINE, waiting).await {
         Ok(outcome) => outcome,
@@ -277,90 +265,13 @@ pub async fn started(
     }
 }
 
-/// What of a Job a timer is about. (The whole Job would bring code for every field of a pod's definition into the plugin a
-/// second time.)
-#[derive(Clone, Debug, Deserialize)]
-struct TimerJob {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    spec: TimerJobSpec,
-    #[serde(default)]
-    status: TimerJobStatus,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TimerJobSpec {
-    suspend: Option<bool>,
-    active_deadline_seconds: Option<i64>,
-    parallelism: Option<i32>,
-    ttl_seconds_after_finished: Option<i32>,
-    managed_by: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TimerJobStatus {
-    start_time: Option<Time>,
-    #[serde(default)]
-    conditions: Vec<SeenCondition>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct SeenCondition {
-    #[serde(rename = "type")]
-    type_: String,
-    status: String,
-}
-
-/// The timer after its Job changed once; a watch, so that nothing is polled.
-async fn next_change(cluster: &Cluster, namespace: &str, timer: &Timer) -> Result<Timer> {
-    let request = Request {
-        verb: "watch",
-        resource: "jobs".into(),
-        noun: "job".into(),
-        name: &timer.name,
-        namespace: Some(namespace),
-    };
-    let params = WatchParams::default()
-        .fields(&format!("metadata.name={}", timer.name))
-        .timeout(60);
-    let watch = kube::core::Request::new(Job::url_path(&(), Some(namespace)))
-        .watch(&params, &timer.resource_version)
-        .map_err(|error| {
-            Error::new("cannot watch the timer")
-                .caused_by(printable::short(&error.to_string(), 200))
-        })?;
-    let events = cluster
-        .send(
-            request.clone(),
-            cluster.client().request_events::<TimerJob>(watch),
-        )
-        .await?;
-    let mut events = std::pin::pin!(
-        events.map(|event| event.map_err(|error| cluster.explain(&error, &request)))
-    );
-    while let Some(event) = events.try_next().await? {
-        match event {
-            WatchEvent::Added(seen) | WatchEvent::Modified(seen) => {
-                return Ok(Timer::seen(seen));
-            }
-            WatchEvent::Deleted(_) => {
-                return Err(Error::of(
-                    Kind::NotFound,
-                    format!(
-                        "the timer (job `{}`) was deleted by another client",
-                        timer.name
-                    ),
-                ));
-            }
-            WatchEvent::Bookmark(_) | WatchEvent::Error(_) => {}
-        }
+impl Versioned for Job {
+    fn version(&self) -> &str {
+        self.metadata
+            .resource_version
+            .as_deref()
+            .unwrap_or_default()
     }
-    // The watch ended without a change: look.
-    Ok(Timer::of(
-        &cluster.get::<Job>(namespace, &timer.name).await?,
-    ))
 }
 
 /// Sets when a running timer ends, counted from `now`; also earlier than before. `job` is the timer as it was read.
@@ -426,6 +337,7 @@ pub async fn reset(
 pub(super) mod tests {
     use super::*;
     use k8s_openapi::api::batch::v1::JobStatus;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     /// A timer as it is in the cluster.
     pub fn job(started: Option<&str>, term: Term) -> Job {
