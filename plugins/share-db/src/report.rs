@@ -24,10 +24,10 @@ pub fn plan(
     ui: &Ui,
     args: &ShareArgs,
     resolved: &ResolvedShare,
-    tried: Option<Vec<String>>,
+    tried: Option<&[String]>,
 ) -> Result<()> {
     let format = args.output.output;
-    if let (Some(lines), None) = (&tried, format) {
+    if let (Some(lines), None) = (tried, format) {
         return lines.iter().try_for_each(|line| ui.result(line));
     }
     let documents = matches!(format, Some(Format::Yaml | Format::Json));

@@ -58,7 +58,7 @@ pub async fn run(context: &Context, args: ShareArgs) -> Result<()> {
     let shield = context.interrupt.shield();
     let (made, lines) = make::all(cluster, &resolved, &shield, dry_run).await?;
     if dry_run == DryRun::Server {
-        return report::plan(cluster, ui, &args, &resolved, Some(lines));
+        return report::plan(cluster, ui, &args, &resolved, Some(&lines));
     }
     report::made(cluster, ui, &args, &resolved, &made)
 }
