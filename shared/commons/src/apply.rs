@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::manifest;
 use crate::output::{self, Format};
 use crate::printable;
+use crate::shell::shell;
 use crate::ui::Ui;
 
 /// The label by which our objects are known; its value is the plugin's field manager.
@@ -117,9 +118,11 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
     ))
     .caused_by(by)
     .hint(format!(
-        "if you do not need it: `kubectl delete {kind} {} -n {}`",
-        existing.name_any(),
-        existing.namespace().unwrap_or_default()
+        "if you do not need it: `{}`",
+        shell("kubectl delete")
+            .arg(kind)
+            .arg(existing.name_any())
+            .in_namespace(&existing.namespace().unwrap_or_default())
     )))
 }
 

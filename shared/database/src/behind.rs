@@ -15,6 +15,7 @@ use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result};
 use commons::labels;
 use commons::printable;
+use commons::shell::shell;
 use tunnel::Endpoint;
 
 /// What is around a Service, as far as it must be known.
@@ -262,14 +263,20 @@ fn no_pod(namespace: &str, name: &str, service: &Service) -> Error {
             .caused_by(format!(
                 "service `{service_name}` selects none at the moment"
             ))
-            .hint(format!("see its pods: `kubectl get pods -n {namespace}`"))
+            .hint(format!(
+                "see its pods: `{}`",
+                shell("kubectl get pods").in_namespace(namespace)
+            ))
     } else {
         error
             .caused_by(format!(
                 "service `{service_name}` has no selector, and no Endpoints that lead anywhere"
             ))
             .hint(format!(
-                "see them: `kubectl get endpoints {service_name} -n {namespace}`"
+                "see them: `{}`",
+                shell("kubectl get endpoints")
+                    .arg(&service_name)
+                    .in_namespace(namespace)
             ))
     }
 }

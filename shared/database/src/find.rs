@@ -14,6 +14,7 @@ use super::{Database, DatabaseRef, Workload, pods};
 use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result, name_hint};
 use commons::labels;
+use commons::shell::shell;
 
 /// Helm charts put their release's name on everything they make.
 const RELEASE: &str = "app.kubernetes.io/instance";
@@ -167,8 +168,8 @@ impl Search<'_> {
         match name_hint(self.name, names.iter().map(String::as_str)) {
             Some(hint) => error.hint(hint),
             None => error.hint(format!(
-                "see what there is: `kubectl get services -n {}`",
-                self.namespace
+                "see what there is: `{}`",
+                shell("kubectl get services").in_namespace(self.namespace)
             )),
         }
     }
@@ -235,9 +236,10 @@ impl Search<'_> {
             None => Err(
                 Error::new(format!("deployment `{}` has no pod", deployment.name_any())).hint(
                     format!(
-                        "see why: `kubectl describe deployment {} -n {}`",
-                        deployment.name_any(),
-                        self.namespace
+                        "see why: `{}`",
+                        shell("kubectl describe deployment")
+                            .arg(deployment.name_any())
+                            .in_namespace(self.namespace)
                     ),
                 ),
             ),

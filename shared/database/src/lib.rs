@@ -28,6 +28,7 @@ use k8s_openapi::api::core::v1::Endpoints;
 use commons::cluster::Cluster;
 use commons::error::{Error, Kind, Result};
 use commons::names;
+use commons::shell::shell;
 use tunnel::Endpoint;
 
 pub use candidates::{candidates, choose};
@@ -233,8 +234,8 @@ pub async fn serving(cluster: &Cluster, database: &Database) -> Result<Endpoint>
             format!("{} has no pod that is ready", database.name),
         )
         .hint(format!(
-            "see what its pods wait for: `kubectl get pods -n {}`",
-            database.namespace
+            "see what its pods wait for: `{}`",
+            shell("kubectl get pods").in_namespace(&database.namespace)
         ))
     })
 }

@@ -232,3 +232,34 @@ fn a_wrong_command_is_seen() {
         assert!(typist.fault(wrong).is_some(), "{wrong}");
     }
 }
+
+/// A command into which a text of others is put by hand is not quoted where that needs it: `shell` puts commands together.
+#[test]
+fn no_command_is_put_together_by_hand() {
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("tests") {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    sources(&root.join("shared"), &mut found);
+    sources(&root.join("plugins"), &mut found);
+    assert!(found.len() > 150, "{} files", found.len());
+    let by_hand = |line: &&str| {
+        let mut quoted = line.split('`').skip(1).step_by(2);
+        !line.trim_start().starts_with("//")
+            && quoted.any(|text| text.starts_with("kubectl ") && text.contains('{'))
+    };
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let line = code.lines().find(by_hand);
+        assert_eq!(line, None, "{}", path.display());
+    }
+}
