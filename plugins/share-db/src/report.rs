@@ -145,12 +145,12 @@ fn checked(ui: &Ui, made: &Made, resolved: &ResolvedShare, worth: Option<&Worth>
     let Made { share, besides, .. } = made;
     let with = &share.with;
     let pod = pod_to_prove(&resolved.database);
-    let forward = format!("Checked: {with} may forward to {pod}");
-    let but = match share.subject {
+    let checked = match &share.subject {
         // Nobody but who logs them in knows the groups of a user.
-        Subject::User { .. } => format!("; by that name {with} may not"),
-        _ => ", and may not".into(),
+        Subject::User { name } => format!("Checked for user {}", printable::ascii(name)),
+        _ => "Checked".to_owned(),
     };
+    let forward = format!("{checked}: {with} can forward to {pod}");
     let secret = match &resolved.secrets[..] {
         [] => "or list pods or Secrets".into(),
         [secret] => format!(
@@ -166,7 +166,9 @@ fn checked(ui: &Ui, made: &Made, resolved: &ResolvedShare, worth: Option<&Worth>
         // Whoever runs programs in the pod has more than any question about rights would tell.
         Some(Worth::Warning(_)) => return Ok(()),
         _ if besides.more.is_empty() && besides.unclear.is_empty() => {
-            ui.result(format!("{forward}{but} exec into or delete it, {secret}."))?;
+            ui.result(format!(
+                "{forward}, and cannot exec into it, delete it, {secret}."
+            ))?;
         }
         _ => ui.result(format!("{forward}."))?,
     }

@@ -337,13 +337,13 @@ fn report(ui: &Ui, in_words: bool, meant: &[Share], after: &[AfterRevoke]) -> Re
             )),
             Some(true) if !in_words => {}
             Some(true) => {
-                let by_name = match share.subject {
+                let as_user = match &share.subject {
                     // Nobody but who logs them in knows the groups of a user.
-                    Subject::User { .. } => " by that name",
-                    _ => "",
+                    Subject::User { name } => format!(" as user {}", printable::ascii(name)),
+                    _ => String::new(),
                 };
                 ui.result(format!(
-                    "{with} may open no new tunnel to {database} in {namespace}{by_name}."
+                    "{with} can open no new tunnel to {database} in {namespace}{as_user}."
                 ))?;
             }
             Some(false) => ui.warning(format!(

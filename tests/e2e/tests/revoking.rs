@@ -39,7 +39,7 @@ fn revoked_is_out_but_open_sessions_go_on() {
 
     let revoked = alice.share_db(&["revoke", "pg", "--with", &bob.name]).ok();
     assert!(
-        revoked.stdout.contains("may open no new tunnel"),
+        revoked.stdout.contains("can open no new tunnel"),
         "{}",
         revoked.stdout
     );
