@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let selection = Selection::new(args.database.as_ref(), &args.with, false);
     let namespace = selection.namespace(cluster);
     let found = shares::all(cluster, Some(namespace)).await?;
-    shares::warn(ui, &found);
+    shares::warn(ui, &found, false);
     let mut shares = selection.among(&found, cluster, ui, "extend")?;
     refuse_others(&shares, &found)?;
     if let Some(share) = shares.iter().find(|share| !has_living_timer(share)) {

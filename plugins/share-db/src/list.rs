@@ -19,7 +19,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let namespace = args.list.namespace(cluster);
     let mut found = shares::all(cluster, namespace).await?;
     verify::all(cluster, &mut found.shares, found.complete).await;
-    shares::warn(ui, &found);
+    shares::warn(ui, &found, false);
     for share in &found.shares {
         if share.verified == Some(false) {
             ui.warning(format!(

@@ -57,7 +57,7 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let found = shares::all(cluster, Some(selection.namespace(cluster))).await?;
     let everything = args.all && selection.with.is_empty();
     let dry_run = args.dry_run.dry_run;
-    shares::warn(ui, &found);
+    shares::warn(ui, &found, everything);
     let meant = match selection.among(&found, cluster, ui, "revoke") {
         Err(error) if error.kind() == Kind::NotFound && everything && ended_something(&found) => {
             return end_unreadable(cluster, ui, &found, dry_run).await;

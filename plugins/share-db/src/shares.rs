@@ -251,8 +251,8 @@ impl NamespaceFacts<'_> {
     }
 }
 
-/// Says what a list of shares does not show by itself.
-pub fn warn(ui: &Ui, found: &FoundShares) {
+/// Says what a list of shares does not show by itself; `ends_all` is a command that ends them all.
+pub fn warn(ui: &Ui, found: &FoundShares, ends_all: bool) {
     if !found.complete {
         ui.warning("your role cannot read RoleBindings, so shares may be missing here; the namespace's owner sees all of them");
     }
@@ -279,7 +279,7 @@ pub fn warn(ui: &Ui, found: &FoundShares) {
             names.len(),
             printable::short(&names.join(", "), 300)
         ));
-        for namespace in namespaces(&found.unreadable) {
+        for namespace in namespaces(&found.unreadable).iter().filter(|_| !ends_all) {
             let all = shell("kubectl share-db revoke --all").in_namespace(namespace);
             ui.hint(format!(
                 "to end every share of this namespace, these too: `{all}`"
