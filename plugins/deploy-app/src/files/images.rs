@@ -6,7 +6,7 @@ use commons::shell::shell;
 use commons::{Error, Result, printable};
 use serde_json::Value;
 
-use crate::lint::untagged;
+use crate::lint::{template_path, untagged};
 
 /// An image in a file.
 struct ImagePlace<'a> {
@@ -94,14 +94,12 @@ fn no_place(places: &[ImagePlace], only: Option<&str>, image: &str) -> Error {
 /// cluster says why.
 fn places(object: &mut Value) -> Vec<ImagePlace<'_>> {
     let kind = object["kind"].as_str().unwrap_or_default();
-    let pod = match kind {
-        "Pod" => "/spec",
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => "/spec/template/spec",
-        "CronJob" => "/spec/jobTemplate/spec/template/spec",
-        _ => return Vec::new(),
+    let Some(path) = template_path(kind) else {
+        return Vec::new();
     };
+    let pod = format!("/{}spec", path.replace('.', "/"));
     let called = format!("{}/{}", kind.to_lowercase(), documents::name(object));
-    let Some(pod) = object.pointer_mut(pod).and_then(Value::as_object_mut) else {
+    let Some(pod) = object.pointer_mut(&pod).and_then(Value::as_object_mut) else {
         return Vec::new();
     };
     pod.iter_mut()

@@ -9,7 +9,7 @@ use commons::shell::shell;
 use commons::{Error, Result, Ui, manifest, names, printable};
 use serde_json::Value;
 
-use crate::{link, print};
+use crate::{link, lint, print};
 
 /// The largest file that can be a manifest; etcd holds no object of more than 1.5 MiB.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -172,10 +172,7 @@ pub fn clean(object: &mut Value) {
 /// What others need comes first, Ingresses and what is unknown last.
 pub fn rank(object: &Value) -> usize {
     let kind = object["kind"].as_str().unwrap_or_default();
-    let runs = matches!(
-        kind,
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Job" | "CronJob"
-    );
+    let runs = lint::template_path(kind).is_some();
     match ORDER.iter().position(|known| *known == kind) {
         Some(position) => position,
         None if runs => ORDER.len(),

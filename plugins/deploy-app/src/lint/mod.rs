@@ -9,6 +9,7 @@ mod links;
 mod references;
 mod rights;
 
+use commons::cluster::documents::name;
 use commons::labels::Labels;
 use commons::shell::shell;
 use commons::{Error, Result, Ui};
@@ -178,10 +179,6 @@ fn called(object: &Value) -> String {
     format!("{} `{}`", shown(&kind), shown(name(object)))
 }
 
-fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
-}
-
 fn is(object: &Value, kind: &str) -> bool {
     object["kind"] == kind
 }
@@ -199,19 +196,21 @@ fn items<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> +
         .iter()
 }
 
+/// Where in an object of this kind stands what its pods are made from: `spec.template.`, nothing for a pod itself.
+pub fn template_path(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Pod" => Some(""),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => Some("spec.template."),
+        "CronJob" => Some("spec.jobTemplate.spec.template."),
+        _ => None,
+    }
+}
+
 /// What an object makes its pods from, and where that stands in it.
 fn template(object: &Value) -> Option<(&Value, &'static str)> {
-    let (template, path) = match object["kind"].as_str()? {
-        "Pod" => (object, ""),
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => {
-            (&object["spec"]["template"], "spec.template.")
-        }
-        "CronJob" => (
-            &object["spec"]["jobTemplate"]["spec"]["template"],
-            "spec.jobTemplate.spec.template.",
-        ),
-        _ => return None,
-    };
+    let path = template_path(object["kind"].as_str()?)?;
+    let parts = path.split_terminator('.');
+    let template = parts.fold(object, |object, part| &object[part]);
     template["spec"].is_object().then_some((template, path))
 }
 
