@@ -122,7 +122,7 @@ pub fn refuse_foreign<K: Namespaced>(existing: Option<&K>, manager: &str) -> Res
         shell("kubectl delete")
             .arg(kind)
             .arg(existing.name_any())
-            .in_namespace(&existing.namespace().unwrap_or_default())
+            .in_namespace(existing.namespace().unwrap_or_default())
     )))
 }
 
