@@ -118,8 +118,7 @@ fn an_address_that_lost_its_timer_is_seen_and_closed() {
     alice
         .expose_app(&["list"])
         .ok()
-        .says("never ends")
-        .says("should end after 20s")
+        .says("should end after 20s, but never will")
         .says("its timer is gone")
         .says("kubectl expose-app remove deployment/web");
     alice.deploy_app(&["list"]).ok();
@@ -142,7 +141,7 @@ fn a_dry_run_that_is_applied_opens_nothing() {
         alice
             .expose_app(&["web", "--host", &host, "--for", "5s", &dry, "-o", "yaml"])
             .ok()
-            .says("left out: ingress/expose-web")
+            .says("ingress/expose-web is left out")
             .stdout
     };
     assert!(!printed("server").contains("kind: Ingress"));

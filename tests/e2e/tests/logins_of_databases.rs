@@ -15,13 +15,17 @@ const PORTS: &str = include_str!("../manifests/databases/ports.yaml");
 const WHO: &str = "select current_user, current_database()";
 const CLERK: &str = "clerk|stock\n";
 
-/// Deploys a database and waits until its pod runs.
+/// Deploys a database and waits until its server is up.
 fn deploys(person: &Person, manifest: &str, service: &str) {
     person.applies(manifest);
     let names = "jsonpath={.subsets[*].addresses[*].targetRef.name}";
     eventually("the database's pod runs", Duration::from_mins(1), || {
         let endpoints = person.kubectl(&["get", "endpoints", service, "-o", names]);
         !endpoints.stdout.trim().is_empty()
+    });
+    // A pod without a probe runs before its server takes logins.
+    eventually("the server is up", Duration::from_mins(1), || {
+        !person.sql(service, WHO).stderr.contains("starting up")
     });
 }
 

@@ -79,7 +79,7 @@ fn asked_before_the_first_write() {
     let asked = position(&|request| request.path.ends_with("selfsubjectrulesreviews"));
     let wrote = position(&cli_tests::Request::is_write);
     assert!(asked < wrote);
-    let started = position(&|request| request.query("watch").is_some());
+    let started = position(&|request| request.query("fieldSelector").is_some());
     let bound = position(&|request| request.is_write() && request.path.contains("/rolebindings"));
     assert!(started < bound, "nobody gets a right without an end");
 }
