@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
 
 use crate::existing::{Existing, Step};
 use crate::listed::{Held, Share, Trace, is_elsewhere};
@@ -188,7 +189,10 @@ async fn give(
         return match written {
             Ok((_, stored)) => Ok((stored, Besides::default())),
             // The Role that it refers to was not stored, so the server cannot check more.
-            Err(error) if error.kind() == Kind::NotFound => Ok((binding, Besides::default())),
+            Err(error) if error.kind() == Kind::NotFound => {
+                change.tell::<RoleBinding>(&binding.name_any(), Outcome::Created);
+                Ok((binding, Besides::default()))
+            }
             Err(error) => Err(error),
         };
     }
