@@ -96,7 +96,7 @@ impl Attempt {
     ///
     /// # Errors
     /// As [`ask_app`].
-    pub async fn ask(&mut self, cluster: &Cluster, pods: Option<&[Pod]>) -> Result<()> {
+    pub async fn ask(&mut self, cluster: &Cluster, pods: Option<&[Pod]>) -> Result<&AnsweringApp> {
         let found;
         let pods = if let Some(pods) = pods {
             pods
@@ -105,8 +105,7 @@ impl Attempt {
             &found
         };
         let asked = ask_app(cluster, &mut self.resolved, pods).await?;
-        self.answering = Some(asked);
-        Ok(())
+        Ok(self.answering.insert(asked))
     }
 
     /// Writes what the plan says, or, sent dry, lets the API server check it. When it fails or is interrupted, what was made is
@@ -303,13 +302,11 @@ impl Attempt {
 
     /// Proves it as it is; the app is asked if it was not.
     async fn proven(&mut self, cluster: &Cluster, ui: &Ui) -> Result<ProofOutcome> {
-        if self.answering.is_none() {
-            self.ask(cluster, None).await?;
-        }
-        let Some(app) = &self.answering else {
-            return Err(Error::new("the app was not asked"));
+        let app = match &self.answering {
+            Some(app) => app.clone(),
+            None => self.ask(cluster, None).await?.clone(),
         };
-        Ok(prove(cluster, ui, &self.resolved, &self.applied, app).await)
+        Ok(prove(cluster, ui, &self.resolved, &self.applied, &app).await)
     }
 
     /// Writes it once more.
@@ -334,8 +331,9 @@ impl Attempt {
             }
         };
         let mut attempt = Self::new(cluster, resolved, DryRun::None);
-        let asked = shield.race(attempt.ask(cluster, None)).await;
-        asked.map_err(|error| Unproven::taken_back(error, Vec::new()))?;
+        if let Err(error) = shield.race(attempt.ask(cluster, None)).await {
+            return Err(Unproven::taken_back(error, Vec::new()));
+        }
         if let Err(error) = shield.race(attempt.write(cluster)).await {
             return Err(Unproven::taken_back(error, attempt.take_back().await));
         }

@@ -393,6 +393,43 @@ mod tests {
     }
 
     #[test]
+    fn a_program_has_time_to_begin_unless_a_probe_tells() {
+        let now = jiff::Timestamp::now();
+        let pod = |age: Option<i64>, probe: bool| -> Pod {
+            let started = age.map(|age| now - jiff::SignedDuration::from_secs(age));
+            let running =
+                started.map(|started| serde_json::json!({"startedAt": started.to_string()}));
+            let probe = probe.then(|| serde_json::json!({"tcpSocket": {"port": 80}}));
+            serde_json::from_value(serde_json::json!({
+                "spec": {"containers": [{"name": "c", "readinessProbe": probe}]},
+                "status": {"containerStatuses": [{
+                    "name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": running},
+                }]},
+            }))
+            .expect("a pod")
+        };
+        // When its container was started, whether it has a probe, where it listens, and whether it has had its time.
+        for (age, probe, others, is_over) in [
+            (Some(0), false, &[][..], false),
+            (Some(12), false, &[], false),
+            (Some(60), false, &[], true),
+            (Some(0), false, &[8080], false),
+            (Some(12), false, &[8080], true),
+            (Some(0), true, &[], true),
+            (None, false, &[], true),
+            // A clock that is behind.
+            (Some(-60), false, &[], false),
+        ] {
+            let beginning = Beginning::of(&pod(age, probe), now);
+            assert_eq!(
+                beginning.is_over(others),
+                is_over,
+                "{age:?} {probe} {others:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_wrong_port_names_the_field_and_the_right_one() {
         let sends = Sends {
             service: "web",

@@ -1,4 +1,4 @@
-//! Amounts of CPU and memory that are none, of which the API server does not name the field, or that are not what was meant.
+//! Requests and limits that are not quantities (the API server does not name their field), or hardly what was meant.
 
 use commons::quantity::{Quantity, meant};
 use serde_json::Value;

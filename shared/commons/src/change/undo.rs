@@ -19,9 +19,9 @@ const ROLLED_BACK: &str = "nothing was changed: all writes were rolled back";
 pub(super) enum Fate {
     /// It was refused, or has changed nothing.
     Unwritten,
-    /// Nothing of it is there: this command has undone it, or somebody else has taken it away or replaced it.
+    /// Nothing of it is left: this command has undone it, or another client has deleted or replaced it.
     Undone,
-    /// Somebody has taken the object over: it stays.
+    /// Another client has taken the object over: it stays.
     Kept,
 }
 

@@ -132,9 +132,13 @@ impl Timer {
             }
             _ => return Ok(()),
         };
-        Err(Error::new(format!("the cluster changed the timer (job `{}`)", self.name))
-            .caused_by(why)
-            .hint("ask your cluster administrator not to change Jobs with `parallelism: 0`, or use `--forever`, which needs no timer"))
+        Err(Error::new(format!(
+            "the cluster changed the timer (job `{}`)",
+            self.name
+        ))
+        .caused_by(why)
+        .hint("ask your cluster administrator not to change Jobs with `parallelism: 0`")
+        .hints_from(deadline.map(|_| "or do without an end: `--forever`")))
     }
 }
 
@@ -261,7 +265,7 @@ pub async fn started(
         Ok(outcome) => outcome,
         Err(_) => Err(Error::new(format!("the cluster does not start the timer (job `{name}`)"))
             .caused_by(format!("no start time after {} s: its Job controller does not run, or something holds Jobs back", START_DEADLINE.as_secs()))
-            .hint("ask your cluster administrator, or use `--forever`, which needs no timer")),
+            .hint("ask your cluster administrator, or do without an end: `--forever`")),
     }
 }
 

@@ -120,7 +120,7 @@ fn wrong(line: &str, noun: &str) -> Wrong {
     }
     let value = why.strip_prefix("expected string, got &value.valueUnstructured{Value:");
     if let Some(value) = value.map(|value| value.trim_end_matches('}')) {
-        let is_scalar = !value.starts_with(['[', 'm']);
+        let is_scalar = !value.starts_with('[') && !value.starts_with("map[");
         let value = if is_secret {
             "...".to_owned()
         } else {
@@ -143,7 +143,7 @@ fn wrong(line: &str, noun: &str) -> Wrong {
 fn without_field(line: &str) -> Wrong {
     if line.contains("quantities must match") {
         return (
-            "an amount in it is not a quantity".to_owned(),
+            "one of its quantities is malformed".to_owned(),
             Some("memory is written `256Mi` or `2Gi`, CPU `500m` or `2`".to_owned()),
         );
     }
@@ -306,7 +306,7 @@ mod tests {
                 format!(
                     "{converted}quantities must match the regular expression '^([+-]?[0-9.]+)$'"
                 ),
-                "an amount in it is not a quantity",
+                "one of its quantities is malformed",
                 "memory is written `256Mi` or `2Gi`, CPU `500m` or `2`",
             ),
         ] {
